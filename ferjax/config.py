@@ -1,0 +1,160 @@
+"""What a config may say: the legal range of every key, and the comparison of two configs."""
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ferjax import models
+from ferjax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`; an `open` range leaves `low` itself out."""
+
+    low: float
+    high: float = math.inf
+    open: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            return False
+        return (value > self.low if self.open else value >= self.low) and value <= self.high
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"{'>' if self.open else '>='} {self.low:g}"
+        return f"{self.low:g}..{self.high:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.words
+
+    def __str__(self) -> str:
+        return ", ".join(f"'{word}'" for word in self.words[:-1]) + f" or '{self.words[-1]}'"
+
+
+@dataclasses.dataclass(frozen=True)
+class Each:
+    """A tuple of members of a range."""
+
+    member: Range
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, tuple | list) and all(item in self.member for item in value)
+
+    def __str__(self) -> str:
+        return f"a tuple of numbers, each {self.member}"
+
+
+class Anything:
+    """No range; whoever reads the value says what is wrong with it."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+_FRACTION, _COUNT, _SIZE, _NOT_NEGATIVE, _POSITIVE = Range(0, 1), Range(0), Range(1), Range(0), Range(0, open=True)
+_METRIC = Choice(("accuracy", "loss"))
+
+# Every key of configs/default.py; a test holds the two together.
+LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
+    "data.path": Anything(),
+    "data.split": Choice(("official", "stratified")),
+    "data.split_seed": _COUNT,
+    "data.on_bad_row": Choice(("error", "skip")),
+    "data.normalize": Anything(),
+    "data.synthetic_rows": Range(70),
+    "augment.flip_prob": _FRACTION,
+    "augment.rotation_deg": Range(0, 180),
+    "augment.shift_fraction": _FRACTION,
+    "augment.zoom_fraction": Range(0, 0.9),
+    "augment.shear_deg": Range(0, 80),
+    "augment.erase_prob": _FRACTION,
+    "augment.erase_px": Range(1, 48),
+    "model.name": Choice(models.NAMES),
+    "model.pool": Choice(("max", "mean", "both")),
+    "model.hidden": Each(_SIZE),
+    "model.dropout": Range(0, 0.95),
+    "model.dtype": Choice(("float32", "bfloat16")),
+    "loss.name": Choice(("cross_entropy", "focal")),
+    "loss.gamma": Range(0, 20),
+    "loss.alpha": _FRACTION,
+    "loss.label_smoothing": Range(0, 0.9),
+    "loss.class_weights": Anything(),
+    "optim.learning_rate": _POSITIVE,
+    "optim.b1": Range(0, 0.9999),
+    "optim.b2": Range(0, 0.999999),
+    "optim.eps": _POSITIVE,
+    "optim.weight_decay": _NOT_NEGATIVE,
+    "optim.clip_norm": _NOT_NEGATIVE,
+    "optim.schedule": Choice(("constant", "cosine", "onecycle")),
+    "optim.warmup_epochs": _NOT_NEGATIVE,
+    "optim.plateau_metric": _METRIC,
+    "optim.plateau_patience_epochs": _COUNT,
+    "optim.plateau_factor": Range(0.01, 0.99),
+    "optim.plateau_min_delta": _NOT_NEGATIVE,
+    "optim.plateau_min_learning_rate": _NOT_NEGATIVE,
+    "train.batch_size": _SIZE,
+    "train.epochs": _SIZE,
+    "train.steps": _COUNT,
+    "train.seed": Range(0, 2**32 - 1),
+    "train.best_metric": _METRIC,
+    "train.early_stop_patience_epochs": _COUNT,
+    "train.checkpoint_interval_s": _POSITIVE,
+    "train.log_every_steps": _SIZE,
+    "eval.batch_size": _SIZE,
+    "eval.split": Choice(("auto", "validation", "test")),
+    "eval.mirror": Anything(),
+}
+
+# What may differ between two starts in one workdir: none of these changes what a step computes. A data set is
+# compared by its content instead of its path.
+FREE_KEYS = ("data.path", "train.steps", "train.checkpoint_interval_s", "train.log_every_steps", "eval.batch_size")
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every ('group.key', value) of a nested config; tuples come as lists, as JSON has them."""
+    for key, value in config.items():
+        if isinstance(value, Mapping | ConfigDict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
+def check_keys(config: ConfigDict) -> None:
+    """Raise KeyError, with the nearest known key, for a key that ferjax does not read or one that is missing."""
+    keys = {key for key, _ in flatten(config)}
+    for key in sorted(keys - set(LEGAL)):
+        nearest = difflib.get_close_matches(key, LEGAL, n=1, cutoff=0)[0]
+        raise KeyError(f"config key {key!r} is not one that ferjax reads; did you mean {nearest!r}?")
+    if missing := sorted(set(LEGAL) - keys):
+        raise KeyError(f"the config lacks {', '.join(missing)}: start from configs/default.py and change what differs.")
+
+
+def validate(config: ConfigDict) -> None:
+    """Raise UserError for the first value out of its range."""
+    for key, value in flatten(config):
+        if value not in LEGAL[key]:
+            raise UserError(f"--config.{key}={value!r} is out of range: it must be {LEGAL[key]}.")
+
+
+def find_differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """'key: saved -> now' for every key whose value differs and may not."""
+    old, new = dict(flatten(saved)), dict(flatten(config))
+    return [
+        f"{key}: {json.dumps(old.get(key))} -> {json.dumps(new.get(key))}"
+        for key in sorted(old.keys() | new.keys())
+        if key not in FREE_KEYS and old.get(key) != new.get(key)
+    ]

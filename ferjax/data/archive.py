@@ -1,0 +1,205 @@
+"""A folder, a zip and a tar seen the same way: file names, the first bytes of each file, and the files themselves."""
+
+import abc
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import pathlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from typing import IO, BinaryIO, cast
+
+from ferjax.errors import UserError
+
+HEAD_BYTES = 4096
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_JUNK_NAMES = {".ds_store", "thumbs.db", "desktop.ini"}
+_JUNK_FOLDER = "__MACOSX/"
+_TAR_MAGIC_AT = 257
+_ENCRYPTED = 0x1
+
+
+class Tree(abc.ABC):
+    """Files under one root; names are relative, with forward slashes, without the junk that desktops leave behind."""
+
+    label: str
+    names: list[str]
+
+    @abc.abstractmethod
+    def head(self, name: str) -> bytes:
+        """The first bytes of a file whose name does not say image."""
+
+    @abc.abstractmethod
+    def open(self, name: str) -> BinaryIO:
+        """A file, open for reading from its start."""
+
+    @abc.abstractmethod
+    def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """The named files, one at a time, in whatever order is quick."""
+
+
+def kind_of(head: bytes) -> str:
+    """What a file is, by its first bytes: 'empty', 'zip', 'tar', 'gzip', 'bzip2', 'xz', 'image', 'text' or 'binary'."""
+    if not head:
+        return "empty"
+    for kind, magics in {
+        "zip": (b"PK\x03\x04", b"PK\x05\x06"),
+        "gzip": (b"\x1f\x8b",),
+        "bzip2": (b"BZh",),
+        "xz": (b"\xfd7zXZ\x00",),
+        "image": (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*"),
+    }.items():
+        if head.startswith(magics):
+            return kind
+    if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
+        return "tar"
+    return "binary" if b"\0" in head else "text"
+
+
+def is_image_name(name: str) -> bool:
+    return name[name.rfind(".") :].lower() in _IMAGE_SUFFIXES
+
+
+def is_junk(name: str) -> bool:
+    """Whether macOS or Windows put this file there."""
+    file = name[name.rfind("/") + 1 :]
+    return (
+        file.startswith("._")
+        or file.lower() in _JUNK_NAMES
+        or name.startswith(_JUNK_FOLDER)
+        or f"/{_JUNK_FOLDER}" in name
+    )
+
+
+@contextlib.contextmanager
+def reading(label: str) -> Iterator[None]:
+    """Turn what damaged archives and unreadable files raise into one sentence about `label`."""
+    damage = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+    try:
+        yield
+    except damage as error:
+        detail = str(error).rstrip(".") or type(error).__name__
+        raise UserError(f"{label} is a damaged or cut-off archive ({detail}): download it again") from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # bzip2's way of saying damaged
+            raise UserError(f"{label} is a damaged or cut-off archive ({error}): download it again") from error
+        raise UserError(f"{label} cannot be read ({error}): check its permissions, or unpack it by hand") from error
+
+
+def decompress(file: BinaryIO, kind: str) -> BinaryIO:
+    """The stream inside a gzip, bzip2 or xz stream."""
+    if kind == "gzip":
+        return cast(BinaryIO, gzip.open(file))
+    if kind == "bzip2":
+        return cast(BinaryIO, bz2.open(file))
+    return cast(BinaryIO, lzma.open(file))
+
+
+class FolderTree(Tree):
+    """Files in a folder on disk, with what the system says of each, for the cache to tell whether anything changed."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.label = str(root)
+        self.stats = {name: entry.stat() for name, entry in _walk(str(root), "", set()) if not is_junk(name)}
+        self.names = sorted(self.stats)
+
+    def head(self, name: str) -> bytes:
+        with open(self.root / name, "rb") as file:
+            return file.read(HEAD_BYTES)
+
+    def open(self, name: str) -> BinaryIO:
+        return open(self.root / name, "rb")
+
+    def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        for name in names:
+            with open(self.root / name, "rb") as file:
+                yield name, file.read()
+
+
+def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every file under a folder, links followed, no folder twice."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(entry.path, prefix + entry.name + "/", seen)
+            elif entry.is_file():
+                yield prefix + entry.name, entry
+
+
+class ZipTree(Tree):
+    """Files in a zip archive."""
+
+    def __init__(self, file: BinaryIO, label: str) -> None:
+        self.label = label
+        self._zip = zipfile.ZipFile(file)
+        self._members = {
+            member.filename.replace("\\", "/"): member for member in self._zip.infolist() if not member.is_dir()
+        }
+        locked = [name for name, member in self._members.items() if member.flag_bits & _ENCRYPTED]
+        if locked:
+            raise UserError(f"{label} is locked with a password ({locked[0]}): unpack it by hand")
+        self.names = sorted(name for name in self._members if not is_junk(name))
+
+    def head(self, name: str) -> bytes:
+        with self._zip.open(self._members[name]) as file:
+            return file.read(HEAD_BYTES)
+
+    def open(self, name: str) -> BinaryIO:
+        return cast(BinaryIO, self._zip.open(self._members[name]))
+
+    def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        for name in names:
+            yield name, self._zip.read(self._members[name])
+
+
+class TarTree(Tree):
+    """Files in an uncompressed tar stream, read through once at the start, to the end mark and any checksum."""
+
+    def __init__(self, file: BinaryIO, label: str) -> None:
+        self.label = label
+        self._tar = tarfile.TarFile(fileobj=file)
+        self._members: dict[str, tarfile.TarInfo] = {}
+        self._heads: dict[str, bytes] = {}
+        for member in self._tar:
+            name = os.path.normpath(member.name)
+            if not member.isfile() or is_junk(name):
+                continue
+            self._members[name] = member
+            if not is_image_name(name):  # read now: going back in a compressed stream means starting over
+                self._heads[name] = self._extract(member).read(HEAD_BYTES)
+        self.names = sorted(self._members)
+        self._check_end(file)
+
+    def head(self, name: str) -> bytes:
+        return self._heads[name]
+
+    def open(self, name: str) -> BinaryIO:
+        return cast(BinaryIO, self._extract(self._members[name]))
+
+    def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        for name, member in self._members.items():
+            if name in names:
+                yield name, self._extract(member).read()
+
+    def _extract(self, member: tarfile.TarInfo) -> IO[bytes]:
+        file = self._tar.extractfile(member)
+        if file is None:
+            raise tarfile.ReadError(f"{member.name} is no regular file")
+        return file
+
+    def _check_end(self, file: BinaryIO) -> None:
+        """Look for the closing block of zeros: tarfile takes an archive cut off between two members for a whole one."""
+        file.seek(self._tar.offset)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("unexpected end of data")
+        while file.read(1 << 20):
+            pass

@@ -1,0 +1,38 @@
+"""Splits that live on the device, and the order in which training reads them."""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Int32, Key, UInt8
+
+from ferjax.data.rows import Rows
+
+
+@flax.struct.dataclass
+class Resident:
+    """One split on the device."""
+
+    images: UInt8[Array, "n 48 48 1"]
+    labels: Int32[Array, " n"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def place(rows: Rows, index: Int[np.ndarray, " n"]) -> Resident:
+    """Copy the rows of `index` to the default device; the only host-to-device copy of pixels in a run."""
+    return Resident(
+        images=jax.device_put(rows.pixels[index][..., None]),
+        labels=jax.device_put(rows.emotion[index].astype(np.int32)),
+    )
+
+
+def epoch_order(this_epoch: Key[Array, ""], next_epoch: Key[Array, ""], n: int) -> Int32[Array, " 2n"]:
+    """The order of one epoch followed by the next one's.
+
+    Training reads one endless stream of permutations, so every batch is full and every row is read once an epoch: the
+    batch that crosses an epoch's end takes its last rows from the next permutation.
+    """
+    orders = [jax.random.permutation(key, n).astype(jnp.int32) for key in (this_epoch, next_epoch)]
+    return jnp.concatenate(orders)

@@ -1,0 +1,28 @@
+"""An ordered map over worker threads that never runs far ahead of its reader, so that memory stays bounded."""
+
+import collections
+import concurrent.futures
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_WORKERS = 2
+_AHEAD = 6
+
+
+def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield function(item) in order; items are drawn in the calling thread, a few ahead of the results."""
+    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+        waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

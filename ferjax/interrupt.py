@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM as a question that the loop asks between steps, so that a run can save before it leaves."""
+
+import logging
+import signal
+import types
+from typing import Self
+
+logger = logging.getLogger("ferjax")
+
+
+class InterruptedRun(Exception):  # noqa: N818 - not an error: the run did what it was asked to
+    """The run was asked to leave; `signum` is by which signal, the message says what was saved and how to go on."""
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.signum = signum
+
+
+class Interrupt:
+    """A context in which the first signal only sets `signum`, and a second one raises KeyboardInterrupt at once."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._old: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._old[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def __bool__(self) -> bool:
+        return self.signum is not None
+
+    def _receive(self, signum: int, _: types.FrameType | None) -> None:
+        if self.signum is not None:
+            raise KeyboardInterrupt
+        self.signum = signum
+        logger.info("%s: finishing the step, then saving; once more to leave without.", signal.Signals(signum).name)

@@ -1,0 +1,50 @@
+"""A small batch-normalised network for FER on a CPU: a tenth of VGG19's multiplications, an eighth of its parameters."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ferjax.models.conv import Conv3x3
+from ferjax.models.head import Head
+from ferjax.models.pool import max_pool2x2
+
+STAGES = ((64, 64), (128, 128), (256, 256), (512,))
+
+
+class Compact(nn.Module):
+    """Space-to-depth 48x48x1 -> 24x24x4, then stages of conv, batch norm, ReLU at 24, 12, 6 and 3 pixels.
+
+    The stem spends no arithmetic at 48 pixels, where a VGG spends a fifth of its own and most of its memory traffic.
+    """
+
+    num_classes: int
+    pool: str
+    hidden: tuple[int, ...]
+    dropout: float
+    dtype: jnp.dtype
+    stages: tuple[tuple[int, ...], ...] = STAGES
+    axis_name: str | None = None
+    in_channels: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b 48 48 1"], *, train: bool) -> Float[Array, "b k"]:
+        x = space_to_depth(x)
+        for stage, widths in enumerate(self.stages, start=1):
+            if stage > 1:
+                x = max_pool2x2(x)
+            for layer, width in enumerate(widths, start=1):
+                x = Conv3x3(width, use_bias=False, dtype=self.dtype, name=f"block{stage}_conv{layer}")(x)
+                x = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=0.9,
+                    dtype=self.dtype,
+                    axis_name=self.axis_name if train else None,
+                    name=f"block{stage}_norm{layer}",
+                )(x)
+                x = nn.relu(x)
+        return Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")(x, train=train)
+
+
+def space_to_depth(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 4*c"]:
+    """Each 2x2 block of pixels becomes one pixel with four times the channels."""
+    return jnp.concatenate([x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)], axis=-1)

@@ -1,0 +1,53 @@
+"""VGG (Simonyan & Zisserman 2014, arXiv 1409.1556) without its three dense layers, ending in a global pool."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ferjax.models.conv import Conv3x3
+from ferjax.models.head import Head
+from ferjax.models.pool import max_pool2x2
+
+WIDTHS = (64, 128, 256, 512, 512)
+# Convolutions in each of the five blocks; every block ends in a 2x2 max pool.
+DEPTHS = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+
+
+class VGG(nn.Module):
+    """Five blocks of 3x3 convolutions and ReLU, a global pool, and the dense head.
+
+    Layers are named as in Keras (`block3_conv2`), with `block3_norm2` beside them where `batch_norm` is on.
+    """
+
+    depths: tuple[int, ...]
+    batch_norm: bool
+    num_classes: int
+    pool: str
+    hidden: tuple[int, ...]
+    dropout: float
+    dtype: jnp.dtype
+    axis_name: str | None = None
+    in_channels: int = 3
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b 48 48 3"], *, train: bool) -> Float[Array, "b k"]:
+        for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
+            for layer in range(1, depth + 1):
+                x = Conv3x3(width, not self.batch_norm, self.dtype, name=f"block{block}_conv{layer}")(x)
+                if self.batch_norm:
+                    x = nn.BatchNorm(
+                        use_running_average=not train,
+                        momentum=0.9,
+                        dtype=self.dtype,
+                        axis_name=self.axis_name if train else None,
+                        name=f"block{block}_norm{layer}",
+                    )(x)
+                x = nn.relu(x)
+            x = max_pool2x2(x)
+        head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")
+        return head(x, train=train)

@@ -1,0 +1,106 @@
+"""The only file that knows devices: what is compiled, what is donated, what lives where.
+
+One device so far: the steps of step.py under `jit`, reading resident splits by gathering on the device.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32, Int32, PyTree
+
+from ferjax.data.resident import Resident, epoch_order
+from ferjax.optim import Optimizer
+from ferjax.state import Sums, TrainState, learning_rate
+from ferjax.step import Batch, stream_key
+
+
+@flax.struct.dataclass
+class _Pass:
+    """One pass over a split, on the device: where it is, and what it has gathered."""
+
+    start: Int32[Array, ""]
+    sums: Sums
+    probabilities: Float32[Array, "n_padded k"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The compiled functions of a run. All take and return device arrays; none moves data to or from the host."""
+
+    order: Callable[[TrainState], Int32[Array, " 2n"]]
+    train: Callable[[TrainState, Int32[Array, " 2n"]], tuple[TrainState, Sums, Float32[Array, ""]]]
+    finish_epoch: Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
+    evaluate: Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "n k"]] | None]
+    learning_rate: Callable[[TrainState], Float32[Array, ""]]
+
+
+def create_program(
+    train_step: Callable,
+    eval_step: Callable,
+    finish_epoch: Callable,
+    optimizer: Optimizer,
+    train_split: Resident,
+    *,
+    num_classes: int,
+    batch_size: int,
+    eval_batch_size: int,
+) -> Program:
+    """Compile the steps for one device. `batch_size` is at most the number of training rows."""
+    n = len(train_split)
+
+    @jax.jit
+    def order(state: TrainState) -> Int32[Array, " 2n"]:
+        keys = [stream_key(state.seed, "order", state.epoch + ahead) for ahead in (0, 1)]
+        return epoch_order(*keys, n)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def train(
+        state: TrainState, order: Int32[Array, " 2n"], split: Resident
+    ) -> tuple[TrainState, Sums, Float32[Array, ""]]:
+        first = state.step * batch_size - state.epoch * n
+        index = jax.lax.dynamic_slice_in_dim(order, first, batch_size)
+        batch = Batch(split.images[index], split.labels[index], jnp.ones(batch_size, bool))
+        return train_step(state, batch)
+
+    @functools.partial(jax.jit, donate_argnums=2)
+    def evaluate_batch(variables: PyTree, split: Resident, gathered: _Pass) -> _Pass:
+        index = gathered.start + jnp.arange(eval_batch_size, dtype=jnp.int32)
+        inside = jnp.minimum(index, len(split) - 1)
+        batch = Batch(split.images[inside], split.labels[inside], index < len(split))
+        sums, probabilities = eval_step(variables, batch)
+        buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
+        return _Pass(gathered.start + eval_batch_size, gathered.sums.merge(sums), buffer)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def open_pass(batches: int) -> _Pass:
+        return _Pass(jnp.zeros((), jnp.int32), Sums.zero(), jnp.zeros((batches * eval_batch_size, num_classes), jnp.float32))
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def close_pass(padded: Float32[Array, "n_padded k"], rows: int) -> Float32[Array, "n k"]:
+        return padded[:rows]
+
+    def evaluate(
+        variables: PyTree, split: Resident, stop: Callable[[], bool]
+    ) -> tuple[Sums, Float32[Array, "n k"]] | None:
+        """One pass over a split; None if `stop()` turned true on the way."""
+        batches = -(-len(split) // eval_batch_size)
+        gathered = open_pass(batches)
+        for _ in range(batches):
+            if stop():
+                return None
+            gathered = evaluate_batch(variables, split, gathered)
+            # Batch by batch, so that a signal needn't wait for the whole split.
+            jax.block_until_ready(gathered.start)
+        return gathered.sums, close_pass(gathered.probabilities, len(split))
+
+    return Program(
+        order=order,
+        train=functools.partial(train, split=train_split),
+        finish_epoch=jax.jit(finish_epoch, donate_argnums=0),
+        evaluate=evaluate,
+        learning_rate=jax.jit(lambda state: learning_rate(state, optimizer)),
+    )

@@ -1,0 +1,133 @@
+"""The pure train and eval steps: no devices, no loops, no config."""
+
+import functools
+import zlib
+from collections.abc import Callable
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
+
+from ferjax.optim import Optimizer
+from ferjax.state import Best, Sums, TrainState
+
+LossFn = Callable[..., Float32[Array, " b"]]
+
+
+@flax.struct.dataclass
+class Batch:
+    """Images as gray levels 0..255 and their labels; `mask` is False for the rows that only pad."""
+
+    images: UInt8[Array, "b 48 48 1"]
+    labels: Int32[Array, " b"]
+    mask: Bool[Array, " b"]
+
+
+def stream_key(seed: UInt32[Array, ""], stream: str, count: Int32[Array, ""]) -> Key[Array, ""]:
+    """The key of a named stream at a step or epoch: a function of its arguments, so that nothing need be stored."""
+    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(stream.encode()))
+    return jax.random.fold_in(key, count)
+
+
+def make_train_step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss_fn: LossFn,
+    augment: Callable[[Key[Array, ""], UInt8[Array, "b 48 48 1"]], Float32[Array, "b 48 48 1"]],
+    preprocess: Callable[[Array], Array],
+) -> Callable[..., tuple[TrainState, Sums, Float32[Array, ""]]]:
+    """Bind the parts; the result is `train_step(state, batch, *, axis_name=None) -> (state, sums, grad_norm)`."""
+
+    def train_step(
+        state: TrainState, batch: Batch, *, axis_name: str | None = None
+    ) -> tuple[TrainState, Sums, Float32[Array, ""]]:
+        """One update. Under a mapped axis `axis_name`, gradients, sums and batch statistics are of all its shards."""
+        keys = {stream: stream_key(state.seed, stream, state.step) for stream in ("augment", "dropout")}
+        if axis_name is not None:
+            keys = {stream: jax.random.fold_in(key, jax.lax.axis_index(axis_name)) for stream, key in keys.items()}
+        total = functools.partial(_sum_over, axis_name=axis_name)
+        count = total(batch.mask.astype(jnp.float32).sum())
+        inputs = preprocess(augment(keys["augment"], batch.images))
+
+        def mean_loss(params: PyTree) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            logits, updated = model.clone(axis_name=axis_name).apply(
+                variables, inputs, train=True, mutable=["batch_stats"], rngs={"dropout": keys["dropout"]}
+            )
+            sums = _measure(logits, batch, loss_fn)
+            # This shard's part of the mean over all shards; the parts of the gradient are added up below.
+            return sums.loss / count, (updated.get("batch_stats", {}), sums)
+
+        gradients, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(state.params)
+        gradients, sums = total((gradients, sums))
+        updates, opt_state = optimizer.tx.update(gradients, state.opt_state, state.params)
+        updates = jax.tree.map(lambda update: update * state.plateau.scale, updates)
+        new_state = state.replace(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            epoch_sums=state.epoch_sums.merge(sums),
+        )
+        return new_state, sums, optax.global_norm(gradients)
+
+    return train_step
+
+
+def make_eval_step(
+    model: nn.Module, loss_fn: LossFn, preprocess: Callable[[Array], Array], mirror: bool
+) -> Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]:
+    """Bind the parts; the result is `eval_step(variables, batch) -> (sums, probabilities)`.
+
+    With `mirror`, the probabilities are the mean over each image and its mirror image, and so are loss and accuracy.
+    """
+
+    def eval_step(variables: PyTree, batch: Batch) -> tuple[Sums, Float32[Array, "b k"]]:
+        inputs = preprocess(batch.images)
+        views = [inputs, inputs[:, :, ::-1]] if mirror else [inputs]
+        log_probabilities = [jax.nn.log_softmax(model.apply(variables, view, train=False)) for view in views]
+        # The loss of log probabilities is that of the logits, since softmax undoes only a shift.
+        averaged = jax.nn.logsumexp(jnp.stack(log_probabilities), axis=0) - jnp.log(float(len(views)))
+        return _measure(averaged, batch, loss_fn), jnp.exp(averaged)
+
+    return eval_step
+
+
+def make_finish_epoch(
+    optimizer: Optimizer, best_metric: str
+) -> Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]:
+    """Bind the parts; the result is `finish_epoch(state, validation_sums) -> (state, improved)`.
+
+    It feeds the plateau rule, keeps the best variables by `best_metric` ('accuracy' or 'loss') and opens the next epoch.
+    """
+
+    def finish_epoch(state: TrainState, validation: Sums) -> tuple[TrainState, Bool[Array, ""]]:
+        accuracy, loss = validation.correct / validation.count, validation.loss / validation.count
+        improved = accuracy > state.best.accuracy if best_metric == "accuracy" else loss < state.best.loss
+        candidate = Best(state.params, state.batch_stats, state.epoch + 1, accuracy, loss)
+        best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), candidate, state.best)
+        new_state = state.replace(
+            epoch=state.epoch + 1,
+            plateau=optimizer.update_plateau(state.plateau, accuracy=accuracy, loss=loss),
+            epoch_sums=Sums.zero(),
+            best=best,
+            epochs_since_best=jnp.where(improved, 0, state.epochs_since_best + 1),
+        )
+        return new_state, improved
+
+    return finish_epoch
+
+
+def _measure(logits: Float32[Array, "b k"], batch: Batch, loss_fn: LossFn) -> Sums:
+    mask = batch.mask.astype(jnp.float32)
+    correct = (logits.argmax(-1).astype(jnp.int32) == batch.labels).astype(jnp.float32)
+    # `where`, not a product: what a padded row computes may be NaN and still must not count.
+    losses = jnp.where(batch.mask, loss_fn(logits, batch.labels), 0.0)
+    return Sums(loss=losses.sum(), correct=(correct * mask).sum(), count=mask.sum())
+
+
+def _sum_over(tree: PyTree, axis_name: str | None) -> PyTree:
+    return tree if axis_name is None else jax.lax.psum(tree, axis_name)

@@ -1,0 +1,111 @@
+"""Where a run's numbers go: metrics.jsonl always, TensorBoard events beside it, and a progress bar or plain lines."""
+
+import json
+import logging
+import os
+import pathlib
+import sys
+import time
+from typing import Any
+
+import tqdm
+from tensorboardX import SummaryWriter
+
+logger = logging.getLogger("ferjax")
+
+
+class Writer:
+    """Appends one JSON object a line to `workdir/metrics.jsonl` and the same scalars to `workdir/tensorboard/`.
+
+    Opened at step k, it first drops the lines past k: a run that was killed after its last checkpoint computes them anew.
+    """
+
+    def __init__(self, workdir: pathlib.Path, step: int) -> None:
+        path = workdir / "metrics.jsonl"
+        _drop_lines_past(path, step)
+        self._file = path.open("a", encoding="utf-8")
+        # TensorBoard hides the events from purge_step on that an earlier, killed process wrote.
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1 if step else None)
+
+    def write(self, *, step: int, epoch: float, split: str, **values: float) -> None:
+        """One line; `split` is 'train_step' (the last few steps), 'train' (the epoch), 'validation' or 'test'."""
+        line: dict[str, Any] = {"step": step, "epoch": round(epoch, 6), "split": split, **values}
+        self._file.write(json.dumps(line, allow_nan=True) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(f"{split}/{name}", value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        self._events.close()
+
+
+def _drop_lines_past(path: pathlib.Path, step: int) -> None:
+    if not path.exists():
+        return
+    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    kept = [line for line in whole if json.loads(line)["step"] <= step]
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+class Progress:
+    """An epoch's progress: a bar on a terminal, else a line now and then; always images/s, loss, accuracy and ETA."""
+
+    _SECONDS_BETWEEN_LINES = 15.0
+
+    def __init__(self, *, total_steps: int, step: int, batch_size: int) -> None:
+        self._total, self._batch_size = total_steps, batch_size
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm.tqdm(
+            total=total_steps,
+            initial=step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self._terminal,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
+        )
+        self._clock = time.monotonic
+        self._first_step = self._window_step = step
+        self._start_s = self._window_s = self._line_s = self._clock()
+
+    def restart_clock(self, step: int) -> None:
+        """Leave out what passed so far: compilation, a validation or a save is no training time."""
+        now = self._clock()
+        self._start_s += now - self._window_s
+        self._window_s, self._window_step = now, step
+
+    def measure(self, step: int) -> float:
+        """Images a second since the last call or `restart_clock`."""
+        now = self._clock()
+        rate = (step - self._window_step) * self._batch_size / max(now - self._window_s, 1e-9)
+        self._window_s, self._window_step = now, step
+        return rate
+
+    def show(self, step: int, *, epoch: int, loss: float, accuracy: float, images_per_s: float) -> None:
+        """Say where training is."""
+        text = f"loss {loss:.4f}, accuracy {accuracy:.1%}, {images_per_s:.0f} images/s"
+        if self._terminal:
+            self._bar.set_description_str(f"epoch {epoch}", refresh=False)
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(step - self._bar.n)
+        elif self._clock() - self._line_s >= self._SECONDS_BETWEEN_LINES or step == self._total:
+            self._line_s = self._clock()
+            logger.info("epoch %d, step %d of %d: %s, ETA %s", epoch, step, self._total, text, self._eta(step))
+
+    def say(self, text: str) -> None:
+        """Print a line without breaking the bar."""
+        if self._terminal:
+            self._bar.clear()
+        logger.info(text)
+        if self._terminal:
+            self._bar.refresh()
+
+    def _eta(self, step: int) -> str:
+        passed_s = max(self._clock() - self._start_s, 1e-9)
+        left_s = (self._total - step) * passed_s / max(step - self._first_step, 1)
+        return tqdm.tqdm.format_interval(left_s)
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,102 @@
+"""A small FER-2013 in memory, and the files that users would have of it."""
+
+import dataclasses
+import io
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferjax.data import EMOTIONS, USAGES, Rows
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FERJAX_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def make_rows():
+    """n random rows in a random order of class and usage; small numbers too, so that all digit counts occur."""
+
+    def make(n: int = 150, seed: int = 0) -> Rows:
+        random = np.random.default_rng(seed)
+        pixels = random.integers(0, 256, (n, 48, 48), dtype=np.uint8) >> random.integers(
+            0, 9, (n, 48, 48), dtype=np.uint8
+        )
+        usage = random.permutation(np.arange(n) % 3).astype(np.uint8)
+        return Rows(pixels=pixels, emotion=random.permutation(np.arange(n) % 7).astype(np.int32), usage=usage)
+
+    return make
+
+
+@pytest.fixture
+def rows(make_rows):
+    return make_rows()
+
+
+def csv_lines(rows: Rows, order: str = "epu") -> list[str]:
+    """One line a row, its cells in the order given by their initials."""
+    lines = []
+    for i in range(len(rows)):
+        pixels = " ".join(map(str, rows.pixels[i].ravel().tolist()))
+        cells = {"e": str(rows.emotion[i]), "p": pixels, "u": USAGES[rows.usage[i]]}
+        lines.append(",".join(cells[letter] for letter in order))
+    return lines
+
+
+@pytest.fixture
+def csv_text():
+    """The text of Kaggle's fer2013.csv ('epu') or icml_face_data.csv ('eup')."""
+
+    def text(rows: Rows, order: str = "epu") -> str:
+        header = {"epu": "emotion,pixels,Usage", "eup": "emotion, Usage, pixels"}[order]
+        return "\n".join([header, *csv_lines(rows, order), ""])
+
+    return text
+
+
+@pytest.fixture
+def lines():
+    return csv_lines
+
+
+@pytest.fixture
+def image_files():
+    """Names and contents of the image-folder edition."""
+
+    def files(rows: Rows) -> dict[str, bytes]:
+        found = {}
+        for i in range(len(rows)):
+            buffer = io.BytesIO()
+            Image.fromarray(rows.pixels[i]).save(buffer, "png")
+            folder = "train" if rows.usage[i] == 0 else "test"
+            found[f"{folder}/{EMOTIONS[rows.emotion[i]]}/{USAGES[rows.usage[i]]}_{i}.png"] = buffer.getvalue()
+        return found
+
+    return files
+
+
+@pytest.fixture
+def write_tree():
+    def write(root: pathlib.Path, files: dict[str, bytes]) -> pathlib.Path:
+        for name, content in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
+        return root
+
+    return write
+
+
+@pytest.fixture
+def same():
+    """Assert that two data sets are equal, row by row; `keep` picks the rows that the second should have."""
+
+    def check(expected: Rows, found: Rows, keep=None) -> None:
+        for field in dataclasses.fields(Rows)[:3]:
+            want, got = getattr(expected, field.name), getattr(found, field.name)
+            np.testing.assert_array_equal(want if keep is None else want[keep], got)
+            assert want.dtype == got.dtype
+
+    return check
