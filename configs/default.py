@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
     model.pool = "max"  # 'max', 'mean' or 'both' (concatenated)
     model.hidden = ()  # sizes of dense layers before the output layer, each >= 1
     model.dropout = 0.0  # before each dense layer; 0..0.95
+    model.width = 1.0  # multiplies every convolution's channels; 0.02..8
     model.dtype = "float32"  # of the computation: 'float32' or 'bfloat16'; parameters stay float32
 
     config.loss = loss = ConfigDict()

@@ -1,6 +1,6 @@
 """A result in a minute or two, with nothing to download: the compact network on faces that ferjax draws itself.
 
-    bash scripts/quickstart.sh
+bash scripts/quickstart.sh
 """
 
 from configs import default

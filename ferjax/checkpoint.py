@@ -26,7 +26,11 @@ class Checkpoints:
     def __init__(self, workdir: pathlib.Path) -> None:
         self._folder = (workdir / "checkpoints").absolute()
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=2, create=True, cleanup_tmp_directories=True, todelete_subdir=_TRASH, enable_async_checkpointing=True
+            max_to_keep=2,
+            create=True,
+            cleanup_tmp_directories=True,
+            todelete_subdir=_TRASH,
+            enable_async_checkpointing=True,
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         # A copy, since the training step overwrites the buffers of its state while the save still reads them.
@@ -62,7 +66,9 @@ class Checkpoints:
                 f"({str(error).splitlines()[0]}): use another --workdir, or delete that folder to go on from an older one."
             ) from error
         # Committed to no device, as a new state's arrays are, so that the step compiles for both alike.
-        restored = {name: jax.tree.unflatten(jax.tree.structure(parts[name]), jax.tree.leaves(trees[name])) for name in parts}
+        restored = {
+            name: jax.tree.unflatten(jax.tree.structure(parts[name]), jax.tree.leaves(trees[name])) for name in parts
+        }
         return restored["state"].replace(best=restored["best"])
 
     def wait(self) -> None:

@@ -87,6 +87,7 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "model.pool": Choice(("max", "mean", "both")),
     "model.hidden": Each(_SIZE),
     "model.dropout": Range(0, 0.95),
+    "model.width": Range(0.02, 8),
     "model.dtype": Choice(("float32", "bfloat16")),
     "loss.name": Choice(("cross_entropy", "focal")),
     "loss.gamma": Range(0, 20),

@@ -86,7 +86,9 @@ def _configure_jax() -> None:
     from ferjax.data.cache import cache_dir
 
     # Compiling takes longer than the first steps; a second start of the same program skips it.
-    jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla")))
+    jax.config.update(
+        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
+    )
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

@@ -77,7 +77,9 @@ def create_program(
 
     @functools.partial(jax.jit, static_argnums=0)
     def open_pass(batches: int) -> _Pass:
-        return _Pass(jnp.zeros((), jnp.int32), Sums.zero(), jnp.zeros((batches * eval_batch_size, num_classes), jnp.float32))
+        return _Pass(
+            jnp.zeros((), jnp.int32), Sums.zero(), jnp.zeros((batches * eval_batch_size, num_classes), jnp.float32)
+        )
 
     @functools.partial(jax.jit, static_argnums=1)
     def close_pass(padded: Float32[Array, "n_padded k"], rows: int) -> Float32[Array, "n k"]:

@@ -52,9 +52,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool 
                 f"--config.train.batch_size={config.train.batch_size} is more than the {n} training rows of "
                 f"{config.data.path}: choose {n} or less."
             )
-        open_workdir(
-            workdir, config, describe_data(config.data.path, rows, splits), allow_change=allow_config_change
-        )
+        open_workdir(workdir, config, describe_data(config.data.path, rows, splits), allow_change=allow_config_change)
         trainer = _create_trainer(config, workdir, rows, splits, interrupt)
         try:
             trainer.train()
@@ -240,9 +238,7 @@ class Trainer:
         self._save()
         self.checkpoints.wait()
         signum = self.interrupt.signum or signal.SIGINT
-        raise InterruptedRun(
-            signum, f"Saved step {self.step} in {self.workdir}. The same command goes on from there."
-        )
+        raise InterruptedRun(signum, f"Saved step {self.step} in {self.workdir}. The same command goes on from there.")
 
     def _finish_epoch(self) -> bool:
         """Validate, log, keep the best, save; False where a signal came between."""

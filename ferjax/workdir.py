@@ -33,7 +33,9 @@ def open_workdir(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any]
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--workdir={workdir} can't be made ({error.strerror}): name a folder you may write to.") from error
+        raise UserError(
+            f"--workdir={workdir} can't be made ({error.strerror}): name a folder you may write to."
+        ) from error
     new = json.loads(config.to_json())
     saved, saved_data = _read(workdir / "config.json"), _read(workdir / "data.json")
     if saved is not None:

@@ -84,8 +84,11 @@ def test_matrices_equal_kerass_formula(names):
         np.testing.assert_allclose(matrix, keras_matrix(names, i)[:2], atol=3e-5)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize("names", SUBSETS, ids="+".join)
+@pytest.mark.parametrize(
+    ("names", "dtype"),
+    [(names, np.uint8) for names in SUBSETS] + [(tuple(FIXED), np.float32)],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else value.__name__,
+)
 def test_sampling_equals_scipys(names, dtype):
     moved = np.asarray(sample(jnp.asarray(IMAGES, dtype), make_parameters(names)))
     assert moved.dtype == np.float32
@@ -147,7 +150,7 @@ def test_each_change_alone_changes_images(name):
     assert result.dtype == jnp.float32
     assert result.shape == IMAGES.shape
     assert not np.array_equal(result, IMAGES.astype(np.float32))
-    assert 0 <= float(result.min()) <= float(result.max()) <= 255
+    assert 0 <= float(result.min()) <= float(result.max()) < 255.001  # the weights of four neighbours add to 1, rounded
 
 
 def test_augment_is_its_parts_in_order():
@@ -196,8 +199,8 @@ def test_draws_fill_their_ranges_evenly():
 
 
 def test_turning_one_change_off_leaves_the_others_draws():
-    full = draw(jax.random.key(5), 8, **ON)
-    less = draw(jax.random.key(5), 8, **{**ON, "flip_prob": 0.0, "shift_fraction": 0.0})
+    full = draw(jax.random.key(5), len(IMAGES), **ON)
+    less = draw(jax.random.key(5), len(IMAGES), **{**ON, "flip_prob": 0.0, "shift_fraction": 0.0})
     assert less.flip is None
     assert less.shift_px is None
     for name in ("rotation_deg", "shear_deg", "zoom", "erase", "erase_corner_px", "erase_noise"):
@@ -224,15 +227,14 @@ def test_erasing_fills_its_square_and_nothing_else(corner, area):
         np.testing.assert_array_equal(np.sort(erased[0][rows, columns]), np.sort(noise[0].ravel()))
 
 
-@pytest.mark.parametrize("px", [1, 7, 48])
+@pytest.mark.parametrize("px", [7, 48])
 def test_erasing_square_of_any_size(px):
     result = augment(
         jax.random.key(6), jnp.zeros((64, 48, 48, 1), jnp.uint8), **{**OFF, "erase_prob": 1.0, "erase_px": px}
     )
     area = np.count_nonzero(np.asarray(result), axis=(1, 2, 3))
     assert area.max() <= px * px
-    if px > 1:
-        assert area.min() >= (px // 2) ** 2 * 0.9  # noise may be 0 here and there
-        values = np.asarray(result)[np.asarray(result) > 0]
-        assert abs(values.mean() - 128) < 6
-        assert abs(values.std() - 74) < 6
+    assert area.min() >= (px // 2) ** 2 * 0.9  # noise may be 0 here and there
+    values = np.asarray(result)[np.asarray(result) > 0]
+    assert abs(values.mean() - 128) < 6
+    assert abs(values.std() - 74) < 6

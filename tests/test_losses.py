@@ -57,8 +57,8 @@ def test_value_and_gradient_equal_the_formula(changes):
     np.testing.assert_allclose(gradient, finite_differences(LOGITS, LABELS, case), rtol=1e-4, atol=1e-5)
 
 
-def test_options_change_the_loss():
-    values = [np.asarray(make_loss(**{**PLAIN, **c})(jnp.asarray(LOGITS), jnp.asarray(LABELS))) for c in CASES]
+def test_the_cases_above_tell_every_option_apart():
+    values = [reference(LOGITS, LABELS, **{**PLAIN, **changes}) for changes in CASES]
     alike = [(i, j) for i in range(len(CASES)) for j in range(i) if np.allclose(values[i], values[j])]
     assert alike == [(6, 0)]  # focal with gamma 0 is cross entropy
 
@@ -72,9 +72,10 @@ def test_focal_with_gamma_0_is_cross_entropy_to_the_bit():
     np.testing.assert_array_equal(*gradients)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0])
-@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("name", "gamma", "label_smoothing"),
+    [("cross_entropy", 2.0, 0.1), ("focal", 0.1, 0.0), ("focal", 0.5, 0.1), ("focal", 1.0, 0.0), ("focal", 20.0, 0.1)],
+)
 def test_huge_logits_stay_finite(name, gamma, label_smoothing):
     loss_fn = make_loss(**{**PLAIN, "name": name, "gamma": gamma, "label_smoothing": label_smoothing})
     rows = [[s * a] + [b] * 6 for a in (0.0, 10.0, 17.0, 100.0, 1e4) for s in (1.0, -1.0) for b in (0.0, -1e4, 1e4)]

@@ -180,6 +180,8 @@ def test_worst_mistakes_are_the_most_confident_ones():
     assert choose_worst(labels, probabilities).tolist() == [2, 4, 3, 1]
     assert choose_worst(labels, probabilities, k=2).tolist() == [2, 4]
     assert choose_worst(np.arange(5), probabilities).tolist() == []
+    equal = np.tile([0.9, 0.1, 0, 0, 0, 0, 0], (500, 1))
+    assert choose_worst(np.arange(500) % 2, equal).tolist() == list(range(1, 73, 2))
 
 
 def test_report_needs_no_matplotlib():

@@ -11,7 +11,8 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
-from typing import IO, BinaryIO, cast
+from io import BufferedIOBase
+from typing import IO, cast
 
 from ferjax.errors import UserError
 
@@ -34,7 +35,7 @@ class Tree(abc.ABC):
         """The first bytes of a file whose name does not say image."""
 
     @abc.abstractmethod
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedIOBase:
         """A file, open for reading from its start."""
 
     @abc.abstractmethod
@@ -90,13 +91,13 @@ def reading(label: str) -> Iterator[None]:
         raise UserError(f"{label} cannot be read ({error}): check its permissions, or unpack it by hand") from error
 
 
-def decompress(file: BinaryIO, kind: str) -> BinaryIO:
+def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
     """The stream inside a gzip, bzip2 or xz stream."""
     if kind == "gzip":
-        return cast(BinaryIO, gzip.open(file))
+        return gzip.GzipFile(fileobj=file)
     if kind == "bzip2":
-        return cast(BinaryIO, bz2.open(file))
-    return cast(BinaryIO, lzma.open(file))
+        return bz2.BZ2File(file)
+    return lzma.LZMAFile(cast(IO[bytes], file))
 
 
 class FolderTree(Tree):
@@ -112,7 +113,7 @@ class FolderTree(Tree):
         with open(self.root / name, "rb") as file:
             return file.read(HEAD_BYTES)
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> BufferedIOBase:
         return open(self.root / name, "rb")
 
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -138,7 +139,7 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tupl
 class ZipTree(Tree):
     """Files in a zip archive."""
 
-    def __init__(self, file: BinaryIO, label: str) -> None:
+    def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label
         self._zip = zipfile.ZipFile(file)
         self._members = {
@@ -153,8 +154,8 @@ class ZipTree(Tree):
         with self._zip.open(self._members[name]) as file:
             return file.read(HEAD_BYTES)
 
-    def open(self, name: str) -> BinaryIO:
-        return cast(BinaryIO, self._zip.open(self._members[name]))
+    def open(self, name: str) -> BufferedIOBase:
+        return cast(BufferedIOBase, self._zip.open(self._members[name]))
 
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
@@ -164,7 +165,7 @@ class ZipTree(Tree):
 class TarTree(Tree):
     """Files in an uncompressed tar stream, read through once at the start, to the end mark and any checksum."""
 
-    def __init__(self, file: BinaryIO, label: str) -> None:
+    def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label
         self._tar = tarfile.TarFile(fileobj=file)
         self._members: dict[str, tarfile.TarInfo] = {}
@@ -182,21 +183,21 @@ class TarTree(Tree):
     def head(self, name: str) -> bytes:
         return self._heads[name]
 
-    def open(self, name: str) -> BinaryIO:
-        return cast(BinaryIO, self._extract(self._members[name]))
+    def open(self, name: str) -> BufferedIOBase:
+        return self._extract(self._members[name])
 
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         for name, member in self._members.items():
             if name in names:
                 yield name, self._extract(member).read()
 
-    def _extract(self, member: tarfile.TarInfo) -> IO[bytes]:
+    def _extract(self, member: tarfile.TarInfo) -> BufferedIOBase:
         file = self._tar.extractfile(member)
         if file is None:
             raise tarfile.ReadError(f"{member.name} is no regular file")
-        return file
+        return cast(BufferedIOBase, file)
 
-    def _check_end(self, file: BinaryIO) -> None:
+    def _check_end(self, file: BufferedIOBase) -> None:
         """Look for the closing block of zeros: tarfile takes an archive cut off between two members for a whole one."""
         file.seek(self._tar.offset)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

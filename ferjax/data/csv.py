@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedIOBase
 
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
@@ -70,7 +70,7 @@ def missing_columns(names: list[str]) -> list[str]:
     return [name for name in COLUMNS if name.lower() not in present]
 
 
-def read_csv(file: BinaryIO, label: str, on_bad_row: str) -> Rows:
+def read_csv(file: BufferedIOBase, label: str, on_bad_row: str) -> Rows:
     """Read a csv from its start; `label` names it in errors.
 
     Raises UserError at the first bad row unless `on_bad_row` is 'skip', and if no row is good.
@@ -113,7 +113,7 @@ def describe_missing(label: str, names: list[str], missing: list[str]) -> str:
     )
 
 
-def _read_header(file: BinaryIO, label: str) -> Columns:
+def _read_header(file: BufferedIOBase, label: str) -> Columns:
     names = split_header(file.readline(_MAX_LINE_BYTES))
     missing = missing_columns(names)
     if missing:
@@ -123,7 +123,7 @@ def _read_header(file: BinaryIO, label: str) -> Columns:
     return Columns(emotion=emotion, pixels=pixels, usage=usage, count=len(names))
 
 
-def _whole_lines(file: BinaryIO, label: str) -> Iterator[bytes]:
+def _whole_lines(file: BufferedIOBase, label: str) -> Iterator[bytes]:
     """Runs of whole lines; only the very last may lack its newline."""
     rest = b""
     while chunk := file.read(_CHUNK_BYTES):

@@ -5,7 +5,8 @@ import logging
 import os
 import pathlib
 import tempfile
-from typing import BinaryIO
+from io import BufferedIOBase
+from typing import cast
 
 from ferjax.data import cache, splits
 from ferjax.data.archive import (
@@ -106,7 +107,7 @@ def _read_folder(path: pathlib.Path, on_bad_row: str) -> Rows:
     return dataclasses.replace(rows, notes=found.notes + rows.notes)
 
 
-def _read_stream(file: BinaryIO, label: str, on_bad_row: str, depth: int = 0) -> Rows:
+def _read_stream(file: BufferedIOBase, label: str, on_bad_row: str, depth: int = 0) -> Rows:
     """Read an open file that can be wound back; its digest is left to the caller."""
     if depth > _MAX_DEPTH:
         raise UserError(f"{label} is an archive within {_MAX_DEPTH} others: unpack it by hand")
@@ -129,7 +130,7 @@ def _read_stream(file: BinaryIO, label: str, on_bad_row: str, depth: int = 0) ->
     raise UserError(f"{label} is {what}: give a fer2013.csv, an image folder, or an archive of one")
 
 
-def _read_text(file: BinaryIO, label: str, on_bad_row: str, head: bytes) -> Rows:
+def _read_text(file: BufferedIOBase, label: str, on_bad_row: str, head: bytes) -> Rows:
     names = split_header(head.partition(b"\n")[0])
     if len(missing_columns(names)) == len(COLUMNS):
         line = ",".join(names)
@@ -163,9 +164,9 @@ def _read_images(tree: Tree, names: list[str], on_bad_row: str) -> Rows:
     return folder.read_images(tree, names, on_bad_row)
 
 
-def _read_nested(member: BinaryIO, label: str, on_bad_row: str, depth: int) -> Rows:
+def _read_nested(member: BufferedIOBase, label: str, on_bad_row: str, depth: int) -> Rows:
     """Copy a member out before opening it as an archive: winding back within an archive means unpacking it again."""
-    with tempfile.TemporaryFile() as copy:
+    with cast(BufferedIOBase, tempfile.TemporaryFile()) as copy:
         while chunk := member.read(1 << 20):
             copy.write(chunk)
         copy.seek(0)

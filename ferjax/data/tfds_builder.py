@@ -6,6 +6,7 @@ The folder it prepares is itself a data set for ferjax: --config.data.path=OUT.
 
 import argparse
 import json
+import logging
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,8 @@ try:
     import tensorflow_datasets as tfds
 except ImportError as error:
     raise UserError(f"tensorflow-datasets is missing ({error}): install it with pip install 'ferjax[tfds]'") from error
+
+logger = logging.getLogger("ferjax")
 
 _SPLITS = ("train", "validation", "test")  # of the codes of USAGES
 _READ_AT_ONCE = 1024
@@ -67,7 +70,14 @@ class Fer2013(tfds.core.GeneratorBasedBuilder):
 
 def prepare(manual_dir: str, data_dir: str) -> pathlib.Path:
     """Write the data set in manual_dir to data_dir as ArrayRecord files; the prepared folder."""
+    from ferjax.data.sources import read
+
+    if pathlib.Path(manual_dir).is_file():
+        raise UserError(f"{manual_dir} is a file: give the folder that it is in")
+    read(manual_dir)  # here, so that whatever is wrong is said in one sentence; the builder finds the rows in the cache
     builder = Fer2013(data_dir=data_dir, file_format="array_record")
+    if pathlib.Path(builder.data_path).exists():
+        logger.warning("%s is prepared already and stays as it is", builder.data_path)
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
     return pathlib.Path(builder.data_path)
 

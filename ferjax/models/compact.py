@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ferjax.models.conv import Conv3x3
+from ferjax.models.conv import Conv3x3, scale_width
 from ferjax.models.head import Head
+from ferjax.models.norm import BatchNorm
 from ferjax.models.pool import max_pool2x2
 
 STAGES = ((64, 64), (128, 128), (256, 256), (512,))
@@ -21,6 +22,7 @@ class Compact(nn.Module):
     pool: str
     hidden: tuple[int, ...]
     dropout: float
+    width: float
     dtype: jnp.dtype
     stages: tuple[tuple[int, ...], ...] = STAGES
     axis_name: str | None = None
@@ -33,14 +35,10 @@ class Compact(nn.Module):
             if stage > 1:
                 x = max_pool2x2(x)
             for layer, width in enumerate(widths, start=1):
-                x = Conv3x3(width, use_bias=False, dtype=self.dtype, name=f"block{stage}_conv{layer}")(x)
-                x = nn.BatchNorm(
-                    use_running_average=not train,
-                    momentum=0.9,
-                    dtype=self.dtype,
-                    axis_name=self.axis_name if train else None,
-                    name=f"block{stage}_norm{layer}",
+                x = Conv3x3(
+                    scale_width(width, self.width), use_bias=False, dtype=self.dtype, name=f"block{stage}_conv{layer}"
                 )(x)
+                x = BatchNorm(self.dtype, self.axis_name, name=f"block{stage}_norm{layer}")(x, train=train)
                 x = nn.relu(x)
         return Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")(x, train=train)
 

@@ -97,3 +97,8 @@ class Conv3x3(nn.Module):
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros_init(), (self.features,)).astype(self.dtype)
         return y
+
+
+def scale_width(channels: int, width: float) -> int:
+    """`channels` times `width`, to the nearest whole number and at least 1."""
+    return max(1, round(channels * width))

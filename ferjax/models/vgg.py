@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ferjax.models.conv import Conv3x3
+from ferjax.models.conv import Conv3x3, scale_width
 from ferjax.models.head import Head
+from ferjax.models.norm import BatchNorm
 from ferjax.models.pool import max_pool2x2
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -30,6 +31,7 @@ class VGG(nn.Module):
     pool: str
     hidden: tuple[int, ...]
     dropout: float
+    width: float
     dtype: jnp.dtype
     axis_name: str | None = None
     in_channels: int = 3
@@ -38,15 +40,11 @@ class VGG(nn.Module):
     def __call__(self, x: Float[Array, "b 48 48 3"], *, train: bool) -> Float[Array, "b k"]:
         for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
             for layer in range(1, depth + 1):
-                x = Conv3x3(width, not self.batch_norm, self.dtype, name=f"block{block}_conv{layer}")(x)
+                x = Conv3x3(
+                    scale_width(width, self.width), not self.batch_norm, self.dtype, name=f"block{block}_conv{layer}"
+                )(x)
                 if self.batch_norm:
-                    x = nn.BatchNorm(
-                        use_running_average=not train,
-                        momentum=0.9,
-                        dtype=self.dtype,
-                        axis_name=self.axis_name if train else None,
-                        name=f"block{block}_norm{layer}",
-                    )(x)
+                    x = BatchNorm(self.dtype, self.axis_name, name=f"block{block}_norm{layer}")(x, train=train)
                 x = nn.relu(x)
             x = max_pool2x2(x)
         head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")

@@ -1,0 +1,87 @@
+"""Official and stratified splits hold what they promise, for any mixture of classes."""
+
+import numpy as np
+import pytest
+
+from ferjax.data import Rows, load, select, split
+from ferjax.errors import UserError
+
+
+def _labelled(emotion, usage=None):
+    n = len(emotion)
+    usage = np.zeros(n) if usage is None else usage
+    return Rows(np.zeros((n, 48, 48), np.uint8), np.asarray(emotion, np.int32), np.asarray(usage, np.uint8))
+
+
+def _check_partition(found, n):
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(found.values()))), np.arange(n))
+    assert all((np.diff(index) > 0).all() for index in found.values())
+    assert all(index.dtype == np.int64 for index in found.values())
+
+
+def test_official_follows_usage(rows):
+    found = split(rows, "official")
+    assert list(found) == ["train", "validation", "test"]
+    for code, index in enumerate(found.values()):
+        np.testing.assert_array_equal(index, np.flatnonzero(rows.usage == code))
+    _check_partition(found, len(rows))
+
+
+def test_official_without_private_test_has_an_empty_test_split():
+    found = split(_labelled([0, 1, 2], [0, 0, 1]))
+    assert len(found["test"]) == 0
+    np.testing.assert_array_equal(select(found, "validation"), [2])
+    with pytest.raises(UserError, match=r"no PrivateTest rows.*eval\.split=validation, or --config\.data\.split=strat"):
+        select(found, "test")
+
+
+@pytest.mark.parametrize(("usage", "lack"), [([1, 2], "no Training rows"), ([0, 2], "no PublicTest rows")])
+def test_official_without_train_or_validation(usage, lack):
+    with pytest.raises(UserError, match=f"{lack}.*--config.data.split=stratified"):
+        split(_labelled([0, 1], usage))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_stratified_shares_are_right_to_one_row(seed):
+    random = np.random.default_rng(seed)
+    counts = random.integers(0, 90, 7) * (random.random(7) < 0.8) + (seed == 0)
+    emotion = random.permutation(np.repeat(np.arange(7), counts))
+    if len(emotion) < 2:
+        return
+    found = split(_labelled(emotion), "stratified", seed)
+    _check_partition(found, len(emotion))
+    for name, share in {"train": 0.8, "validation": 0.1, "test": 0.1}.items():
+        assert abs(len(found[name]) - share * len(emotion)) < 1
+        held = np.bincount(emotion[found[name]], minlength=7)
+        assert (np.abs(held - share * counts) < 1).all()
+
+
+def test_stratified_is_fixed_by_its_seed_alone():
+    emotion = np.arange(700) % 7
+    usage = np.arange(700) % 3
+    first = split(_labelled(emotion), "stratified", 3)
+    again = split(_labelled(emotion, usage), "stratified", 3)
+    other = split(_labelled(emotion), "stratified", 4)
+    assert all((first[name] == again[name]).all() for name in first)
+    assert (first["test"] != other["test"]).any()
+    # These rows are for good: a change would move test rows into training for everyone who resumes a run.
+    assert first["test"][:8].tolist() == [1, 8, 18, 30, 38, 45, 47, 48]
+
+
+def test_too_few_rows_and_unknown_mode():
+    with pytest.raises(UserError, match="1 rows, too few"):
+        split(_labelled([3]), "stratified")
+    with pytest.raises(UserError, match=r"data\.split is 'random': choose one of official, stratified"):
+        split(_labelled([3]), "random")
+
+
+def test_load_reads_and_splits(tmp_path, rows, csv_text, same):
+    path = tmp_path / "fer2013.csv"
+    path.write_text(csv_text(rows))
+    keys = {"split_seed": 0, "on_bad_row": "error", "synthetic_rows": 140}
+    found, splits = load(path=str(path), split="official", **keys)
+    same(rows, found)
+    assert [len(index) for index in splits.values()] == [50, 50, 50]
+    drawn, splits = load(path="synthetic", split="stratified", **keys)
+    assert len(drawn) == 140
+    assert [len(index) for index in splits.values()] == [112, 14, 14]
