@@ -1,10 +1,11 @@
 """A small batch-normalised network, trained from scratch on two CPU cores in under 45 minutes.
 
-    python -m ferjax.main --config configs/compact.py --config.data.path=PATH
+python -m ferjax.main --config configs/compact.py --config.data.path=PATH
 """
 
-from configs import default
 from ml_collections import ConfigDict
+
+from configs import default
 
 
 def get_config() -> ConfigDict:

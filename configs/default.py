@@ -1,4 +1,4 @@
-"""Every key of ferjax with its default, unit and legal range. Other configs import this one and say only what they change.
+"""Every key of ferjax with its default, unit and legal range; other configs import it and say only what they change.
 
 The ranges are enforced by ferjax/config.py; a test holds the comments here to the ranges there.
 """
@@ -43,8 +43,8 @@ def get_config() -> ConfigDict:
 
     config.optim = optim = ConfigDict()  # Adam; epsilon as Keras has it
     optim.learning_rate = 1e-4  # the peak where a schedule moves it; > 0
-    optim.b1 = 0.9  # decay of the first moment; 0..1
-    optim.b2 = 0.999  # decay of the second moment; 0..1
+    optim.b1 = 0.9  # decay of the first moment; 0..0.9999
+    optim.b2 = 0.999  # decay of the second moment; 0..0.999999
     optim.eps = 1e-7  # > 0
     optim.weight_decay = 0.0  # decoupled, kernels only; 0 is off; >= 0
     optim.clip_norm = 0.0  # global norm of the gradient; 0 is off; >= 0

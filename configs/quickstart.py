@@ -3,8 +3,9 @@
 bash scripts/quickstart.sh
 """
 
-from configs import default
 from ml_collections import ConfigDict
+
+from configs import default
 
 
 def get_config() -> ConfigDict:

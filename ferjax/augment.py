@@ -106,7 +106,7 @@ def draw_parameters(
         zoom=1.0 + signed[5:7].T * zoom_fraction if zoom_fraction else None,
         erase=u[7] < erase_prob if erases else None,
         erase_corner_px=centre - erase_px // 2 if erases else None,
-        erase_noise=jax.random.bits(noise_key, (batch, erase_px, erase_px), jnp.uint8) if erases else None,
+        erase_noise=_draw_noise(noise_key, batch, erase_px) if erases else None,
     )
 
 
@@ -167,7 +167,7 @@ def apply_affine(images: Images, matrices: Float32[Array, "b 2 3"]) -> Float32[A
 def apply_erasing(images: Float32[Array, "b 48 48 1"], params: Parameters) -> Float32[Array, "b 48 48 1"]:
     """Fill each image's drawn square with uniform noise of 0..255 gray levels (Zhong et al. 2017, arXiv 1708.04896).
 
-    As in the paper's best variant every erased pixel gets its own value; unlike the paper the square has one size and
+    As in the paper's RE-R every erased pixel gets its own random value; unlike the paper the square has one size and
     may overlap the border, where it is cut off. The identity where erasing is off.
     """
     if params.erase is None or params.erase_corner_px is None or params.erase_noise is None:
@@ -180,6 +180,12 @@ def apply_erasing(images: Float32[Array, "b 48 48 1"], params: Parameters) -> Fl
     repeats = math.ceil(side / px)
     noise = jnp.tile(params.erase_noise, (1, repeats, repeats))[:, :side, :side]
     return jnp.where(erased[..., None], noise[..., None].astype(jnp.float32), images)
+
+
+def _draw_noise(key: PRNGKeyArray, batch: int, px: int) -> UInt8[Array, "b px px"]:
+    """Uniform gray levels, four to a random word: a draw of bytes would compute a word for each of them."""
+    words = jax.random.bits(key, (batch, px, math.ceil(px / 4)), jnp.uint32)
+    return jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(batch, px, -1)[:, :, :px]
 
 
 def _matrix(

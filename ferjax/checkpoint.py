@@ -1,14 +1,12 @@
-"""Orbax checkpoints: the whole state for resuming, and the best epoch's variables for using, in one atomic step folder."""
+"""Orbax checkpoints: the state for resuming and the best epoch's variables for using, in one atomic folder."""
 
-import contextlib
 import pathlib
 import shutil
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
-from jaxtyping import PyTree
+from jaxtyping import Array
 
 from ferjax.errors import UserError
 from ferjax.state import TrainState
@@ -18,9 +16,10 @@ _TRASH = ".trash"
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `workdir/checkpoints/<step>/{state,best}`; the newest two are kept.
+    """The checkpoints of one run, in `workdir/checkpoints/<number>/{state,best}`; the newest two are kept.
 
-    Each step folder appears whole or not at all, and holds last and best together, so the two can't disagree.
+    Each folder appears whole or not at all, and holds last and best together, so the two can't disagree. `number`
+    counts steps and validated epochs: at an epoch's end there is a state before validation and another after it.
     """
 
     def __init__(self, workdir: pathlib.Path) -> None:
@@ -37,39 +36,34 @@ class Checkpoints:
         self._copy = jax.jit(lambda state: jax.tree.map(jnp.copy, state))
 
     @property
-    def latest_step(self) -> int | None:
-        """The newest whole checkpoint's step, or None."""
+    def latest(self) -> int | None:
+        """The newest whole checkpoint's number, or None."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: TrainState) -> None:
-        """Write a checkpoint in the background; does nothing where this step is saved already."""
-        if step == self._manager.latest_step():
+    def save(self, number: int, state: TrainState) -> None:
+        """Write a checkpoint in the background; does nothing where this one is saved already."""
+        if number == self._manager.latest_step():
             return
-        snapshot = self._copy(state)
-        rest, best = snapshot.replace(best=None), snapshot.best
+        parts = _split(self._copy(state))
         self._manager.save(
-            step,
-            args=ocp.args.Composite(state=ocp.args.StandardSave(_tree(rest)), best=ocp.args.StandardSave(_tree(best))),
+            number,
+            args=ocp.args.Composite(**{name: ocp.args.StandardSave(part) for name, part in parts.items()}),
         )
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest checkpoint, in the shapes of `like`; UserError where it holds another network's."""
-        step = self._manager.latest_step()
-        parts = {"state": like.replace(best=None), "best": like.best}
-        abstract = {name: jax.tree.map(ocp.utils.to_shape_dtype_struct, _tree(part)) for name, part in parts.items()}
+        number = self._manager.latest_step()
+        wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _split(like))
         try:
-            args = {name: ocp.args.StandardRestore(tree) for name, tree in abstract.items()}
-            trees = self._manager.restore(step, args=ocp.args.Composite(**args))
+            args = {name: ocp.args.StandardRestore(part) for name, part in wanted.items()}
+            parts = self._manager.restore(number, args=ocp.args.Composite(**args))
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UserError(
-                f"checkpoint {self._folder / str(step)} can't be restored into this network and optimizer "
-                f"({str(error).splitlines()[0]}): use another --workdir, or delete that folder to go on from an older one."
+                f"checkpoint {self._folder / str(number)} can't be restored into this network and optimizer "
+                f"({str(error).splitlines()[0]}): use another --workdir, or delete that folder to resume an older one."
             ) from error
-        # Committed to no device, as a new state's arrays are, so that the step compiles for both alike.
-        restored = {
-            name: jax.tree.unflatten(jax.tree.structure(parts[name]), jax.tree.leaves(trees[name])) for name in parts
-        }
-        return restored["state"].replace(best=restored["best"])
+        leaves = {**parts["state"], **parts["best"]}
+        return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in _flatten(like)])
 
     def wait(self) -> None:
         """Return when every save has reached the disk."""
@@ -81,7 +75,13 @@ class Checkpoints:
         self._manager.close()
 
 
-def _tree(part: Any) -> PyTree:
-    """Plain dicts and lists of arrays: what a checkpoint holds must not depend on the classes of a version of optax."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(part)
+def _flatten(state: TrainState) -> dict[str, Array]:
+    """Every leaf by its path: what a checkpoint holds must not depend on the classes of one version of optax."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _split(state: TrainState) -> dict[str, dict[str, Array]]:
+    leaves = _flatten(state)
+    best = {name: leaf for name, leaf in leaves.items() if name.startswith("best.")}
+    return {"state": {name: leaf for name, leaf in leaves.items() if name not in best}, "best": best}

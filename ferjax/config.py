@@ -17,8 +17,8 @@ from ferjax.errors import UserError
 class Range:
     """Numbers from `low` to `high`; an `open` range leaves `low` itself out."""
 
-    low: float
-    high: float = math.inf
+    low: int | float
+    high: int | float = math.inf
     open: bool = False
 
     def __contains__(self, value: object) -> bool:
@@ -125,7 +125,7 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
 FREE_KEYS = ("data.path", "train.steps", "train.checkpoint_interval_s", "train.log_every_steps", "eval.batch_size")
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every ('group.key', value) of a nested config; tuples come as lists, as JSON has them."""
     for key, value in config.items():
         if isinstance(value, Mapping | ConfigDict):

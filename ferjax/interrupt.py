@@ -3,7 +3,6 @@
 import logging
 import signal
 import types
-from typing import Self
 
 logger = logging.getLogger("ferjax")
 
@@ -23,7 +22,7 @@ class Interrupt:
         self.signum: int | None = None
         self._old: dict[int, object] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Interrupt":
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old[number] = signal.signal(number, self._receive)
         return self

@@ -1,6 +1,7 @@
 """The main job: `python -m ferjax.main --config FILE --workdir DIR [--config.group.key=value ...]`.
 
-Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 130 or 143 interrupted and saved.
+Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 130 or 143 interrupted and
+saved.
 """
 
 import logging

@@ -18,8 +18,7 @@ from ferjax.state import Sums, TrainState, learning_rate
 from ferjax.step import Batch, stream_key
 
 
-@flax.struct.dataclass
-class _Pass:
+class _Pass(flax.struct.PyTreeNode):
     """One pass over a split, on the device: where it is, and what it has gathered."""
 
     start: Int32[Array, ""]
@@ -31,8 +30,8 @@ class _Pass:
 class Program:
     """The compiled functions of a run. All take and return device arrays; none moves data to or from the host."""
 
-    order: Callable[[TrainState], Int32[Array, " 2n"]]
-    train: Callable[[TrainState, Int32[Array, " 2n"]], tuple[TrainState, Sums, Float32[Array, ""]]]
+    order: Callable[[TrainState], Int32[Array, " two_n"]]
+    train: Callable[[TrainState, Int32[Array, " two_n"]], tuple[TrainState, Sums, Float32[Array, ""]]]
     finish_epoch: Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
     evaluate: Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "n k"]] | None]
     learning_rate: Callable[[TrainState], Float32[Array, ""]]
@@ -53,32 +52,34 @@ def create_program(
     n = len(train_split)
 
     @jax.jit
-    def order(state: TrainState) -> Int32[Array, " 2n"]:
-        keys = [stream_key(state.seed, "order", state.epoch + ahead) for ahead in (0, 1)]
-        return epoch_order(*keys, n)
+    def order(state: TrainState) -> Int32[Array, " two_n"]:
+        this_epoch, next_epoch = (stream_key(state.seed, "order", state.epoch + ahead) for ahead in (0, 1))
+        return epoch_order(this_epoch, next_epoch, n)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def train(
-        state: TrainState, order: Int32[Array, " 2n"], split: Resident
+        state: TrainState, order: Int32[Array, " two_n"], split: Resident
     ) -> tuple[TrainState, Sums, Float32[Array, ""]]:
         first = state.step * batch_size - state.epoch * n
         index = jax.lax.dynamic_slice_in_dim(order, first, batch_size)
-        batch = Batch(split.images[index], split.labels[index], jnp.ones(batch_size, bool))
+        batch = Batch(images=split.images[index], labels=split.labels[index], mask=jnp.ones(batch_size, bool))
         return train_step(state, batch)
 
     @functools.partial(jax.jit, donate_argnums=2)
     def evaluate_batch(variables: PyTree, split: Resident, gathered: _Pass) -> _Pass:
         index = gathered.start + jnp.arange(eval_batch_size, dtype=jnp.int32)
         inside = jnp.minimum(index, len(split) - 1)
-        batch = Batch(split.images[inside], split.labels[inside], index < len(split))
+        batch = Batch(images=split.images[inside], labels=split.labels[inside], mask=index < len(split))
         sums, probabilities = eval_step(variables, batch)
         buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
-        return _Pass(gathered.start + eval_batch_size, gathered.sums.merge(sums), buffer)
+        return _Pass(start=gathered.start + eval_batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)
 
     @functools.partial(jax.jit, static_argnums=0)
     def open_pass(batches: int) -> _Pass:
         return _Pass(
-            jnp.zeros((), jnp.int32), Sums.zero(), jnp.zeros((batches * eval_batch_size, num_classes), jnp.float32)
+            start=jnp.zeros((), jnp.int32),
+            sums=Sums.zero(),
+            probabilities=jnp.zeros((batches * eval_batch_size, num_classes), jnp.float32),
         )
 
     @functools.partial(jax.jit, static_argnums=1)

@@ -3,29 +3,31 @@
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float32, Int32, PyTree, UInt32
 
 from ferjax.optim import Optimizer
 
+# On the device, or fetched from it.
+Scalars = Float32[Array, "..."] | Float32[np.ndarray, "..."]
 
-@flax.struct.dataclass
-class Sums:
+
+class Sums(flax.struct.PyTreeNode):
     """Totals over examples, never means, so that batches, devices and processes merge by addition."""
 
-    loss: Float32[Array, "..."]
-    correct: Float32[Array, "..."]
-    count: Float32[Array, "..."]
+    loss: Scalars
+    correct: Scalars
+    count: Scalars
 
     @classmethod
     def zero(cls) -> "Sums":
-        return cls(*(jnp.zeros((), jnp.float32) for _ in range(3)))
+        return cls(loss=jnp.zeros(()), correct=jnp.zeros(()), count=jnp.zeros(()))
 
     def merge(self, other: "Sums") -> "Sums":
         return jax.tree.map(jnp.add, self, other)
 
 
-@flax.struct.dataclass
-class Best:
+class Best(flax.struct.PyTreeNode):
     """What the best validated epoch left: its variables and its scores; `epoch` is 0 before the first one."""
 
     params: PyTree
@@ -35,8 +37,7 @@ class Best:
     loss: Float32[Array, ""]
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """`step` counts optimizer updates; `epoch` counts finished and validated passes over the training rows.
 
     `epoch_sums` gathers the running epoch, so that a run resumed within it reports the same averages.
@@ -54,12 +55,12 @@ class TrainState:
     epochs_since_best: Int32[Array, ""]
 
 
-def create_state(seed: int, params: PyTree, batch_stats: PyTree, optimizer: Optimizer) -> TrainState:
-    """The state before the first step; `params` and `batch_stats` are copied into `best`, so that donation owns each."""
+def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, optimizer: Optimizer) -> TrainState:
+    """The state before the first step; `best` gets copies, so that donation owns each buffer once."""
     copy = jax.tree.map(jnp.copy, (params, batch_stats))
     zero = jnp.zeros((), jnp.int32)
     return TrainState(
-        seed=jnp.asarray(seed, jnp.uint32),
+        seed=seed,
         step=zero,
         epoch=jnp.copy(zero),
         params=params,
@@ -67,7 +68,13 @@ def create_state(seed: int, params: PyTree, batch_stats: PyTree, optimizer: Opti
         opt_state=optimizer.tx.init(params),
         plateau=optimizer.init_plateau(),
         epoch_sums=Sums.zero(),
-        best=Best(*copy, jnp.copy(zero), jnp.asarray(-jnp.inf, jnp.float32), jnp.asarray(jnp.inf, jnp.float32)),
+        best=Best(
+            params=copy[0],
+            batch_stats=copy[1],
+            epoch=jnp.copy(zero),
+            accuracy=jnp.asarray(-jnp.inf, jnp.float32),
+            loss=jnp.asarray(jnp.inf, jnp.float32),
+        ),
         epochs_since_best=jnp.copy(zero),
     )
 

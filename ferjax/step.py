@@ -1,6 +1,7 @@
 """The pure train and eval steps: no devices, no loops, no config."""
 
 import functools
+import math
 import zlib
 from collections.abc import Callable
 
@@ -17,13 +18,12 @@ from ferjax.state import Best, Sums, TrainState
 LossFn = Callable[..., Float32[Array, " b"]]
 
 
-@flax.struct.dataclass
-class Batch:
+class Batch(flax.struct.PyTreeNode):
     """Images as gray levels 0..255 and their labels; `mask` is False for the rows that only pad."""
 
-    images: UInt8[Array, "b 48 48 1"]
-    labels: Int32[Array, " b"]
-    mask: Bool[Array, " b"]
+    images: UInt8[Array, "*shards b 48 48 1"]
+    labels: Int32[Array, "*shards b"]
+    mask: Bool[Array, "*shards b"]
 
 
 def stream_key(seed: UInt32[Array, ""], stream: str, count: Int32[Array, ""]) -> Key[Array, ""]:
@@ -72,7 +72,7 @@ def make_train_step(
             opt_state=opt_state,
             epoch_sums=state.epoch_sums.merge(sums),
         )
-        return new_state, sums, optax.global_norm(gradients)
+        return new_state, sums, optax.tree.norm(gradients)
 
     return train_step
 
@@ -88,9 +88,9 @@ def make_eval_step(
     def eval_step(variables: PyTree, batch: Batch) -> tuple[Sums, Float32[Array, "b k"]]:
         inputs = preprocess(batch.images)
         views = [inputs, inputs[:, :, ::-1]] if mirror else [inputs]
-        log_probabilities = [jax.nn.log_softmax(model.apply(variables, view, train=False)) for view in views]
+        logits: list[Array] = [model.apply(variables, view, train=False) for view in views]  # type: ignore[misc]
         # The loss of log probabilities is that of the logits, since softmax undoes only a shift.
-        averaged = jax.nn.logsumexp(jnp.stack(log_probabilities), axis=0) - jnp.log(float(len(views)))
+        averaged = jax.nn.logsumexp(jax.nn.log_softmax(jnp.stack(logits)), axis=0) - math.log(len(views))
         return _measure(averaged, batch, loss_fn), jnp.exp(averaged)
 
     return eval_step
@@ -101,13 +101,20 @@ def make_finish_epoch(
 ) -> Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]:
     """Bind the parts; the result is `finish_epoch(state, validation_sums) -> (state, improved)`.
 
-    It feeds the plateau rule, keeps the best variables by `best_metric` ('accuracy' or 'loss') and opens the next epoch.
+    It feeds the plateau rule, keeps the best variables by `best_metric` ('accuracy' or 'loss') and opens the next
+    epoch.
     """
 
     def finish_epoch(state: TrainState, validation: Sums) -> tuple[TrainState, Bool[Array, ""]]:
         accuracy, loss = validation.correct / validation.count, validation.loss / validation.count
         improved = accuracy > state.best.accuracy if best_metric == "accuracy" else loss < state.best.loss
-        candidate = Best(state.params, state.batch_stats, state.epoch + 1, accuracy, loss)
+        candidate = Best(
+            params=state.params,
+            batch_stats=state.batch_stats,
+            epoch=state.epoch + 1,
+            accuracy=accuracy,
+            loss=loss,
+        )
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), candidate, state.best)
         new_state = state.replace(
             epoch=state.epoch + 1,

@@ -3,22 +3,21 @@
 import collections
 import dataclasses
 import functools
-import json
 import logging
 import math
 import pathlib
 import signal
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import clu.parameter_overview
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
-from ferjax import augment, data, figures, losses, models, optim, report
+from ferjax import augment, data, losses, models, optim, report
 from ferjax.checkpoint import Checkpoints
 from ferjax.config import validate
 from ferjax.data.resident import Resident, place
@@ -45,6 +44,8 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool 
     validate(config)
     with Interrupt() as interrupt:
         rows, splits = data.load(**{key: value for key, value in config.data.items() if key != "normalize"})
+        for note in rows.notes:
+            logger.info("%s", note)
         split = _choose_split(config.eval.split, splits)
         n = len(splits["train"])
         if config.train.batch_size > n:
@@ -75,7 +76,10 @@ def _create_trainer(
     train_split, validation = (place(rows, splits[name]) for name in ("train", "validation"))
     n, batch_size = len(train_split), config.train.batch_size
     model = models.create(num_classes=len(data.EMOTIONS), **config.model)
-    optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
+    try:
+        optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     counts = np.bincount(rows.emotion[splits["train"]], minlength=len(data.EMOTIONS))
     loss_fn = _create_loss(config.loss, counts.tolist())
     prepare = functools.partial(
@@ -95,7 +99,7 @@ def _create_trainer(
     if jax.process_index() == 0:
         logger.info("%s", clu.parameter_overview.get_parameter_overview(state.params, include_stats=False))
     checkpoints = Checkpoints(workdir)
-    if checkpoints.latest_step is not None:
+    if checkpoints.latest is not None:
         state = checkpoints.restore(state)
         logger.info("Resumed from step %d (epoch %d).", int(state.step), int(state.epoch))
     return Trainer(config.train, workdir, program, state, checkpoints, validation, n, interrupt)
@@ -137,6 +141,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.step = int(self.state.step)
         self.epoch = int(self.state.epoch)
+        self._saved_step = self.step if self.checkpoints.latest is not None else None
         self._total_steps = math.ceil(self.config.epochs * self.n / self.config.batch_size)
         if self.config.steps:
             self._total_steps = min(self._total_steps, self.config.steps)
@@ -183,7 +188,7 @@ class Trainer:
             return True
         return self.step >= self._total_steps
 
-    def _take_step(self, order: Int[Array, " 2n"]) -> None:
+    def _take_step(self, order: Int[Array, " two_n"]) -> None:
         self.state, sums, gradient_norm = self.program.train(self.state, order)
         self.step += 1
         self._pending.append((self.step, sums, gradient_norm))
@@ -220,9 +225,9 @@ class Trainer:
             **figures_of_window,
         )
 
-    def _stop_not_finite(self, step: int, what: str) -> None:
+    def _stop_not_finite(self, step: int, what: str) -> NoReturn:
         self.checkpoints.wait()
-        last = self.checkpoints.latest_step
+        last = self._saved_step
         kept = "no checkpoint was written yet" if last is None else f"the checkpoint of step {last} is intact"
         raise UserError(
             f"The {what} is not a finite number at step {step} (epoch {self.epoch + 1}); {kept}. Lower "
@@ -231,10 +236,11 @@ class Trainer:
 
     def _save(self) -> None:
         self._drain()
-        self.checkpoints.save(self.step, self.state)
+        self.checkpoints.save(self.step + self.epoch, self.state)
+        self._saved_step = self.step
         self._progress.restart_clock(self.step)
 
-    def _leave(self) -> None:
+    def _leave(self) -> NoReturn:
         self._save()
         self.checkpoints.wait()
         signum = self.interrupt.signum or signal.SIGINT
@@ -262,7 +268,7 @@ class Trainer:
         self._save()
         return True
 
-    def evaluate_best(self, rows: data.Rows, index: Int[np.ndarray, " _"], split: str) -> report.Report:
+    def evaluate_best(self, rows: data.Rows, index: Int[np.ndarray, " n"], split: str) -> report.Report:
         """Evaluate the best epoch on a split and write predictions, report and figures.
 
         A run that stopped within its first epoch has no best yet; its last parameters are evaluated.
@@ -275,11 +281,11 @@ class Trainer:
         report.write_predictions(
             self.workdir / "predictions.csv", row=index, split=split, labels=labels, probabilities=probabilities
         )
+        summary = report.create_report(labels, probabilities, split)
+        report.write_report(self.workdir, summary)
         worst = report.choose_worst(labels, probabilities)
         np.savez(self.workdir / "worst_mistakes.npz", pixels=rows.pixels[index][worst], row=index[worst])
-        result = report.create_report(labels, probabilities, split)
-        report.write_report(self.workdir, result)
-        return result
+        return summary
 
     def close(self) -> None:
         """Finish what is being written."""

@@ -58,7 +58,7 @@ def describe_data(path: str, rows: Rows, splits: dict[str, Int[np.ndarray, " _"]
     """What data.json holds: the source, a SHA-256 of the rows and their split, class counts, and what was skipped."""
     digest = hashlib.sha256()
     for array in (rows.pixels, rows.emotion, *splits.values()):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     counts = {name: np.bincount(rows.emotion[index], minlength=len(EMOTIONS)) for name, index in splits.items()}
     return {
         "path": path,

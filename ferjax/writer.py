@@ -17,7 +17,7 @@ logger = logging.getLogger("ferjax")
 class Writer:
     """Appends one JSON object a line to `workdir/metrics.jsonl` and the same scalars to `workdir/tensorboard/`.
 
-    Opened at step k, it first drops the lines past k: a run that was killed after its last checkpoint computes them anew.
+    Opened at step k, it first drops the lines past k: a run killed after its last checkpoint computes them anew.
     """
 
     def __init__(self, workdir: pathlib.Path, step: int) -> None:
@@ -25,7 +25,9 @@ class Writer:
         _drop_lines_past(path, step)
         self._file = path.open("a", encoding="utf-8")
         # TensorBoard hides the events from purge_step on that an earlier, killed process wrote.
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1 if step else None)
+        self._events = SummaryWriter(
+            str(workdir / "tensorboard"), purge_step=step + 1 if step else None, filename_suffix=f".{step}"
+        )
 
     def write(self, *, step: int, epoch: float, split: str, **values: float) -> None:
         """One line; `split` is 'train_step' (the last few steps), 'train' (the epoch), 'validation' or 'test'."""

@@ -1,6 +1,7 @@
 """Shapes checked, promotion strict, four virtual devices, no compilation shared with the user's cache."""
 
 import os
+import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -11,6 +12,11 @@ import pytest
 
 jaxtyping.install_import_hook("ferjax", "beartype.beartype")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Many tests start the same tiny run: each of its functions compiles once for all of them.
+_compiled = tempfile.TemporaryDirectory(prefix="ferjax-test-xla-")
+jax.config.update("jax_compilation_cache_dir", _compiled.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,7 @@ from jaxtyping import Array, Int, Int32, Key, UInt8
 from ferjax.data.rows import Rows
 
 
-@flax.struct.dataclass
-class Resident:
+class Resident(flax.struct.PyTreeNode):
     """One split on the device."""
 
     images: UInt8[Array, "n 48 48 1"]
@@ -28,7 +27,7 @@ def place(rows: Rows, index: Int[np.ndarray, " n"]) -> Resident:
     )
 
 
-def epoch_order(this_epoch: Key[Array, ""], next_epoch: Key[Array, ""], n: int) -> Int32[Array, " 2n"]:
+def epoch_order(this_epoch: Key[Array, ""], next_epoch: Key[Array, ""], n: int) -> Int32[Array, " two_n"]:
     """The order of one epoch followed by the next one's.
 
     Training reads one endless stream of permutations, so every batch is full and every row is read once an epoch: the

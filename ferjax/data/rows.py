@@ -14,8 +14,8 @@ SIDE_PX = 48
 class Rows:
     """Labelled 48x48 gray images in file order.
 
-    `emotion` indexes EMOTIONS, `usage` indexes USAGES. `digest` is a SHA-256 of the stored content, `skipped` names every
-    row that `on_bad_row='skip'` left out and `notes` says what a person should know (resized images, for one).
+    `emotion` indexes EMOTIONS, `usage` indexes USAGES. `digest` is a SHA-256 of the stored content, `skipped` names
+    every row that `on_bad_row='skip'` left out and `notes` says what a person should know (resized images, for one).
     """
 
     pixels: UInt8[np.ndarray, "n 48 48"]

@@ -1,7 +1,8 @@
-"""A small batch-normalised network for FER on a CPU: a tenth of VGG19's multiplications, an eighth of its parameters."""
+"""A small batch-normalised network for FER on a CPU: a tenth of VGG19's arithmetic, an eighth of its parameters."""
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ferjax.models.conv import Conv3x3, scale_width
@@ -23,7 +24,7 @@ class Compact(nn.Module):
     hidden: tuple[int, ...]
     dropout: float
     width: float
-    dtype: jnp.dtype
+    dtype: DTypeLike
     stages: tuple[tuple[int, ...], ...] = STAGES
     axis_name: str | None = None
     in_channels: int = 1
@@ -43,6 +44,6 @@ class Compact(nn.Module):
         return Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")(x, train=train)
 
 
-def space_to_depth(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 4*c"]:
+def space_to_depth(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 4*c"]:
     """Each 2x2 block of pixels becomes one pixel with four times the channels."""
     return jnp.concatenate([x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)], axis=-1)

@@ -1,7 +1,7 @@
 """The 3x3 convolution of every network here: plain XLA on GPU and TPU, the fastest measured form on CPU.
 
-XLA's CPU convolution has a good forward pass and slow gradients, so it gets a gradient rule of its own. On CPU each shape
-takes the form that `choose_form` names; elsewhere all three passes are XLA's.
+XLA's CPU convolution has a good forward pass and slow gradients, so it gets a gradient rule of its own. On CPU each
+shape takes the form that `choose_form` names; elsewhere all three passes are XLA's.
 
 Winograd rounds differently: against float64 its largest error, relative to the largest output, is about 2e-6 (m=2),
 5e-6 (m=3) and 2e-5 (m=4) in float32.
@@ -10,6 +10,7 @@ Winograd rounds differently: against float64 its largest error, relative to the 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ferjax.models import winograd
@@ -22,8 +23,8 @@ Outputs = Float[Array, "b h w o"]
 def choose_form(side_px: int, channels: int) -> int:
     """The CPU form for a layer: Winograd's m, or 0 for XLA forward with an im2col weight gradient.
 
-    Measured on two Zen 3 cores at batches 32 and 128 (scripts/time_conv.py). At 48 px XLA's forward pass is bound by memory
-    traffic that Winograd only adds to; few input channels leave the transformed products nothing to save.
+    Measured on two Zen 3 cores (scripts/time_layers.sh). At 48 px XLA's forward pass is bound by memory traffic, which
+    Winograd only adds to; few input channels leave the transformed products nothing to save.
     """
     if side_px > 32 or channels < 16:
         return 0
@@ -88,7 +89,7 @@ class Conv3x3(nn.Module):
 
     features: int
     use_bias: bool = True
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Images) -> Outputs:

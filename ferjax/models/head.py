@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ferjax.models.pool import pool_globally
@@ -17,7 +18,7 @@ class Head(nn.Module):
     pool: str
     hidden: tuple[int, ...]
     dropout: float
-    dtype: jnp.dtype
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b k"]:

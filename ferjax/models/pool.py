@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def max_pool2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
+def max_pool2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 c"]:
     """The largest of each 2x2 block; an odd last row or column is left out, as in Keras and torch.
 
     A maximum of four strided views has a cheaper gradient on CPU than `reduce_window`'s select-and-scatter.

@@ -1,7 +1,7 @@
 """VGG (Simonyan & Zisserman 2014, arXiv 1409.1556) without its three dense layers, ending in a global pool."""
 
 import flax.linen as nn
-import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ferjax.models.conv import Conv3x3, scale_width
@@ -32,7 +32,7 @@ class VGG(nn.Module):
     hidden: tuple[int, ...]
     dropout: float
     width: float
-    dtype: jnp.dtype
+    dtype: DTypeLike
     axis_name: str | None = None
     in_channels: int = 3
 
@@ -40,9 +40,7 @@ class VGG(nn.Module):
     def __call__(self, x: Float[Array, "b 48 48 3"], *, train: bool) -> Float[Array, "b k"]:
         for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
             for layer in range(1, depth + 1):
-                x = Conv3x3(
-                    scale_width(width, self.width), not self.batch_norm, self.dtype, name=f"block{block}_conv{layer}"
-                )(x)
+                x = Conv3x3(scale_width(width, self.width), dtype=self.dtype, name=f"block{block}_conv{layer}")(x)
                 if self.batch_norm:
                     x = BatchNorm(self.dtype, self.axis_name, name=f"block{block}_norm{layer}")(x, train=train)
                 x = nn.relu(x)

@@ -7,6 +7,7 @@ square, so that all tiles of a batch go through one matrix product of shape [t*t
 
 import fractions
 import functools
+import math
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +25,7 @@ def matrices(m: int) -> tuple[Float[np.ndarray, "m t"], Float[np.ndarray, "t 3"]
     A, G, B = (np.zeros(shape, dtype=object) for shape in ((size, m), (size, 3), (size, size)))
     for i, point in enumerate(points):
         others = points[:i] + points[i + 1 :]
-        scale = np.prod([point - other for other in others])
+        scale = math.prod(point - other for other in others)
         A[i] = [point**k for k in range(m)]
         G[i] = [point**k / scale for k in range(3)]
         B[i, : size - 1] = _polynomial(others)

@@ -1,0 +1,114 @@
+"""The command line as a person meets it, in real processes."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+SMALL = [
+    "--config.data.synthetic_rows=140",
+    "--config.model.width=0.05",
+    "--config.train.batch_size=24",
+    "--config.train.epochs=2",
+    "--config.train.log_every_steps=1",
+]
+
+
+def start(*arguments, folder=ROOT):
+    command = [sys.executable, "-m", "ferjax.main", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=os.environ | {"XLA_FLAGS": ""}, text=True, **pipes)
+
+
+def run(*arguments, folder=ROOT):
+    process = start(*arguments, folder=folder)
+    output, errors = process.communicate(timeout=240)
+    return process.returncode, output, errors
+
+
+@pytest.fixture
+def quickstart(tmp_path):
+    return ["--config", ROOT / "configs" / "quickstart.py", "--workdir", tmp_path / "run", *SMALL]
+
+
+def test_kill_resume_evaluate(quickstart, tmp_path):
+    """SIGTERM saves and leaves with 143; the same command goes on, prints the table and names the figures."""
+    # Long enough that the signal arrives in time.
+    process = start(*quickstart, "--config.train.epochs=200", folder=tmp_path)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.read_text().count("\n") > 2):
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "Saved step" in errors.splitlines()[-1]
+    assert "same command goes on" in errors.splitlines()[-1]
+
+    steps = json.loads(metrics.read_text().splitlines()[-1])["step"] + 2
+    more = ["--config.train.epochs=200", f"--config.train.steps={steps}"]
+    code, output, errors = run(*quickstart, *more, folder=tmp_path)
+    assert code == 0, errors
+    assert "Resumed from step" in errors
+    assert "macro F1" in output
+    for name in ("curves", "confusion", "class_distribution", "worst_mistakes"):
+        assert f"{tmp_path}/run/figures/{name}.png" in output
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert {"accuracy", "macro_f1", "per_class"} <= set(report)
+
+    evaluate = [sys.executable, "-m", "ferjax.evaluate", "--workdir", str(tmp_path / "run")]
+    again = subprocess.run(evaluate, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--config.train.batchsize=3"], 2, 'Did you mean "batch_size"'),
+        (["--config.train.batch_size=many"], 2, "batch_size"),
+        (["--wordkir=x"], 2, "wordkir"),
+        (["--config.data.path=nowhere.csv"], 1, "There is no data set at nowhere.csv"),
+        (["--config.train.epochs=-1"], 1, "must be >= 1"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_a_code(quickstart, arguments, code, sentence):
+    returned, output, errors = run(*quickstart, *arguments)
+    assert returned == code, errors
+    assert errors.startswith("ferjax: ")
+    assert sentence in errors
+    assert errors.count("\n") == 1
+    assert not output
+
+
+@pytest.mark.parametrize(
+    "content", ["config = 1", "def get_config():\n    return {}['a']", "import nothing_of_that_name"]
+)
+def test_a_broken_config_file_is_a_sentence(tmp_path, content):
+    path = tmp_path / "broken.py"
+    path.write_text(content)
+    code, _, errors = run("--config", path)
+    assert code == 2
+    assert str(path) in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_missing_config(tmp_path):
+    assert run()[0] == 2
+    code, _, errors = run("--config", tmp_path / "none.py")
+    assert code == 2
+    assert "none.py" in errors
+    assert errors.count("\n") == 1
+
+
+def test_import_is_light():
+    program = "import sys, ferjax, ferjax.main, ferjax.train; print([m for m in %r if m in sys.modules])"
+    heavy = ["tensorflow", "torch", "matplotlib", "tensorflow_datasets", "keras"]
+    output = subprocess.run([sys.executable, "-c", program % heavy], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"

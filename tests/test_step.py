@@ -1,0 +1,161 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax import losses, models, optim
+from ferjax.augment import augment
+from ferjax.preprocess import preprocess
+from ferjax.state import Sums, create_state
+from ferjax.step import Batch, make_eval_step, make_finish_epoch, make_train_step, stream_key
+
+OPTIM = {
+    "learning_rate": 1e-2,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1e-7,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "schedule": "constant",
+    "warmup_epochs": 0.0,
+    "plateau_metric": "accuracy",
+    "plateau_patience_epochs": 1,
+    "plateau_factor": 0.5,
+    "plateau_min_delta": 1e-4,
+    "plateau_min_learning_rate": 1e-7,
+    "epochs": 3,
+    "steps_per_epoch": 4.0,
+}
+NO_AUGMENTATION = dict.fromkeys(
+    ("flip_prob", "rotation_deg", "shift_fraction", "zoom_fraction", "shear_deg", "erase_prob"), 0.0
+) | {"erase_px": 1}
+
+
+class Parts:
+    """A small batch-normalised network with everything that a step needs."""
+
+    def __init__(self, flip_prob=0.0, dropout=0.0, mirror=False):
+        self.model = models.create(
+            name="compact", num_classes=7, pool="both", hidden=(), dropout=dropout, width=0.05, dtype="float32"
+        )
+        self.optimizer = optim.create(**OPTIM)
+        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+        prepare = functools.partial(preprocess, normalize=True, channels=1)
+        change = functools.partial(augment, **{**NO_AUGMENTATION, "flip_prob": flip_prob})
+        self.train_step = make_train_step(self.model, self.optimizer, loss_fn, change, prepare)
+        self.eval_step = make_eval_step(self.model, loss_fn, prepare, mirror)
+        variables = self.model.init(jax.random.key(0), jnp.zeros((1, 48, 48, 1)), train=False)
+        self.state = create_state(jnp.uint32(3), variables["params"], variables["batch_stats"], self.optimizer)
+
+    @property
+    def variables(self):
+        return {"params": self.state.params, "batch_stats": self.state.batch_stats}
+
+
+def draw_batch(size, seed=0):
+    random = np.random.default_rng(seed)
+    return Batch(
+        images=jnp.asarray(random.integers(0, 256, (size, 48, 48, 1)), jnp.uint8),
+        labels=jnp.asarray(random.integers(0, 7, size), jnp.int32),
+        mask=jnp.ones(size, bool),
+    )
+
+
+def assert_close(one, other, rtol=2e-4, atol=2e-5):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), one, other)
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_pmap_equals_one_device(devices):
+    parts, batch = Parts(), draw_batch(8)
+    step = jax.jit(parts.train_step)
+    pmapped = jax.pmap(functools.partial(parts.train_step, axis_name="shards"), axis_name="shards", in_axes=(None, 0))
+    shards = jax.tree.map(lambda leaf: leaf.reshape(devices, 8 // devices, *leaf.shape[1:]), batch)
+    alone, sums, norm = step(parts.state, batch)
+    spread, spread_sums, spread_norm = jax.tree.map(lambda leaf: leaf[0], pmapped(parts.state, shards))
+    assert_close((sums, norm), (spread_sums, spread_norm))
+    assert_close(alone.batch_stats, spread.batch_stats)
+    # Adam's first update is the sign of the gradient: compare the moments, which are the gradients themselves.
+    assert_close(alone.opt_state, spread.opt_state)
+
+
+def test_masked_rows_leave_loss_and_gradient_alone():
+    # No batch norm here: statistics would see the padding, which training never has.
+    parts = Parts()
+    parts.model = models.create(
+        name="vgg11", num_classes=7, pool="max", hidden=(), dropout=0.0, width=0.05, dtype="float32"
+    )
+    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+    train_step = make_train_step(
+        parts.model,
+        parts.optimizer,
+        loss_fn,
+        functools.partial(augment, **NO_AUGMENTATION),
+        functools.partial(preprocess, normalize=True, channels=3),
+    )
+    params = parts.model.init(jax.random.key(0), jnp.zeros((1, 48, 48, 3)), train=False)["params"]
+    state = create_state(jnp.uint32(0), params, {}, parts.optimizer)
+    batch = draw_batch(6)
+    short = jax.tree.map(lambda leaf: leaf[:4], batch)
+    padded = batch.replace(mask=jnp.arange(6) < 4)
+    one, other = train_step(state, short), train_step(state, padded)
+    assert_close(one[1:], other[1:])
+    assert_close(one[0].opt_state, other[0].opt_state)
+
+
+def test_every_step_draws_anew_and_repeatably():
+    parts, batch = Parts(flip_prob=0.5, dropout=0.5), draw_batch(8)
+    step = jax.jit(parts.train_step)
+    losses_seen = [float(step(parts.state.replace(step=jnp.int32(n)), batch)[1].loss) for n in (0, 1, 1)]
+    assert losses_seen[0] != losses_seen[1] == losses_seen[2]
+    other_seed = step(parts.state.replace(seed=jnp.uint32(4)), batch)[1].loss
+    assert float(other_seed) != losses_seen[0]
+
+
+def test_streams_are_independent():
+    keys = {
+        jax.random.key_data(stream_key(jnp.uint32(seed), stream, jnp.int32(count))).tobytes()
+        for seed in (0, 1)
+        for stream in ("augment", "dropout", "order")
+        for count in (0, 1)
+    }
+    assert len(keys) == 12
+
+
+def test_the_plateau_scales_updates():
+    parts, batch = Parts(), draw_batch(4)
+    half = parts.state.replace(plateau=parts.state.plateau._replace(scale=jnp.float32(0.5)))
+    moved = [
+        jax.tree.map(lambda new, old: new - old, jax.jit(parts.train_step)(state, batch)[0].params, state.params)
+        for state in (parts.state, half)
+    ]
+    assert_close(jax.tree.map(lambda leaf: 0.5 * leaf, moved[0]), moved[1], atol=1e-6)
+
+
+def test_mirror_averages_probabilities():
+    plain, mirrored, batch = Parts(), Parts(mirror=True), draw_batch(4)
+    turned = batch.replace(images=batch.images[:, :, ::-1])
+    one, other = (plain.eval_step(plain.variables, b)[1] for b in (batch, turned))
+    sums, both = mirrored.eval_step(plain.variables, batch)
+    np.testing.assert_allclose(both, (one + other) / 2, rtol=1e-4, atol=1e-6)
+    expected = -np.log(np.take_along_axis(np.asarray(both), np.asarray(batch.labels)[:, None], 1)).sum()
+    np.testing.assert_allclose(sums.loss, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("metric", "best_epoch"), [("accuracy", 2), ("loss", 3)])
+def test_finish_epoch_keeps_the_best_and_feeds_the_plateau(metric, best_epoch):
+    parts = Parts()
+    finish = jax.jit(make_finish_epoch(parts.optimizer, metric))
+    state = parts.state
+    for epoch, (correct, loss) in enumerate([(3.0, 20.0), (5.0, 15.0), (5.0, 10.0), (4.0, 12.0)], start=1):
+        state = state.replace(params=jax.tree.map(lambda leaf, n=epoch: jnp.full_like(leaf, n), state.params))
+        state, improved = finish(
+            state, Sums(loss=jnp.float32(loss), correct=jnp.float32(correct), count=jnp.float32(10))
+        )
+        assert bool(improved) == (epoch <= best_epoch)
+    assert int(state.best.epoch) == best_epoch
+    assert {float(leaf.max()) for leaf in jax.tree.leaves(state.best.params)} == {float(best_epoch)}
+    assert int(state.epochs_since_best) == 4 - best_epoch
+    assert float(state.plateau.scale) == 0.25  # patience 1: epochs 3 and 4 brought no better accuracy

@@ -1,0 +1,263 @@
+"""The loop on a tiny network and drawn faces: exact resume, one compilation, signals, and what stops it."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from configs import quickstart
+from ferjax import train
+from ferjax.checkpoint import Checkpoints
+from ferjax.data.rows import EMOTIONS
+from ferjax.errors import UserError
+from ferjax.interrupt import InterruptedRun
+
+
+def shrink(**changed):
+    """configs/quickstart.py at a size for tests; keys as 'group.key'."""
+    config = quickstart.get_config()
+    small = {
+        "data.synthetic_rows": 140,
+        "model.width": 0.05,
+        "model.dropout": 0.2,
+        "train.batch_size": 24,
+        "train.epochs": 3,
+        "eval.batch_size": 8,
+        "train.log_every_steps": 2,
+    }
+    config.update_from_flattened_dict({**small, **changed})
+    return config
+
+
+def read_metrics(workdir, split=None):
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {key: value for key, value in line.items() if key != "images_per_s"}
+        for line in lines
+        if split in (None, line["split"])
+    ]
+
+
+def read_leaves(workdir):
+    """Every array of the last checkpoint, as bytes."""
+    with_orbax = Checkpoints(workdir)
+    step = with_orbax.latest
+    import orbax.checkpoint as ocp
+
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(), best=ocp.args.StandardRestore())
+    parts = with_orbax._manager.restore(step, args=args)
+    with_orbax.close()
+    return {name: np.asarray(leaf).tobytes() for part in ("state", "best") for name, leaf in parts[part].items()}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("straight")
+    summary = train.run(shrink(), workdir)
+    return workdir, summary
+
+
+def interrupt_after(monkeypatch, step, signum=signal.SIGTERM):
+    """Send this process a real signal once the loop has taken `step` steps."""
+    take = train.Trainer._take_step
+
+    def take_then_signal(self, order):
+        take(self, order)
+        if self.step == step:
+            os.kill(os.getpid(), signum)
+
+    monkeypatch.setattr(train.Trainer, "_take_step", take_then_signal)
+
+
+@pytest.mark.parametrize("kills", [(2,), (5, 9), (14,)])
+def test_killed_and_resumed_equals_straight_bit_for_bit(straight, tmp_path, monkeypatch, kills):
+    for step in kills:
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, step)
+            with pytest.raises(InterruptedRun, match=f"Saved step {step} in .* same command") as stopped:
+                train.run(shrink(), tmp_path)
+        assert stopped.value.signum == signal.SIGTERM
+    summary = train.run(shrink(), tmp_path)
+    assert summary == straight[1]
+    assert read_leaves(tmp_path) == read_leaves(straight[0])
+    assert read_metrics(tmp_path, "validation") == read_metrics(straight[0], "validation")
+    assert read_metrics(tmp_path, "train") == read_metrics(straight[0], "train")
+    assert (tmp_path / "predictions.csv").read_bytes() == (straight[0] / "predictions.csv").read_bytes()
+
+
+def test_a_kill_without_a_save_resumes_from_the_last_checkpoint(straight, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    take = train.Trainer._take_step
+
+    def take_or_die(self, order):
+        if self.step == 11:
+            raise Killed
+        take(self, order)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Trainer, "_take_step", take_or_die)
+        with pytest.raises(Killed):
+            train.run(shrink(), tmp_path)
+    assert read_metrics(tmp_path)[-1]["step"] == 10
+    assert train.run(shrink(), tmp_path) == straight[1]
+    assert read_leaves(tmp_path) == read_leaves(straight[0])
+    steps = [line["step"] for line in read_metrics(tmp_path, "train_step")]
+    assert steps == sorted(set(steps))
+
+
+def test_stopping_by_steps_and_going_on_equals_straight(straight, tmp_path):
+    short = train.run(shrink(**{"train.steps": 7}), tmp_path)
+    assert short["n"] == straight[1]["n"]
+    assert train.run(shrink(), tmp_path) == straight[1]
+    assert read_leaves(tmp_path) == read_leaves(straight[0])
+
+
+def test_a_finished_run_only_evaluates_again(straight, monkeypatch):
+    workdir, summary = straight
+    monkeypatch.setattr(train.Trainer, "_take_step", None)
+    (workdir / "predictions.csv").unlink()
+    assert train.run(shrink(), workdir) == summary
+    assert (workdir / "predictions.csv").exists()
+
+
+def test_the_workdir_holds_the_run(straight):
+    workdir, summary = straight
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["train"]["batch_size"] == 24
+    versions = json.loads((workdir / "versions.json").read_text())
+    assert versions["packages"]["jax"] == jax.__version__
+    counts = json.loads((workdir / "data.json").read_text())["counts"]
+    assert sum(map(sum, counts.values())) == 140
+    assert summary["split"] == "test"
+    assert list(summary["per_class"]) == list(EMOTIONS)
+    epochs = [line["epoch"] for line in read_metrics(workdir, "validation")]
+    assert epochs == [1.0, 2.0, 3.0]
+    assert list((workdir / "tensorboard").iterdir())
+
+
+def test_the_best_epoch_is_evaluated(tmp_path):
+    # A rate this high makes the last epoch worse than an earlier one.
+    config = shrink(**{"optim.learning_rate": 0.3, "train.epochs": 5, "eval.split": "validation"})
+    summary = train.run(config, tmp_path)
+    scores = [line["accuracy"] for line in read_metrics(tmp_path, "validation")]
+    assert scores[-1] < max(scores)
+    assert summary["accuracy"] == pytest.approx(max(scores), abs=1e-6)
+
+
+def test_the_step_compiles_once_and_moves_nothing(straight, tmp_path, monkeypatch):
+    programs = []
+    create = train.create_program
+
+    def create_and_keep(*args, **kwargs):
+        programs.append(create(*args, **kwargs))
+        return programs[-1]
+
+    monkeypatch.setattr(train, "create_program", create_and_keep)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 8)
+        with pytest.raises(InterruptedRun):
+            train.run(shrink(), tmp_path)
+    train.run(shrink(), tmp_path)
+    assert [program.train.func._cache_size() for program in programs] == [1, 1]
+
+
+def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):
+    take = train.Trainer._take_step
+
+    def take_with_host_data(self, order):
+        take(self, np.asarray(jax.device_get(order)))
+
+    monkeypatch.setattr(train.Trainer, "_take_step", take_with_host_data)
+    with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):
+        train.run(shrink(), tmp_path)
+
+
+def test_nan_stops_at_its_step_and_spares_the_checkpoint(tmp_path):
+    config = shrink(**{"optim.learning_rate": 1e-3, "optim.schedule": "constant"})
+    train.run(config.copy_and_resolve_references(), tmp_path)
+    before = read_leaves(tmp_path)
+    config.update_from_flattened_dict({"optim.learning_rate": 1e36, "train.epochs": 9})
+    with pytest.raises(UserError, match=r"not a finite number at step 1[5-9] .*checkpoint of step 14 is intact"):
+        train.run(config, tmp_path, allow_config_change=True)
+    assert read_leaves(tmp_path) == before
+
+
+def test_another_config_is_refused_with_the_differing_keys(straight):
+    workdir, _ = straight
+    with pytest.raises(UserError, match=r"loss\.name: \"cross_entropy\" -> \"focal\".*--allow_config_change"):
+        train.run(shrink(**{"loss.name": "focal"}), workdir)
+    with pytest.raises(UserError, match="the data set: synthetic -> synthetic"):
+        train.run(shrink(**{"data.synthetic_rows": 141}), workdir)
+
+
+def test_another_network_in_the_workdir_is_a_sentence(straight):
+    workdir, _ = straight
+    with pytest.raises(UserError, match="can't be restored into this network"):
+        train.run(shrink(**{"model.width": 0.1}), workdir, allow_config_change=True)
+
+
+def test_early_stopping_keeps_the_best(tmp_path):
+    config = shrink(
+        **{
+            "train.epochs": 30,
+            "train.early_stop_patience_epochs": 2,
+            "optim.learning_rate": 1e-12,
+            "eval.split": "validation",
+            "train.best_metric": "accuracy",
+        }
+    )
+    train.run(config, tmp_path)
+    scores = [line["accuracy"] for line in read_metrics(tmp_path, "validation")]
+    best = scores.index(max(scores)) + 1
+    assert len(scores) == best + 2 < 30
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"train.batch_size": 113}, "more than the 112 training rows"),
+        ({"train.epochs": 0}, r"--config.train.epochs=0 is out of range: it must be >= 1"),
+        ({"loss.class_weights": "1,2"}, "loss.class_weights"),
+        ({"optim.schedule": "cosine", "optim.warmup_epochs": 3.0}, "warmup_epochs"),
+        ({"data.path": "nowhere.csv"}, "quickstart.sh"),
+    ],
+)
+def test_mistakes_are_sentences(tmp_path, changed, sentence):
+    with pytest.raises(UserError, match=sentence):
+        train.run(shrink(**changed), tmp_path)
+
+
+def test_a_signal_during_validation_saves_too(straight, tmp_path, monkeypatch):
+    finish = train.Trainer._finish_epoch
+
+    def signal_then_finish(self):
+        if self.epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return finish(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Trainer, "_finish_epoch", signal_then_finish)
+        with pytest.raises(InterruptedRun):
+            train.run(shrink(), tmp_path)
+    assert len(read_metrics(tmp_path, "validation")) == 1
+    assert train.run(shrink(), tmp_path) == straight[1]
+    assert read_leaves(tmp_path) == read_leaves(straight[0])
+
+
+def test_a_second_signal_leaves_at_once(tmp_path, monkeypatch):
+    take = train.Trainer._take_step
+
+    def signal_twice(self, order):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        take(self, order)
+
+    monkeypatch.setattr(train.Trainer, "_take_step", signal_twice)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(shrink(), tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
