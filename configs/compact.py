@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
     config.optim.warmup_epochs = 1.5
     config.optim.plateau_patience_epochs = 0
     config.train.batch_size = 128
-    config.train.epochs = 12
+    config.train.epochs = 15
     config.train.early_stop_patience_epochs = 0
     config.eval.mirror = True
     return config

@@ -38,7 +38,7 @@ def measure(forms, *inputs):
 def say(title, times):
     fastest = min(times.values())
     cells = ", ".join(f"{name} {value:.1f} ms ({value / fastest:.2f}x)" for name, value in times.items())
-    print(f"{title:34} {cells}", flush=True)
+    print(f"{title:44} {cells}", flush=True)
 
 
 def gradient(function, *which):
@@ -56,11 +56,12 @@ for side, channels, features in [(48, 3, 64), (48, 64, 64), (24, 4, 64), (24, 64
     kernel = jax.random.normal(key, (3, 3, channels, features))
     g = jax.random.normal(key, (batch, side, side, features))
     tiles = {f"F{m}": m for m in (2, 3, 4)} if channels >= 16 else {}
-    chosen = conv.choose_form(side, channels)
-    shape = f"{side} px, {channels}->{features}, chosen {f'F{chosen}' if chosen else 'XLA'}"
-    say(f"conv forward {shape}", measure(
+    shape = f"{side} px, {channels}->{features}"
+    chosen = conv.choose_tile(side, channels), conv.choose_gradient_tile(side, channels)
+    forward, backward = (f"F{m}" if m else other for m, other in zip(chosen, ("XLA", "im2col")))
+    say(f"conv forward {shape}, chosen {forward}", measure(
         {"XLA": conv._conv_xla} | {n: functools.partial(winograd.convolve, m=m) for n, m in tiles.items()}, x, kernel))
-    say("  kernel gradient", measure(
+    say(f"  kernel gradient, chosen {backward}", measure(
         {"XLA": lambda x, g: gradient(conv._conv_xla, 1)(g, x, kernel), "im2col": conv._kernel_gradient_im2col}
         | {n: functools.partial(winograd.kernel_gradient, m=m) for n, m in tiles.items()}, x, g))
     if channels >= 16:

@@ -1,5 +1,6 @@
 """The loop on a tiny network and drawn faces: exact resume, one compilation, signals, and what stops it."""
 
+import gc
 import json
 import os
 import signal
@@ -141,12 +142,13 @@ def test_the_workdir_holds_the_run(straight):
 
 
 def test_the_best_epoch_is_evaluated(tmp_path):
-    # A rate this high makes the last epoch worse than an earlier one.
-    config = shrink(**{"optim.learning_rate": 0.3, "train.epochs": 5, "eval.split": "validation"})
+    # A rate this high, to the end, makes later epochs worse than an earlier one.
+    rate = {"optim.learning_rate": 0.01, "optim.schedule": "constant"}
+    config = shrink(**rate, **{"train.epochs": 5, "train.best_metric": "loss", "eval.split": "validation"})
     summary = train.run(config, tmp_path)
-    scores = [line["accuracy"] for line in read_metrics(tmp_path, "validation")]
-    assert scores[-1] < max(scores)
-    assert summary["accuracy"] == pytest.approx(max(scores), abs=1e-6)
+    losses = [line["loss"] for line in read_metrics(tmp_path, "validation")]
+    assert losses[-1] > min(losses)
+    assert summary["loss"] == pytest.approx(min(losses), rel=1e-5)
 
 
 def test_the_step_compiles_once_and_moves_nothing(straight, tmp_path, monkeypatch):
@@ -167,10 +169,8 @@ def test_the_step_compiles_once_and_moves_nothing(straight, tmp_path, monkeypatc
 
 
 def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):
-    take = train.Trainer._take_step
-
     def take_with_host_data(self, order):
-        take(self, np.asarray(jax.device_get(order)))
+        self.program.train(self.state, np.asarray(jax.device_get(order)))
 
     monkeypatch.setattr(train.Trainer, "_take_step", take_with_host_data)
     with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):
@@ -195,10 +195,13 @@ def test_another_config_is_refused_with_the_differing_keys(straight):
         train.run(shrink(**{"data.synthetic_rows": 141}), workdir)
 
 
+# Orbax leaves the rest of a restore that failed unawaited.
+@pytest.mark.filterwarnings("ignore:coroutine '_read_array_index_and_device_put' was never awaited:RuntimeWarning")
 def test_another_network_in_the_workdir_is_a_sentence(straight):
     workdir, _ = straight
     with pytest.raises(UserError, match="can't be restored into this network"):
         train.run(shrink(**{"model.width": 0.1}), workdir, allow_config_change=True)
+    gc.collect()
 
 
 def test_early_stopping_keeps_the_best(tmp_path):

@@ -1,11 +1,13 @@
 """The 3x3 convolution of every network here: plain XLA on GPU and TPU, the fastest measured form on CPU.
 
 XLA's CPU convolution has a good forward pass and slow gradients, so it gets a gradient rule of its own. On CPU each
-shape takes the form that `choose_form` names; elsewhere all three passes are XLA's.
+shape takes the forms that `choose_tile` and `choose_gradient_tile` name; elsewhere all three passes are XLA's.
 
 Winograd rounds differently: against float64 its largest error, relative to the largest output, is about 2e-6 (m=2),
 5e-6 (m=3) and 2e-5 (m=4) in float32.
 """
+
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -20,13 +22,18 @@ Kernel = Float[Array, "3 3 c o"]
 Outputs = Float[Array, "b h w o"]
 
 
-def choose_form(side_px: int, channels: int) -> int:
-    """The CPU form for a layer: Winograd's m, or 0 for XLA forward with an im2col weight gradient.
+def choose_tile(side_px: int, channels: int) -> int:
+    """Winograd's m for a layer's forward pass and input gradient on CPU, or 0 for XLA's convolution.
 
-    Measured on two Zen 3 cores (scripts/time_layers.sh). At 48 px XLA's forward pass is bound by memory traffic, which
-    Winograd only adds to; few input channels leave the transformed products nothing to save.
+    Measured on two Zen 3 cores (scripts/time_layers.sh). At 48 px the forward pass is bound by memory traffic, which
+    Winograd only adds to; few input channels leave its products nothing to save.
     """
-    if side_px > 32 or channels < 16:
+    return 0 if side_px > 32 else choose_gradient_tile(side_px, channels)
+
+
+def choose_gradient_tile(side_px: int, channels: int) -> int:
+    """Winograd's m for a layer's kernel gradient on CPU, or 0 for one matrix product over im2col patches."""
+    if channels < 16:
         return 0
     return 4 if side_px >= 12 else 3
 
@@ -42,13 +49,13 @@ def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
 
 
 def _conv_cpu(x: Images, kernel: Kernel) -> Outputs:
-    m = _form(x)
+    m = _tile(choose_tile, x)
     return winograd.convolve(x, kernel, m) if m else _conv_xla(x, kernel)
 
 
-def _form(x: Images) -> int:
+def _tile(choose: Callable[[int, int], int], x: Images) -> int:
     # Winograd's transforms lose too much in half precision.
-    return choose_form(min(x.shape[1:3]), x.shape[3]) if x.dtype.itemsize >= 4 else 0
+    return choose(min(x.shape[1:3]), x.shape[3]) if x.dtype.itemsize >= 4 else 0
 
 
 def _forward(x: Images, kernel: Kernel) -> tuple[Outputs, tuple[Images, Kernel]]:
@@ -66,7 +73,7 @@ def _gradients_xla(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kerne
 def _gradients_cpu(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
     # The input gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
     x_gradient = _conv_cpu(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
-    m = _form(x)
+    m = _tile(choose_gradient_tile, x)
     kernel_gradient = winograd.kernel_gradient(x, g, m) if m else _kernel_gradient_im2col(x, g)
     return x_gradient, kernel_gradient.astype(kernel.dtype)
 

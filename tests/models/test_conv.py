@@ -5,8 +5,18 @@ import pytest
 
 from ferjax.models import conv, winograd
 
-# (side, in, out): XLA with im2col, F(4x4), F(3x3), and sides that no tile divides.
-SHAPES = [(48, 3, 8), (24, 4, 8), (24, 16, 8), (13, 16, 8), (6, 16, 24), (7, 16, 8), (3, 32, 16), (1, 16, 8)]
+# (side, in, out): XLA, im2col, F(4x4), F(3x3), and sides that no tile divides.
+SHAPES = [
+    (48, 3, 8),
+    (48, 16, 8),
+    (24, 4, 8),
+    (24, 16, 8),
+    (13, 16, 8),
+    (6, 16, 24),
+    (7, 16, 8),
+    (3, 32, 16),
+    (1, 16, 8),
+]
 
 
 def draw(side, channels, features, dtype=np.float64):
