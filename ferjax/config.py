@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -134,14 +134,24 @@ def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> Iterato
             yield prefix + key, list(value) if isinstance(value, tuple) else value
 
 
+class KeyMistake(Exception):  # noqa: N818 - a mistake in what was asked, not in the program
+    """A config key that ferjax does not read, or one that a config lacks."""
+
+
+def check_overrides(keys: Iterable[str]) -> None:
+    """Raise KeyMistake, with the nearest known key, for one that ferjax does not read."""
+    for key in keys:
+        if key not in LEGAL:
+            nearest = difflib.get_close_matches(key, LEGAL, n=1, cutoff=0)[0]
+            raise KeyMistake(f"there is no config key {key}; did you mean {nearest}?")
+
+
 def check_keys(config: ConfigDict) -> None:
-    """Raise KeyError, with the nearest known key, for a key that ferjax does not read or one that is missing."""
+    """Raise KeyMistake for a config with a key that ferjax does not read, or without one that it does."""
     keys = {key for key, _ in flatten(config)}
-    for key in sorted(keys - set(LEGAL)):
-        nearest = difflib.get_close_matches(key, LEGAL, n=1, cutoff=0)[0]
-        raise KeyError(f"config key {key!r} is not one that ferjax reads; did you mean {nearest!r}?")
+    check_overrides(sorted(keys))
     if missing := sorted(set(LEGAL) - keys):
-        raise KeyError(f"the config lacks {', '.join(missing)}: start from configs/default.py and change what differs.")
+        raise KeyMistake(f"the config lacks {', '.join(missing)}: start from configs/default.py, change what differs.")
 
 
 def validate(config: ConfigDict) -> None:

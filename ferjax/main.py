@@ -26,29 +26,25 @@ flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the flags, run, and turn what went wrong into a sentence and an exit code."""
+    """Parse the flags, train, report, and turn what went wrong into a sentence and an exit code."""
     argv = list(sys.argv if argv is None else argv)
     _start_logging()
     try:
         _parse(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        return _fail(_first_sentence(error), 2)
+    except flags.Error as error:
+        return _fail(_first_line(error), 2)
     if FLAGS.help:
         print(f"{__doc__}\n{FLAGS.main_module_help()}")
         return 0
-    if FLAGS.config is None:
-        return _fail("--config is missing: for example --config configs/quickstart.py.", 2)
 
-    from ferjax import figures, report, train
+    from ferjax import evaluate, train
     from ferjax.interrupt import InterruptedRun
 
     workdir = pathlib.Path(FLAGS.workdir or pathlib.Path("workdir") / pathlib.Path(_config_file(argv)).stem)
     try:
         _configure_jax()
-        result = train.run(FLAGS.config, workdir, allow_config_change=FLAGS.allow_config_change)
-        print(report.format_table(result))
-        for path in figures.draw_all(workdir):
-            print(path)
+        train.run(FLAGS.config, workdir, allow_config_change=FLAGS.allow_config_change)
+        evaluate.evaluate(workdir)
     except UserError as error:
         return _fail(str(error), 1)
     except InterruptedRun as stopped:
@@ -59,17 +55,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str]) -> None:
+    """Fill FLAGS; raises flags.Error for wrong flags, wrong keys, and a config file that can't be used."""
+    file = _config_file(argv)
+    if file and not pathlib.Path(file).is_file():
+        raise flags.Error(f"There is no config file {file}; ferjax's own are in configs/.")
     # A config imports configs.default: make that possible wherever the command is run from.
-    folder = pathlib.Path(_config_file(argv)).resolve().parent.parent
+    folder = pathlib.Path(file).resolve().parent.parent
     if (folder / "configs" / "default.py").is_file() and str(folder) not in sys.path:
         sys.path.append(str(folder))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # config_flags loads files by a deprecated method
-        FLAGS(argv)
-        if FLAGS.config is not None:
-            from ferjax.config import check_keys
 
+    from ferjax.config import KeyMistake, check_keys, check_overrides
+
+    overrides = [flag.partition("=")[0].lstrip("-").removeprefix("config.") for flag in argv if _is_override(flag)]
+    try:
+        check_overrides(overrides)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # config_flags loads files by a deprecated method
+            _, *unknown = FLAGS(argv)
+            if unknown:
+                raise flags.Error(f"What is {unknown[0]!r}? Every argument is a --flag; see --help.")
+            if FLAGS.help:
+                return
+            if FLAGS.config is None:
+                raise flags.Error("--config is missing: for example --config configs/quickstart.py.")
             check_keys(FLAGS.config)
+    except flags.Error:
+        raise
+    except KeyMistake as error:
+        raise flags.Error(str(error)) from error
+    except Exception as error:  # a config file is a program, and can fail in any way
+        raise flags.Error(f"--config {file} can't be used: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _is_override(flag: str) -> bool:
+    return flag.startswith(("--config.", "-config."))
 
 
 def _config_file(argv: Sequence[str]) -> str:
@@ -104,9 +123,11 @@ def _start_logging() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
-def _first_sentence(error: Exception) -> str:
-    lines = [line.strip() for line in str(error.args[0] if error.args else error).splitlines() if line.strip()]
-    return lines[-1] if lines else repr(error)
+def _first_line(error: Exception) -> str:
+    # ml_collections passes on the repr of a message, in which line ends are two characters.
+    text = str(error.args[0] if error.args else error).replace("\\n", "\n").removeprefix("'")
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [repr(error)]
+    return next((line for line in lines if line.startswith("Did you mean")), lines[0])
 
 
 def _fail(sentence: str, code: int) -> int:

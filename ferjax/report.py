@@ -2,12 +2,11 @@
 
 import csv
 import dataclasses
-import io
 import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TypedDict
 
 import numpy as np
@@ -67,12 +66,11 @@ def write_predictions(
     probabilities: Float[np.ndarray, "n 7"],
 ) -> None:
     """Writes predictions.csv, a line per image; read_predictions gives back the same float32 bits."""
-    probabilities = probabilities.astype(np.float32)
-    predicted = probabilities.argmax(axis=1)
-    # NumPy prints a float32 with the fewest digits that read back as the same number.
-    digits = probabilities.astype(str)
-    lines = ((row[i], split, EMOTIONS[labels[i]], EMOTIONS[predicted[i]], *digits[i]) for i in range(len(row)))
-    _replace(path, _to_csv(COLUMNS, lines))
+    names = np.asarray(EMOTIONS)
+    columns = [row, np.full(len(row), split), names[labels], names[probabilities.argmax(axis=1)]]
+    # A float32 is printed with the fewest digits that read back as the same number.
+    columns += list(probabilities.astype(np.float32).T)
+    _replace(path, _to_csv(dict(zip(COLUMNS, columns, strict=True))))
 
 
 def read_predictions(path: pathlib.Path) -> Predictions:
@@ -247,15 +245,14 @@ def _report_csv(report: Report) -> str:
     """A line per class and per mean; the last one, 'all', has what belongs to the split as a whole."""
     lines: list[tuple[object, ...]] = [(*scores, "", "") for scores in _score_rows(report)]
     lines.append(("all", "", "", "", report["n"], report["accuracy"], report["loss"]))
-    return _to_csv(("class", *SCORES, "support", "accuracy", "loss"), lines)
+    header = ("class", *SCORES, "support", "accuracy", "loss")
+    return _to_csv(dict(zip(header, zip(*lines, strict=True), strict=True)))
 
 
-def _to_csv(header: tuple[str, ...], lines: Iterable[tuple[object, ...]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
-    return text.getvalue()
+def _to_csv(columns: Mapping[str, object]) -> str:
+    import pandas as pd  # here, since its import takes as long as jax's and only the end of a run needs it
+
+    return pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
 
 
 def _replace(path: pathlib.Path, text: str) -> None:

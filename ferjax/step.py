@@ -106,7 +106,7 @@ def make_finish_epoch(
     """
 
     def finish_epoch(state: TrainState, validation: Sums) -> tuple[TrainState, Bool[Array, ""]]:
-        accuracy, loss = validation.correct / validation.count, validation.loss / validation.count
+        accuracy, loss = (jnp.divide(total, validation.count) for total in (validation.correct, validation.loss))
         improved = accuracy > state.best.accuracy if best_metric == "accuracy" else loss < state.best.loss
         candidate = Best(
             params=state.params,

@@ -281,11 +281,9 @@ class Trainer:
         report.write_predictions(
             self.workdir / "predictions.csv", row=index, split=split, labels=labels, probabilities=probabilities
         )
-        summary = report.create_report(labels, probabilities, split)
-        report.write_report(self.workdir, summary)
         worst = report.choose_worst(labels, probabilities)
         np.savez(self.workdir / "worst_mistakes.npz", pixels=rows.pixels[index][worst], row=index[worst])
-        return summary
+        return report.create_report(labels, probabilities, split)
 
     def close(self) -> None:
         """Finish what is being written."""

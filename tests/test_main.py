@@ -58,7 +58,7 @@ def test_kill_resume_evaluate(quickstart, tmp_path):
     assert "Resumed from step" in errors
     assert "macro F1" in output
     for name in ("curves", "confusion", "class_distribution", "worst_mistakes"):
-        assert f"{tmp_path}/run/figures/{name}.png" in output
+        assert f"figure   {tmp_path}/run/figures/{name}.png" in output
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert {"accuracy", "macro_f1", "per_class"} <= set(report)
 
@@ -66,14 +66,16 @@ def test_kill_resume_evaluate(quickstart, tmp_path):
     again = subprocess.run(evaluate, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
     assert again.stdout == output
+    assert "report   " in output
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["--config.train.batchsize=3"], 2, 'Did you mean "batch_size"'),
+        (["--config.train.batchsize=3"], 2, "did you mean train.batch_size?"),
         (["--config.train.batch_size=many"], 2, "batch_size"),
         (["--wordkir=x"], 2, "wordkir"),
+        (["configs/optimal.py"], 2, "--flag"),
         (["--config.data.path=nowhere.csv"], 1, "There is no data set at nowhere.csv"),
         (["--config.train.epochs=-1"], 1, "must be >= 1"),
     ],
