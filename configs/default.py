@@ -60,7 +60,7 @@ def get_config() -> ConfigDict:
     train.batch_size = 32  # images; >= 1
     train.epochs = 50  # at most; >= 1
     train.steps = 0  # stop early after this many steps, for short runs; 0 is off; >= 0
-    train.seed = 0  # of parameters, order, augmentation and dropout; >= 0
+    train.seed = 0  # of parameters, order, augmentation and dropout; 0..4294967295
     train.best_metric = "accuracy"  # of validation, picks the best epoch: 'accuracy' or 'loss'
     train.early_stop_patience_epochs = 11  # epochs without a new best before stopping; 0 is off; >= 0
     train.checkpoint_interval_s = 300.0  # between saves within an epoch; every epoch's end saves too; > 0

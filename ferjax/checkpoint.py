@@ -4,7 +4,6 @@ import pathlib
 import shutil
 
 import jax
-import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jaxtyping import Array
 
@@ -32,8 +31,6 @@ class Checkpoints:
             enable_async_checkpointing=True,
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
-        # A copy, since the training step overwrites the buffers of its state while the save still reads them.
-        self._copy = jax.jit(lambda state: jax.tree.map(jnp.copy, state))
 
     @property
     def latest(self) -> int | None:
@@ -41,10 +38,14 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, number: int, state: TrainState) -> None:
-        """Write a checkpoint in the background; does nothing where this one is saved already."""
+        """Write a checkpoint in the background; does nothing where this one is saved already.
+
+        `state` must keep its buffers until the write ends: a copy, where the next step is given the state to overwrite.
+        """
         if number == self._manager.latest_step():
             return
-        parts = _split(self._copy(state))
+        self._empty_trash()
+        parts = _split(state)
         self._manager.save(
             number,
             args=ocp.args.Composite(**{name: ocp.args.StandardSave(part) for name, part in parts.items()}),
@@ -68,11 +69,14 @@ class Checkpoints:
     def wait(self) -> None:
         """Return when every save has reached the disk."""
         self._manager.wait_until_finished()
-        shutil.rmtree(self._folder / _TRASH, ignore_errors=True)
+        self._empty_trash()
 
     def close(self) -> None:
         self.wait()
         self._manager.close()
+
+    def _empty_trash(self) -> None:
+        shutil.rmtree(self._folder / _TRASH, ignore_errors=True)
 
 
 def _flatten(state: TrainState) -> dict[str, Array]:

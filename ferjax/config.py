@@ -15,21 +15,22 @@ from ferjax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`; an `open` range leaves `low` itself out."""
+    """Finite numbers from `low` to `high`, whole ones if `whole`; an `open` range leaves `low` itself out."""
 
     low: int | float
     high: int | float = math.inf
     open: bool = False
+    whole: bool = False
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
-        return (value > self.low if self.open else value >= self.low) and value <= self.high
+        return math.isfinite(value) and (value > self.low if self.open else value >= self.low) and value <= self.high
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"{'>' if self.open else '>='} {self.low:g}"
-        return f"{self.low:g}..{self.high:g}"
+            return f"{'>' if self.open else '>='} {self.low}"
+        return f"{self.low}..{self.high}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Anything:
         return True
 
 
-_FRACTION, _COUNT, _SIZE, _NOT_NEGATIVE, _POSITIVE = Range(0, 1), Range(0), Range(1), Range(0), Range(0, open=True)
+_FRACTION, _NOT_NEGATIVE, _POSITIVE = Range(0, 1), Range(0), Range(0, open=True)
+_COUNT, _SIZE = Range(0, whole=True), Range(1, whole=True)
 _METRIC = Choice(("accuracy", "loss"))
 
 # Every key of configs/default.py; a test holds the two together.
@@ -75,14 +77,14 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "data.split_seed": _COUNT,
     "data.on_bad_row": Choice(("error", "skip")),
     "data.normalize": Anything(),
-    "data.synthetic_rows": Range(70),
+    "data.synthetic_rows": Range(70, whole=True),
     "augment.flip_prob": _FRACTION,
     "augment.rotation_deg": Range(0, 180),
     "augment.shift_fraction": _FRACTION,
     "augment.zoom_fraction": Range(0, 0.9),
     "augment.shear_deg": Range(0, 80),
     "augment.erase_prob": _FRACTION,
-    "augment.erase_px": Range(1, 48),
+    "augment.erase_px": Range(1, 48, whole=True),
     "model.name": Choice(models.NAMES),
     "model.pool": Choice(("max", "mean", "both")),
     "model.hidden": Each(_SIZE),
@@ -110,7 +112,7 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "train.batch_size": _SIZE,
     "train.epochs": _SIZE,
     "train.steps": _COUNT,
-    "train.seed": Range(0, 2**32 - 1),
+    "train.seed": Range(0, 2**32 - 1, whole=True),
     "train.best_metric": _METRIC,
     "train.early_stop_patience_epochs": _COUNT,
     "train.checkpoint_interval_s": _POSITIVE,
@@ -120,9 +122,12 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "eval.mirror": Anything(),
 }
 
-# What may differ between two starts in one workdir: none of these changes what a step computes. A data set is
-# compared by its content instead of its path.
-FREE_KEYS = ("data.path", "train.steps", "train.checkpoint_interval_s", "train.log_every_steps", "eval.batch_size")
+# What may differ between two starts in one workdir: nothing of it changes what is trained. A data set is compared by
+# its content instead of its path.
+FREE_KEYS = ("data.path", "train.steps", "train.checkpoint_interval_s", "train.log_every_steps", "eval.split")
+
+# What a checkpoint's place in the data and its random streams depend on; a run can't go on with another one.
+FIXED_KEYS = ("data.split", "data.split_seed", "data.synthetic_rows", "train.batch_size", "train.seed")
 
 
 def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -161,11 +166,11 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"--config.{key}={value!r} is out of range: it must be {LEGAL[key]}.")
 
 
-def find_differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
-    """'key: saved -> now' for every key whose value differs and may not."""
+def find_differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    """'key: saved -> now' of every key whose value differs and is not free to."""
     old, new = dict(flatten(saved)), dict(flatten(config))
-    return [
-        f"{key}: {json.dumps(old.get(key))} -> {json.dumps(new.get(key))}"
+    return {
+        key: f"{key}: {json.dumps(old.get(key))} -> {json.dumps(new.get(key))}"
         for key in sorted(old.keys() | new.keys())
         if key not in FREE_KEYS and old.get(key) != new.get(key)
-    ]
+    }

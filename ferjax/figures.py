@@ -6,7 +6,6 @@ loop. The colours are Okabe and Ito's, which colour-blind readers tell apart.
 
 import dataclasses
 import json
-import os
 import pathlib
 import zipfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ferjax.atomic import replacing
 from ferjax.data.rows import EMOTIONS
 from ferjax.errors import UserError
 from ferjax.report import read_predictions, read_report
@@ -50,10 +50,10 @@ def draw_all(workdir: pathlib.Path) -> list[pathlib.Path]:
         if not all((workdir / source).exists() for source in sources):
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        path, beside = folder / name, folder / f".new.{name}"
-        # Without the Software line the bytes depend on the data alone.
-        draw(workdir).savefig(beside, format="png", dpi=DPI, metadata={"Software": None})
-        os.replace(beside, path)
+        path = folder / name
+        with replacing(path) as beside:
+            # Without the Software line the bytes depend on the data alone.
+            draw(workdir).savefig(beside, format="png", dpi=DPI, metadata={"Software": None})
         drawn.append(path)
     return drawn
 
@@ -124,14 +124,13 @@ def draw_curves(workdir: pathlib.Path) -> Figure:
 
 
 def _plot_splits(axes: Axes, curves: dict[str, tuple[Curve, Float64[np.ndarray, " _"]]]) -> None:
-    """Epoch means as lines, the noisy means of a few steps thin behind them, the test score as a star."""
+    """Epoch means as lines, the noisy means of a few steps thin behind them."""
     # A run shorter than an epoch has no epoch means: the steps come to the front.
     faint = {"alpha": 0.35, "linewidth": 0.8} if "train" in curves else {"linewidth": 1.8}
     styles: dict[str, dict[str, Any]] = {
         "train_step": {"color": BLUE, "label": "train, mean of a few steps"} | faint,
         "train": {"color": BLUE, "label": "train", "linewidth": 1.8},
         "validation": {"color": ORANGE, "label": "validation", "linewidth": 1.8},
-        "test": {"color": INK, "label": "test", "linestyle": "none", "marker": "*", "markersize": 10},
     }
     for split, style in styles.items():
         if split in curves:

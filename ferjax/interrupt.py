@@ -7,8 +7,8 @@ import types
 logger = logging.getLogger("ferjax")
 
 
-class InterruptedRun(Exception):  # noqa: N818 - not an error: the run did what it was asked to
-    """The run was asked to leave; `signum` is by which signal, the message says what was saved and how to go on."""
+class InterruptedRun(KeyboardInterrupt):
+    """The run was asked to leave: by which signal, and in the message what was saved and how to go on."""
 
     def __init__(self, signum: int, message: str) -> None:
         super().__init__(message)
@@ -16,7 +16,7 @@ class InterruptedRun(Exception):  # noqa: N818 - not an error: the run did what 
 
 
 class Interrupt:
-    """A context in which the first signal only sets `signum`, and a second one raises KeyboardInterrupt at once."""
+    """A context in which the first signal only sets `signum`, and a second one raises InterruptedRun at once."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -36,6 +36,6 @@ class Interrupt:
 
     def _receive(self, signum: int, _: types.FrameType | None) -> None:
         if self.signum is not None:
-            raise KeyboardInterrupt
+            raise InterruptedRun(signum, "Left at once; the next start goes on from the last finished checkpoint.")
         self.signum = signum
         logger.info("%s: finishing the step, then saving; once more to leave without.", signal.Signals(signum).name)

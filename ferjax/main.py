@@ -7,6 +7,7 @@ saved.
 import logging
 import os
 import pathlib
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -37,20 +38,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{__doc__}\n{FLAGS.main_module_help()}")
         return 0
 
-    from ferjax import evaluate, train
-    from ferjax.interrupt import InterruptedRun
-
     workdir = pathlib.Path(FLAGS.workdir or pathlib.Path("workdir") / pathlib.Path(_config_file(argv)).stem)
     try:
-        _configure_jax()
-        train.run(FLAGS.config, workdir, allow_config_change=FLAGS.allow_config_change)
-        evaluate.evaluate(workdir)
+        return _run(workdir)
     except UserError as error:
         return _fail(str(error), 1)
-    except InterruptedRun as stopped:
-        return _fail(str(stopped), 128 + stopped.signum)
-    except KeyboardInterrupt:
-        return _fail("Left at once; the last checkpoint is what is saved.", 130)
+    except OSError as error:
+        return _fail(
+            f"{error.filename or workdir}: {error.strerror or error}; mend that, and the same command goes on.", 1
+        )
+    except KeyboardInterrupt as stopped:
+        return _fail(
+            str(stopped) or "Interrupted before the run began.", 128 + getattr(stopped, "signum", signal.SIGINT)
+        )
+
+
+def _run(workdir: pathlib.Path) -> int:
+    # These imports take seconds, which a wrong flag need not wait for.
+    import jax
+
+    from ferjax import evaluate, train
+    from ferjax.data.cache import cache_dir
+
+    # Compiling takes longer than the first steps; a second start of the same program skips it.
+    jax.config.update(
+        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
+    )
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    try:
+        train.run(FLAGS.config, workdir, allow_config_change=FLAGS.allow_config_change)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"The device's memory does not hold a step of {FLAGS.config.train.batch_size} images: lower "
+            "--config.train.batch_size, or --config.eval.batch_size if validation failed."
+        ) from error
+    evaluate.evaluate(workdir)
     return 0
 
 
@@ -98,18 +122,6 @@ def _config_file(argv: Sequence[str]) -> str:
         if name in ("--config", "-config"):
             return value or following
     return ""
-
-
-def _configure_jax() -> None:
-    import jax
-
-    from ferjax.data.cache import cache_dir
-
-    # Compiling takes longer than the first steps; a second start of the same program skips it.
-    jax.config.update(
-        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
-    )
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _start_logging() -> None:

@@ -13,17 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int32, PyTree
 
 from ferjax.data.resident import Resident, epoch_order
-from ferjax.optim import Optimizer
-from ferjax.state import Sums, TrainState, learning_rate
-from ferjax.step import Batch, stream_key
+from ferjax.state import Sums, TrainState
+from ferjax.step import Batch, Diagnostics, stream_key
 
-
-class _Pass(flax.struct.PyTreeNode):
-    """One pass over a split, on the device: where it is, and what it has gathered."""
-
-    start: Int32[Array, ""]
-    sums: Sums
-    probabilities: Float32[Array, "n_padded k"]
+EvalStep = Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]
+Evaluate = Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "n k"]] | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +25,17 @@ class Program:
     """The compiled functions of a run. All take and return device arrays; none moves data to or from the host."""
 
     order: Callable[[TrainState], Int32[Array, " two_n"]]
-    train: Callable[[TrainState, Int32[Array, " two_n"]], tuple[TrainState, Sums, Float32[Array, ""]]]
+    train: Callable[[TrainState, Int32[Array, " two_n"]], tuple[TrainState, Sums, Diagnostics]]
+    open_window: Callable[[TrainState], TrainState]
     finish_epoch: Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
-    evaluate: Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "n k"]] | None]
-    learning_rate: Callable[[TrainState], Float32[Array, ""]]
+    evaluate: Evaluate
+    copy: Callable[[TrainState], TrainState]
 
 
 def create_program(
-    train_step: Callable,
-    eval_step: Callable,
-    finish_epoch: Callable,
-    optimizer: Optimizer,
+    train_step: Callable[..., tuple[TrainState, Sums, Diagnostics]],
+    eval_step: EvalStep,
+    finish_epoch: Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]],
     train_split: Resident,
     *,
     num_classes: int,
@@ -59,27 +53,53 @@ def create_program(
     @functools.partial(jax.jit, donate_argnums=0)
     def train(
         state: TrainState, order: Int32[Array, " two_n"], split: Resident
-    ) -> tuple[TrainState, Sums, Float32[Array, ""]]:
+    ) -> tuple[TrainState, Sums, Diagnostics]:
         first = state.step * batch_size - state.epoch * n
         index = jax.lax.dynamic_slice_in_dim(order, first, batch_size)
         batch = Batch(images=split.images[index], labels=split.labels[index], mask=jnp.ones(batch_size, bool))
-        return train_step(state, batch)
+        state, _, diagnostics = train_step(state, batch)
+        # The copy outlives the state, which the next step is given to overwrite.
+        return state, jax.tree.map(jnp.copy, state.window_sums), diagnostics
 
+    return Program(
+        order=order,
+        train=functools.partial(train, split=train_split),
+        open_window=jax.jit(lambda state: state.replace(window_sums=Sums.zero()), donate_argnums=0),
+        finish_epoch=jax.jit(finish_epoch, donate_argnums=0),
+        evaluate=_create_evaluate(eval_step, num_classes, eval_batch_size),
+        copy=jax.jit(lambda state: jax.tree.map(jnp.copy, state)),
+    )
+
+
+def initialize(create: Callable[[], TrainState]) -> TrainState:
+    """Compile and run what makes the first state, so that it is made on the device."""
+    return jax.jit(create)()
+
+
+class _Pass(flax.struct.PyTreeNode):
+    """One pass over a split, on the device: where it is, and what it has gathered."""
+
+    start: Int32[Array, ""]
+    sums: Sums
+    probabilities: Float32[Array, "n_padded k"]
+
+
+def _create_evaluate(eval_step: EvalStep, num_classes: int, batch_size: int) -> Evaluate:
     @functools.partial(jax.jit, donate_argnums=2)
     def evaluate_batch(variables: PyTree, split: Resident, gathered: _Pass) -> _Pass:
-        index = gathered.start + jnp.arange(eval_batch_size, dtype=jnp.int32)
+        index = gathered.start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = jnp.minimum(index, len(split) - 1)
         batch = Batch(images=split.images[inside], labels=split.labels[inside], mask=index < len(split))
         sums, probabilities = eval_step(variables, batch)
         buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
-        return _Pass(start=gathered.start + eval_batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)
+        return _Pass(start=gathered.start + batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)
 
     @functools.partial(jax.jit, static_argnums=0)
     def open_pass(batches: int) -> _Pass:
         return _Pass(
             start=jnp.zeros((), jnp.int32),
             sums=Sums.zero(),
-            probabilities=jnp.zeros((batches * eval_batch_size, num_classes), jnp.float32),
+            probabilities=jnp.zeros((batches * batch_size, num_classes), jnp.float32),
         )
 
     @functools.partial(jax.jit, static_argnums=1)
@@ -90,7 +110,7 @@ def create_program(
         variables: PyTree, split: Resident, stop: Callable[[], bool]
     ) -> tuple[Sums, Float32[Array, "n k"]] | None:
         """One pass over a split; None if `stop()` turned true on the way."""
-        batches = -(-len(split) // eval_batch_size)
+        batches = -(-len(split) // batch_size)
         gathered = open_pass(batches)
         for _ in range(batches):
             if stop():
@@ -100,10 +120,4 @@ def create_program(
             jax.block_until_ready(gathered.start)
         return gathered.sums, close_pass(gathered.probabilities, len(split))
 
-    return Program(
-        order=order,
-        train=functools.partial(train, split=train_split),
-        finish_epoch=jax.jit(finish_epoch, donate_argnums=0),
-        evaluate=evaluate,
-        learning_rate=jax.jit(lambda state: learning_rate(state, optimizer)),
-    )
+    return evaluate

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import json
 import math
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import TypedDict
@@ -12,6 +11,7 @@ from typing import TypedDict
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int64
 
+from ferjax.atomic import replacing
 from ferjax.data.rows import EMOTIONS
 from ferjax.errors import UserError
 from ferjax.metrics import confusion_matrix, summarize
@@ -49,7 +49,7 @@ class Report(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """One evaluated split: `row` is the 0-based row in the data file, `labels` index EMOTIONS."""
+    """One evaluated split: `row` counts the rows that were read from the data set, from 0, `labels` index EMOTIONS."""
 
     row: Int64[np.ndarray, " n"]
     split: str
@@ -70,7 +70,7 @@ def write_predictions(
     columns = [row, np.full(len(row), split), names[labels], names[probabilities.argmax(axis=1)]]
     # A float32 is printed with the fewest digits that read back as the same number.
     columns += list(probabilities.astype(np.float32).T)
-    _replace(path, _to_csv(dict(zip(COLUMNS, columns, strict=True))))
+    _write(path, _to_csv(dict(zip(COLUMNS, columns, strict=True))))
 
 
 def read_predictions(path: pathlib.Path) -> Predictions:
@@ -167,9 +167,9 @@ def choose_worst(
 
 def write_report(workdir: pathlib.Path, report: Report) -> None:
     """Writes report.json, report.md and report.csv; each appears whole or not at all."""
-    _replace(workdir / "report.json", json.dumps(report, indent=2) + "\n")
-    _replace(workdir / "report.md", _to_markdown(report))
-    _replace(workdir / "report.csv", _report_csv(report))
+    _write(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+    _write(workdir / "report.md", _to_markdown(report))
+    _write(workdir / "report.csv", _report_csv(report))
 
 
 def read_report(path: pathlib.Path) -> Report:
@@ -255,8 +255,6 @@ def _to_csv(columns: Mapping[str, object]) -> str:
     return pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
 
 
-def _replace(path: pathlib.Path, text: str) -> None:
-    """Writes beside the file and renames over it, so that a killed run leaves the old file or the new one."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8", newline="")
-    os.replace(beside, path)
+def _write(path: pathlib.Path, text: str) -> None:
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")

@@ -40,7 +40,8 @@ class Best(flax.struct.PyTreeNode):
 class TrainState(flax.struct.PyTreeNode):
     """`step` counts optimizer updates; `epoch` counts finished and validated passes over the training rows.
 
-    `epoch_sums` gathers the running epoch, so that a run resumed within it reports the same averages.
+    `epoch_sums` gathers the running epoch and `window_sums` the steps since the last logged line, so that a resumed run
+    reports the same averages.
     """
 
     seed: UInt32[Array, ""]
@@ -51,6 +52,7 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: PyTree
     plateau: PyTree
     epoch_sums: Sums
+    window_sums: Sums
     best: Best
     epochs_since_best: Int32[Array, ""]
 
@@ -68,6 +70,7 @@ def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, o
         opt_state=optimizer.tx.init(params),
         plateau=optimizer.init_plateau(),
         epoch_sums=Sums.zero(),
+        window_sums=Sums.zero(),
         best=Best(
             params=copy[0],
             batch_stats=copy[1],

@@ -9,13 +9,21 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
 
 from ferjax.optim import Optimizer
-from ferjax.state import Best, Sums, TrainState
+from ferjax.state import Best, Sums, TrainState, learning_rate
 
 LossFn = Callable[..., Float32[Array, " b"]]
+
+
+class Diagnostics(flax.struct.PyTreeNode):
+    """What a step tells of itself: its learning rate, and the norm of its update, finite only in a healthy run."""
+
+    learning_rate: Float32[Array, "..."] | Float32[np.ndarray, "..."]
+    update_norm: Float32[Array, "..."] | Float32[np.ndarray, "..."]
 
 
 class Batch(flax.struct.PyTreeNode):
@@ -38,12 +46,12 @@ def make_train_step(
     loss_fn: LossFn,
     augment: Callable[[Key[Array, ""], UInt8[Array, "b 48 48 1"]], Float32[Array, "b 48 48 1"]],
     preprocess: Callable[[Array], Array],
-) -> Callable[..., tuple[TrainState, Sums, Float32[Array, ""]]]:
-    """Bind the parts; the result is `train_step(state, batch, *, axis_name=None) -> (state, sums, grad_norm)`."""
+) -> Callable[..., tuple[TrainState, Sums, Diagnostics]]:
+    """Bind the parts; the result is `train_step(state, batch, *, axis_name=None) -> (state, sums, diagnostics)`."""
 
     def train_step(
         state: TrainState, batch: Batch, *, axis_name: str | None = None
-    ) -> tuple[TrainState, Sums, Float32[Array, ""]]:
+    ) -> tuple[TrainState, Sums, Diagnostics]:
         """One update. Under a mapped axis `axis_name`, gradients, sums and batch statistics are of all its shards."""
         keys = {stream: stream_key(state.seed, stream, state.step) for stream in ("augment", "dropout")}
         if axis_name is not None:
@@ -71,8 +79,10 @@ def make_train_step(
             batch_stats=batch_stats,
             opt_state=opt_state,
             epoch_sums=state.epoch_sums.merge(sums),
+            window_sums=state.window_sums.merge(sums),
         )
-        return new_state, sums, optax.tree.norm(gradients)
+        diagnostics = Diagnostics(learning_rate=learning_rate(state, optimizer), update_norm=optax.tree.norm(updates))
+        return new_state, sums, diagnostics
 
     return train_step
 

@@ -1,5 +1,8 @@
-"""What a run's folder says of the run: its config, its data, the versions and the commit that made it."""
+"""What a run's folder says of the run: its config, its data, and for each start the versions and the commit."""
 
+import contextlib
+import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -8,6 +11,7 @@ import os
 import pathlib
 import platform
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,7 +19,8 @@ import numpy as np
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from ferjax.config import find_differences
+from ferjax.atomic import replacing
+from ferjax.config import FIXED_KEYS, find_differences
 from ferjax.data import EMOTIONS, Rows
 from ferjax.errors import UserError
 
@@ -24,34 +29,58 @@ logger = logging.getLogger("ferjax")
 _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
 
 
-def open_workdir(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any], *, allow_change: bool) -> None:
-    """Make the folder, or check that it is this run's; then write config.json, data.json and versions.json.
-
-    Raises UserError, naming what differs, where the folder was made with another config or data set and
-    `allow_change` is off.
-    """
+@contextlib.contextmanager
+def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
+    """Make the folder and hold it for one process; raises UserError where another one trains in it."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / ".lock").open("w")
     except OSError as error:
         raise UserError(
-            f"--workdir={workdir} can't be made ({error.strerror}): name a folder you may write to."
+            f"--workdir={workdir} can't be written ({error.strerror}): name a folder that you own."
         ) from error
-    new = json.loads(config.to_json())
-    saved, saved_data = _read(workdir / "config.json"), _read(workdir / "data.json")
-    if saved is not None:
-        differences = find_differences(saved, new)
-        if saved_data is not None and saved_data["digest"] != data["digest"]:
-            differences.append(f"the data set: {saved_data['path']} -> {data['path']}")
-        if differences and not allow_change:
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise UserError(
-                f"{workdir} was made with another config ({'; '.join(differences)}): use another --workdir, or "
-                "--allow_config_change to go on from its checkpoint with the new one."
-            )
-        if differences:
-            logger.warning("Going on in %s with a changed config: %s.", workdir, "; ".join(differences))
-    write_json(workdir / "config.json", new)
-    write_json(workdir / "data.json", data)
-    write_json(workdir / "versions.json", _describe_versions())
+                f"Another process is training in {workdir}: wait for it, or use another --workdir."
+            ) from None
+        yield
+
+
+def check_workdir(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any], *, allow_change: bool) -> None:
+    """Raise UserError, naming what differs, where the folder's checkpoints are of another config or data set.
+
+    With `allow_change` only those keys are refused that a checkpoint can't go on without.
+    """
+    saved, saved_data = _read(workdir / "config.json"), _read(workdir / "data.json")
+    if saved is None or saved_data is None or not any((workdir / "checkpoints").glob("[0-9]*")):
+        return
+    differences = find_differences(saved, json.loads(config.to_json()))
+    fixed = [text for key, text in differences.items() if key in FIXED_KEYS]
+    if saved_data["digest"] != data["digest"]:
+        fixed.append(f"the data set: {saved_data['path']} -> {data['path']}")
+    every = "; ".join([*fixed, *(text for key, text in differences.items() if key not in FIXED_KEYS)])
+    if fixed:
+        raise UserError(
+            f"{workdir} was made with another config, and can't go on with this one ({every}): use another --workdir."
+        )
+    if differences and not allow_change:
+        raise UserError(
+            f"{workdir} was made with another config ({every}): use another --workdir, or --allow_config_change to go "
+            "on from its checkpoint with the new one."
+        )
+    if differences:
+        logger.warning("Going on in %s with a changed config: %s.", workdir, every)
+
+
+def describe_run(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any], *, step: int) -> None:
+    """Write config.json and data.json, and add this start, at `step`, to versions.json."""
+    starts = _read(workdir / "versions.json") or []
+    _write(workdir / "versions.json", [*starts, {"step": step, **_describe_versions()}])
+    _write(workdir / "config.json", json.loads(config.to_json()))
+    _write(workdir / "data.json", data)
 
 
 def describe_data(path: str, rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:
@@ -69,11 +98,9 @@ def describe_data(path: str, rows: Rows, splits: dict[str, Int[np.ndarray, " _"]
     }
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Write whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+def _write(path: pathlib.Path, value: Any) -> None:
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _read(path: pathlib.Path) -> Any:
@@ -87,6 +114,7 @@ def _read(path: pathlib.Path) -> Any:
 
 def _describe_versions() -> dict[str, Any]:
     return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "git_commit": _git_commit(),
@@ -98,9 +126,16 @@ def _describe_versions() -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """The commit of ferjax's own checkout, marked '-dirty' where files differ; None for an installed package."""
-    folder = pathlib.Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    root = pathlib.Path(__file__).resolve().parents[1]
+
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip() or None
+        # Some other project's checkout may hold the environment that ferjax is installed in.
+        if pathlib.Path(ask("rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        return ask("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return None

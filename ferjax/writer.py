@@ -1,15 +1,19 @@
 """Where a run's numbers go: metrics.jsonl always, TensorBoard events beside it, and a progress bar or plain lines."""
 
+import contextlib
 import json
 import logging
-import os
 import pathlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import tqdm
 from tensorboardX import SummaryWriter
+
+from ferjax.atomic import replacing
+from ferjax.errors import UserError
 
 logger = logging.getLogger("ferjax")
 
@@ -17,22 +21,21 @@ logger = logging.getLogger("ferjax")
 class Writer:
     """Appends one JSON object a line to `workdir/metrics.jsonl` and the same scalars to `workdir/tensorboard/`.
 
-    Opened at step k, it first drops the lines past k: a run killed after its last checkpoint computes them anew.
+    Opened at a checkpoint's step and epoch, it first drops the lines past them: a run killed after its last checkpoint
+    computes them anew. Raises UserError for a metrics.jsonl that isn't one.
     """
 
-    def __init__(self, workdir: pathlib.Path, step: int) -> None:
+    def __init__(self, workdir: pathlib.Path, step: int, epoch: int) -> None:
         path = workdir / "metrics.jsonl"
-        _drop_lines_past(path, step)
+        _drop_lines_past(path, step, epoch)
         self._file = path.open("a", encoding="utf-8")
         # TensorBoard hides the events from purge_step on that an earlier, killed process wrote.
-        self._events = SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=step + 1 if step else None, filename_suffix=f".{step}"
-        )
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1, filename_suffix=f".{step}")
 
     def write(self, *, step: int, epoch: float, split: str, **values: float) -> None:
-        """One line; `split` is 'train_step' (the last few steps), 'train' (the epoch), 'validation' or 'test'."""
+        """One line; `split` is 'train_step' (the last few steps), 'train' (the epoch) or 'validation'."""
         line: dict[str, Any] = {"step": step, "epoch": round(epoch, 6), "split": split, **values}
-        self._file.write(json.dumps(line, allow_nan=True) + "\n")
+        self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
         for name, value in values.items():
             self._events.add_scalar(f"{split}/{name}", value, step)
@@ -42,14 +45,25 @@ class Writer:
         self._events.close()
 
 
-def _drop_lines_past(path: pathlib.Path, step: int) -> None:
+def _drop_lines_past(path: pathlib.Path, step: int, epoch: int) -> None:
     if not path.exists():
         return
-    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    kept = [line for line in whole if json.loads(line)["step"] <= step]
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)
+    kept = []
+    for number, text in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), start=1
+    ):
+        if not text.endswith("\n"):
+            break  # the line that a killed process was writing
+        try:
+            line = json.loads(text)
+            # A checkpoint of an epoch's last step is of before or after its validation.
+            past = line["step"] > step or (line["split"] != "train_step" and line["epoch"] > epoch)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}, line {number} can't be read ({error}): mend or delete that line.") from error
+        if not past:
+            kept.append(text)
+    with replacing(path) as beside:
+        beside.write_text("".join(kept), encoding="utf-8")
 
 
 class Progress:
@@ -72,14 +86,22 @@ class Progress:
         self._first_step = self._window_step = step
         self._start_s = self._window_s = self._line_s = self._clock()
 
-    def restart_clock(self, step: int) -> None:
-        """Leave out what passed so far: compilation, a validation or a save is no training time."""
-        now = self._clock()
-        self._start_s += now - self._window_s
-        self._window_s, self._window_step = now, step
+    def restart(self, step: int) -> None:
+        """Count from here on: what passed so far was compilation."""
+        self._start_s = self._window_s = self._clock()
+        self._first_step = self._window_step = step
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Leave out what passes within the block: a validation or a save is no training time."""
+        start_s = self._clock()
+        yield
+        passed_s = self._clock() - start_s
+        self._start_s += passed_s
+        self._window_s += passed_s
 
     def measure(self, step: int) -> float:
-        """Images a second since the last call or `restart_clock`."""
+        """Images a second since the last call or `restart`."""
         now = self._clock()
         rate = (step - self._window_step) * self._batch_size / max(now - self._window_s, 1e-9)
         self._window_s, self._window_step = now, step

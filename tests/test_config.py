@@ -52,6 +52,8 @@ def test_a_missing_key_is_named():
         ("augment.flip_prob", 1.5, r"0\.\.1"),
         ("model.name", "vgg20", "'vgg19'"),
         ("model.hidden", (10, 0), "each >= 1"),
+        ("model.hidden", (10.5,), "each >= 1"),
+        ("optim.learning_rate", float("inf"), "> 0"),
         ("train.seed", -1, r"0\.\."),
     ],
 )
@@ -66,5 +68,5 @@ def test_differences_leave_out_what_no_step_reads():
     one, other = (dict(default.get_config().to_dict()) for _ in range(2))
     other["train"] = {**other["train"], "steps": 5, "seed": 1}
     other["model"] = {**other["model"], "hidden": [5]}
-    assert find_differences(one, other) == ["model.hidden: [] -> [5]", "train.seed: 0 -> 1"]
+    assert list(find_differences(one, other).values()) == ["model.hidden: [] -> [5]", "train.seed: 0 -> 1"]
     assert dict(flatten(one))["model.hidden"] == []

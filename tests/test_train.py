@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from ferjax import train
+from ferjax import data, train
 from ferjax.checkpoint import Checkpoints
 from ferjax.data.rows import EMOTIONS
 from ferjax.errors import UserError
-from ferjax.interrupt import InterruptedRun
+from ferjax.interrupt import Interrupt, InterruptedRun
+from ferjax.trainer import Trainer
+from ferjax.workdir import lock_workdir
 
 
 def shrink(**changed):
@@ -28,6 +30,10 @@ def shrink(**changed):
         "train.epochs": 3,
         "eval.batch_size": 8,
         "train.log_every_steps": 2,
+        "optim.schedule": "constant",
+        # Any change counts as none, so that the plateau cuts the rate at every epoch's end but the first.
+        "optim.plateau_patience_epochs": 1,
+        "optim.plateau_min_delta": 10.0,
     }
     config.update_from_flattened_dict({**small, **changed})
     return config
@@ -63,14 +69,14 @@ def straight(tmp_path_factory):
 
 def interrupt_after(monkeypatch, step, signum=signal.SIGTERM):
     """Send this process a real signal once the loop has taken `step` steps."""
-    take = train.Trainer._take_step
+    take = Trainer._take_step
 
     def take_then_signal(self, order):
         take(self, order)
         if self.step == step:
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(train.Trainer, "_take_step", take_then_signal)
+    monkeypatch.setattr(Trainer, "_take_step", take_then_signal)
 
 
 @pytest.mark.parametrize("kills", [(2,), (5, 9), (14,)])
@@ -84,8 +90,7 @@ def test_killed_and_resumed_equals_straight_bit_for_bit(straight, tmp_path, monk
     summary = train.run(shrink(), tmp_path)
     assert summary == straight[1]
     assert read_leaves(tmp_path) == read_leaves(straight[0])
-    assert read_metrics(tmp_path, "validation") == read_metrics(straight[0], "validation")
-    assert read_metrics(tmp_path, "train") == read_metrics(straight[0], "train")
+    assert read_metrics(tmp_path) == read_metrics(straight[0])
     assert (tmp_path / "predictions.csv").read_bytes() == (straight[0] / "predictions.csv").read_bytes()
 
 
@@ -93,7 +98,7 @@ def test_a_kill_without_a_save_resumes_from_the_last_checkpoint(straight, tmp_pa
     class Killed(BaseException):
         pass
 
-    take = train.Trainer._take_step
+    take = Trainer._take_step
 
     def take_or_die(self, order):
         if self.step == 11:
@@ -101,14 +106,13 @@ def test_a_kill_without_a_save_resumes_from_the_last_checkpoint(straight, tmp_pa
         take(self, order)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Trainer, "_take_step", take_or_die)
+        patch.setattr(Trainer, "_take_step", take_or_die)
         with pytest.raises(Killed):
             train.run(shrink(), tmp_path)
     assert read_metrics(tmp_path)[-1]["step"] == 10
     assert train.run(shrink(), tmp_path) == straight[1]
     assert read_leaves(tmp_path) == read_leaves(straight[0])
-    steps = [line["step"] for line in read_metrics(tmp_path, "train_step")]
-    assert steps == sorted(set(steps))
+    assert read_metrics(tmp_path) == read_metrics(straight[0])
 
 
 def test_stopping_by_steps_and_going_on_equals_straight(straight, tmp_path):
@@ -120,7 +124,7 @@ def test_stopping_by_steps_and_going_on_equals_straight(straight, tmp_path):
 
 def test_a_finished_run_only_evaluates_again(straight, monkeypatch):
     workdir, summary = straight
-    monkeypatch.setattr(train.Trainer, "_take_step", None)
+    monkeypatch.setattr(Trainer, "_take_step", None)
     (workdir / "predictions.csv").unlink()
     assert train.run(shrink(), workdir) == summary
     assert (workdir / "predictions.csv").exists()
@@ -130,7 +134,7 @@ def test_the_workdir_holds_the_run(straight):
     workdir, summary = straight
     config = json.loads((workdir / "config.json").read_text())
     assert config["train"]["batch_size"] == 24
-    versions = json.loads((workdir / "versions.json").read_text())
+    *_, versions = json.loads((workdir / "versions.json").read_text())
     assert versions["packages"]["jax"] == jax.__version__
     counts = json.loads((workdir / "data.json").read_text())["counts"]
     assert sum(map(sum, counts.values())) == 140
@@ -143,7 +147,7 @@ def test_the_workdir_holds_the_run(straight):
 
 def test_the_best_epoch_is_evaluated(tmp_path):
     # A rate this high, to the end, makes later epochs worse than an earlier one.
-    rate = {"optim.learning_rate": 0.01, "optim.schedule": "constant"}
+    rate = {"optim.learning_rate": 0.01, "optim.plateau_patience_epochs": 0}
     config = shrink(**rate, **{"train.epochs": 5, "train.best_metric": "loss", "eval.split": "validation"})
     summary = train.run(config, tmp_path)
     losses = [line["loss"] for line in read_metrics(tmp_path, "validation")]
@@ -151,7 +155,7 @@ def test_the_best_epoch_is_evaluated(tmp_path):
     assert summary["loss"] == pytest.approx(min(losses), rel=1e-5)
 
 
-def test_the_step_compiles_once_and_moves_nothing(straight, tmp_path, monkeypatch):
+def test_the_step_compiles_once(straight, tmp_path, monkeypatch):
     programs = []
     create = train.create_program
 
@@ -172,13 +176,13 @@ def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):
     def take_with_host_data(self, order):
         self.program.train(self.state, np.asarray(jax.device_get(order)))
 
-    monkeypatch.setattr(train.Trainer, "_take_step", take_with_host_data)
+    monkeypatch.setattr(Trainer, "_take_step", take_with_host_data)
     with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):
         train.run(shrink(), tmp_path)
 
 
 def test_nan_stops_at_its_step_and_spares_the_checkpoint(tmp_path):
-    config = shrink(**{"optim.learning_rate": 1e-3, "optim.schedule": "constant"})
+    config = shrink(**{"optim.learning_rate": 1e-3})
     train.run(config.copy_and_resolve_references(), tmp_path)
     before = read_leaves(tmp_path)
     config.update_from_flattened_dict({"optim.learning_rate": 1e36, "train.epochs": 9})
@@ -191,8 +195,52 @@ def test_another_config_is_refused_with_the_differing_keys(straight):
     workdir, _ = straight
     with pytest.raises(UserError, match=r"loss\.name: \"cross_entropy\" -> \"focal\".*--allow_config_change"):
         train.run(shrink(**{"loss.name": "focal"}), workdir)
+    # What a checkpoint can't go on without is refused even then.
     with pytest.raises(UserError, match="the data set: synthetic -> synthetic"):
-        train.run(shrink(**{"data.synthetic_rows": 141}), workdir)
+        train.run(shrink(**{"data.synthetic_rows": 141}), workdir, allow_config_change=True)
+    with pytest.raises(UserError, match=r"train\.batch_size: 24 -> 12"):
+        train.run(shrink(**{"train.batch_size": 12}), workdir, allow_config_change=True)
+
+
+def test_a_mistake_before_the_first_checkpoint_leaves_the_workdir_usable(tmp_path):
+    with pytest.raises(UserError, match="class_weights"):
+        train.run(shrink(**{"loss.class_weights": "1,2"}), tmp_path)
+    train.run(shrink(**{"train.steps": 1}), tmp_path)
+
+
+def test_a_workdir_in_use_is_refused(tmp_path):
+    with lock_workdir(tmp_path), pytest.raises(UserError, match="Another process"):
+        train.run(shrink(), tmp_path)
+
+
+def test_saves_within_an_epoch_and_keeps_no_trash(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(self):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_finish_epoch", die)
+        with pytest.raises(Killed):
+            train.run(shrink(**{"train.checkpoint_interval_s": 1e-9}), tmp_path)
+    checkpoints = tmp_path / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["4", "5"]
+
+
+def test_validation_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
+    finish = Trainer._finish_epoch
+
+    def break_then_finish(self):
+        if self.epoch == 1:
+            with jax.transfer_guard("allow"):
+                self.state = self.state.replace(params=jax.tree.map(lambda leaf: leaf * np.nan, self.state.params))
+        return finish(self)
+
+    monkeypatch.setattr(Trainer, "_finish_epoch", break_then_finish)
+    with pytest.raises(UserError, match=r"validation loss is not a finite number at step 10 .*checkpoint of step 5"):
+        train.run(shrink(), tmp_path)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"6"}
 
 
 # Orbax leaves the rest of a restore that failed unawaited.
@@ -214,10 +262,11 @@ def test_early_stopping_keeps_the_best(tmp_path):
             "train.best_metric": "accuracy",
         }
     )
-    train.run(config, tmp_path)
+    summary = train.run(config, tmp_path)
     scores = [line["accuracy"] for line in read_metrics(tmp_path, "validation")]
     best = scores.index(max(scores)) + 1
     assert len(scores) == best + 2 < 30
+    assert summary["accuracy"] == pytest.approx(max(scores), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +285,7 @@ def test_mistakes_are_sentences(tmp_path, changed, sentence):
 
 
 def test_a_signal_during_validation_saves_too(straight, tmp_path, monkeypatch):
-    finish = train.Trainer._finish_epoch
+    finish = Trainer._finish_epoch
 
     def signal_then_finish(self):
         if self.epoch == 1:
@@ -244,7 +293,7 @@ def test_a_signal_during_validation_saves_too(straight, tmp_path, monkeypatch):
         return finish(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Trainer, "_finish_epoch", signal_then_finish)
+        patch.setattr(Trainer, "_finish_epoch", signal_then_finish)
         with pytest.raises(InterruptedRun):
             train.run(shrink(), tmp_path)
     assert len(read_metrics(tmp_path, "validation")) == 1
@@ -253,14 +302,91 @@ def test_a_signal_during_validation_saves_too(straight, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_leaves_at_once(tmp_path, monkeypatch):
-    take = train.Trainer._take_step
+    take = Trainer._take_step
 
     def signal_twice(self, order):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         take(self, order)
 
-    monkeypatch.setattr(train.Trainer, "_take_step", signal_twice)
+    monkeypatch.setattr(Trainer, "_take_step", signal_twice)
     with pytest.raises(KeyboardInterrupt):
         train.run(shrink(), tmp_path)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# One other value for each key that a step reads; the program of the step must differ.
+STEP_KEYS = {
+    "data.normalize": False,
+    "augment.flip_prob": 0.1,
+    "augment.rotation_deg": 0.0,
+    "augment.shift_fraction": 0.0,
+    "augment.zoom_fraction": 0.0,
+    "augment.shear_deg": 1.0,
+    "augment.erase_prob": 0.5,
+    "model.name": "vgg11",
+    "model.pool": "mean",
+    "model.hidden": (5,),
+    "model.dropout": 0.0,
+    "model.width": 0.1,
+    "model.dtype": "bfloat16",
+    "loss.name": "focal",
+    "loss.label_smoothing": 0.1,
+    "loss.class_weights": "balanced",
+    "optim.learning_rate": 1e-3,
+    "optim.b1": 0.8,
+    "optim.b2": 0.9,
+    "optim.eps": 1e-3,
+    "optim.weight_decay": 0.1,
+    "optim.clip_norm": 1.0,
+    "optim.schedule": "cosine",
+    "optim.warmup_epochs": 1.0,
+    "train.batch_size": 12,
+}
+
+
+@pytest.fixture(scope="module")
+def lower_step():
+    rows = draw(140)
+    index = data.split(rows)
+
+    def lower(workdir, **changed):
+        config = shrink(**changed)
+        trainer = train.create_trainer(config, workdir, rows, index, Interrupt())
+        order = trainer.program.order(trainer.state)
+        text = trainer.program.train.func.lower(trainer.state, order, **trainer.program.train.keywords).as_text()
+        trainer.close()
+        return text
+
+    return lower
+
+
+@pytest.fixture(scope="module")
+def plain_step(lower_step, tmp_path_factory):
+    return lower_step(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.mark.parametrize("key", STEP_KEYS)
+def test_every_key_reaches_the_step(lower_step, plain_step, tmp_path, key):
+    assert lower_step(tmp_path, **{key: STEP_KEYS[key]}) != plain_step
+
+
+@pytest.mark.parametrize(
+    ("needed", "key", "value"),
+    [
+        ({"loss.name": "focal"}, "loss.gamma", 3.0),
+        ({"loss.name": "focal"}, "loss.alpha", 0.5),
+        ({"augment.erase_prob": 0.5}, "augment.erase_px", 5),
+    ],
+)
+def test_keys_that_another_key_switches_on(lower_step, tmp_path_factory, needed, key, value):
+    one, other = (lower_step(tmp_path_factory.mktemp("run"), **needed, **changed) for changed in ({}, {key: value}))
+    assert one != other
+
+
+def test_mirror_and_split_reach_the_evaluation(tmp_path):
+    tests = [train.run(shrink(**{"train.steps": 1}), tmp_path)]
+    change = {"train.steps": 1, "eval.mirror": True}
+    tests.append(train.run(shrink(**change), tmp_path, allow_config_change=True))
+    assert tests[0]["loss"] != tests[1]["loss"]
+    assert train.run(shrink(**change, **{"eval.split": "validation"}), tmp_path)["split"] == "validation"

@@ -3,6 +3,7 @@ import json
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ferjax.errors import UserError
 from ferjax.writer import Progress, Writer
 
 
@@ -11,7 +12,7 @@ def read(path):
 
 
 def test_a_line_and_an_event_for_each_value(tmp_path):
-    writer = Writer(tmp_path, 0)
+    writer = Writer(tmp_path, 0, 0)
     writer.write(step=3, epoch=0.5, split="train", loss=1.25, accuracy=0.5)
     writer.close()
     assert read(tmp_path / "metrics.jsonl") == [
@@ -22,13 +23,13 @@ def test_a_line_and_an_event_for_each_value(tmp_path):
 
 
 def test_reopening_drops_what_was_computed_past_the_checkpoint(tmp_path):
-    writer = Writer(tmp_path, 0)
+    writer = Writer(tmp_path, 0, 0)
     for step in (1, 2, 3):
         writer.write(step=step, epoch=0.1 * step, split="train_step", loss=float(step))
     writer.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "los')
-    writer = Writer(tmp_path, 2)
+    writer = Writer(tmp_path, 2, 0)
     writer.write(step=3, epoch=0.3, split="train_step", loss=30.0)
     writer.close()
     assert [(line["step"], line["loss"]) for line in read(tmp_path / "metrics.jsonl")] == [
@@ -38,6 +39,23 @@ def test_reopening_drops_what_was_computed_past_the_checkpoint(tmp_path):
     ]
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("train_step/loss")] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+
+
+def test_epoch_lines_after_the_checkpoint_go_too(tmp_path):
+    # A checkpoint of step 4 from before the epoch's validation.
+    writer = Writer(tmp_path, 0, 0)
+    writer.write(step=4, epoch=1.02, split="train_step", loss=1.0)
+    writer.write(step=4, epoch=1.0, split="validation", loss=2.0)
+    writer.close()
+    Writer(tmp_path, 4, 0).close()
+    assert [line["split"] for line in read(tmp_path / "metrics.jsonl")] == ["train_step"]
+
+
+@pytest.mark.parametrize("text", ["not json", '{"step": 1}', '"x"'])
+def test_a_damaged_line_is_named(tmp_path, text):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1, "epoch": 0.1, "split": "train_step"}}\n{text}\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 can't be read"):
+        Writer(tmp_path, 2, 0)
 
 
 @pytest.fixture
@@ -56,11 +74,11 @@ def clock(monkeypatch):
 def test_images_per_second_leave_pauses_out(clock):
     progress = Progress(total_steps=10, step=0, batch_size=32)
     clock.now += 50  # compilation
-    progress.restart_clock(1)
+    progress.restart(1)
     clock.now += 2
     assert progress.measure(5) == pytest.approx(4 * 32 / 2)
-    clock.now += 30  # validation
-    progress.restart_clock(5)
+    with progress.pause():
+        clock.now += 30  # validation
     clock.now += 1
     assert progress.measure(6) == pytest.approx(32)
     progress.close()

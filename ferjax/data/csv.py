@@ -61,7 +61,10 @@ class _Part:
 def split_header(line: bytes) -> list[str]:
     """Column names of a header line, without byte-order mark, quotes or spaces."""
     text = line.decode("utf-8-sig", "replace").replace("\0", "").strip()
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+    try:
+        return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+    except csv.Error:  # a lone carriage return, for one: some other text file, whose first line names no columns
+        return [text]
 
 
 def missing_columns(names: list[str]) -> list[str]:

@@ -141,8 +141,16 @@ def _decode(name: str, data: bytes) -> _Decoded:
 
 
 def _to_gray(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow's own conversion clips instead of scaling
-        return Image.fromarray((np.asarray(image).astype(np.int64) // 257).clip(0, 255).astype(np.uint8))
+    """Gray levels 0..255; deeper images, which Pillow's own conversion clips, by their range."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        levels = np.asarray(image).astype(np.float64)
+        if not (np.isfinite(levels).all() and levels.min() >= 0 and levels.max() <= 65535):
+            raise ValueError(f"its levels go from {levels.min():g} to {levels.max():g}, not within 0..65535")
+        # The format does not say which range is meant: 0..1, 8 bits or 16 bits, whichever holds all levels.
+        top = 1.0 if image.mode == "F" and levels.max() <= 1 else 255.0 if levels.max() <= 255 else 65535.0
+        return Image.fromarray(np.rint(levels * (255.0 / top)).astype(np.uint8))
     return image.convert("L")
 
 

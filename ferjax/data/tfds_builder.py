@@ -84,18 +84,24 @@ def prepare(manual_dir: str, data_dir: str) -> pathlib.Path:
 
 def read_prepared(folder: pathlib.Path) -> Rows:
     """Read a folder that `prepare` wrote (the one with dataset_info.json) back to rows in the original order."""
-    about = json.loads((folder / "dataset_info.json").read_text())
+    try:
+        about = json.loads((folder / "dataset_info.json").read_text())
+    except ValueError as error:
+        raise UserError(f"{folder}/dataset_info.json is damaged ({error}): prepare the folder again") from error
     if about.get("name") != "fer2013" or about.get("fileFormat") != "array_record":
         raise UserError(
             f"{folder} holds the tensorflow-datasets set '{about.get('name')}' as {about.get('fileFormat')} files: "
             "prepare it with python -m ferjax.data.tfds_builder"
         )
-    builder = tfds.builder_from_directory(folder)
     examples: list[dict[str, Any]] = []
-    for name in builder.info.splits:
-        source = builder.as_data_source(name)
-        for start in range(0, len(source), _READ_AT_ONCE):
-            examples += source.__getitems__(list(range(start, min(start + _READ_AT_ONCE, len(source)))))
+    try:
+        builder = tfds.builder_from_directory(folder)
+        for name in builder.info.splits:
+            source = builder.as_data_source(name)
+            for start in range(0, len(source), _READ_AT_ONCE):
+                examples += source.__getitems__(list(range(start, min(start + _READ_AT_ONCE, len(source)))))
+    except Exception as error:  # the reader raises nearly anything on broken bytes
+        raise UserError(f"{folder} can't be read ({str(error).splitlines()[0]}): prepare the folder again") from error
     examples.sort(key=lambda example: example["row"])
     return Rows(
         pixels=np.stack([example["image"][:, :, 0] for example in examples]),

@@ -1,0 +1,18 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A path beside `path` to write to; renamed over it at the end of the block, removed if the block raises."""
+    beside = path.with_name(f".{path.stem}.new{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
