@@ -150,14 +150,14 @@ class Trainer:
                 self._stop_not_finite(self.step, "validation loss")
             self.state, improved = self.program.finish_epoch(self.state, result[0])
             self.epoch += 1
-            self._epochs_since_best = int(jax.device_get(self.state.epochs_since_best))
+            self._epochs_since_best, scale = jax.device_get((self.state.epochs_since_best, self.state.plateau.scale))
         for split, values in (("train", train), ("validation", validation)):
             self._writer.write(step=self.step, epoch=float(self.epoch), split=split, **values)
         self._progress.say(
             f"epoch {self.epoch}: train loss {train['loss']:.4f}, accuracy {train['accuracy']:.2%}; validation loss "
             f"{validation['loss']:.4f}, accuracy {validation['accuracy']:.2%}"
             f"{', the best so far' if jax.device_get(improved) else ''}"
-            f"; learning rate times {float(jax.device_get(self.state.plateau.scale)):.3g} from here"
+            f"{f'; learning rate cut to {scale:.3g} of the schedule' if scale < 1 else ''}"
         )
         self._save()
         return True

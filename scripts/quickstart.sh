@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A first result with nothing to download: install ferjax into .venv, train on faces that it draws itself, show the table.
+# Usage: scripts/quickstart.sh [WORKDIR]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/install.sh

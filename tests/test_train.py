@@ -13,6 +13,7 @@ from configs import quickstart
 from ferjax import data, train
 from ferjax.checkpoint import Checkpoints
 from ferjax.data.rows import EMOTIONS
+from ferjax.data.synthetic import draw
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.trainer import Trainer
@@ -346,29 +347,33 @@ STEP_KEYS = {
 
 
 @pytest.fixture(scope="module")
-def lower_step():
+def trace_step():
     rows = draw(140)
     index = data.split(rows)
 
-    def lower(workdir, **changed):
+    def trace(workdir, **changed):
         config = shrink(**changed)
         trainer = train.create_trainer(config, workdir, rows, index, Interrupt())
         order = trainer.program.order(trainer.state)
-        text = trainer.program.train.func.lower(trainer.state, order, **trainer.program.train.keywords).as_text()
+        text = str(jax.make_jaxpr(trainer.program.train)(trainer.state, order))
         trainer.close()
         return text
 
-    return lower
+    return trace
 
 
 @pytest.fixture(scope="module")
-def plain_step(lower_step, tmp_path_factory):
-    return lower_step(tmp_path_factory.mktemp("plain"))
+def plain_step(trace_step, tmp_path_factory):
+    return trace_step(tmp_path_factory.mktemp("plain"))
+
+
+def test_an_unchanged_config_traces_the_same_step(trace_step, plain_step, tmp_path):
+    assert trace_step(tmp_path, **{"train.epochs": 4}) == plain_step
 
 
 @pytest.mark.parametrize("key", STEP_KEYS)
-def test_every_key_reaches_the_step(lower_step, plain_step, tmp_path, key):
-    assert lower_step(tmp_path, **{key: STEP_KEYS[key]}) != plain_step
+def test_every_key_reaches_the_step(trace_step, plain_step, tmp_path, key):
+    assert trace_step(tmp_path, **{key: STEP_KEYS[key]}) != plain_step
 
 
 @pytest.mark.parametrize(
@@ -379,8 +384,8 @@ def test_every_key_reaches_the_step(lower_step, plain_step, tmp_path, key):
         ({"augment.erase_prob": 0.5}, "augment.erase_px", 5),
     ],
 )
-def test_keys_that_another_key_switches_on(lower_step, tmp_path_factory, needed, key, value):
-    one, other = (lower_step(tmp_path_factory.mktemp("run"), **needed, **changed) for changed in ({}, {key: value}))
+def test_keys_that_another_key_switches_on(trace_step, tmp_path_factory, needed, key, value):
+    one, other = (trace_step(tmp_path_factory.mktemp("run"), **needed, **changed) for changed in ({}, {key: value}))
     assert one != other
 
 
