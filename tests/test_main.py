@@ -37,17 +37,27 @@ def quickstart(tmp_path):
     return ["--config", ROOT / "configs" / "quickstart.py", "--workdir", tmp_path / "run", *SMALL]
 
 
-def test_kill_resume_evaluate(quickstart, tmp_path):
-    """SIGTERM saves and leaves with 143; the same command goes on, prints the table and names the figures."""
-    # Long enough that the signal arrives in time.
-    process = start(*quickstart, "--config.train.epochs=200", folder=tmp_path)
-    metrics = tmp_path / "run" / "metrics.jsonl"
+def start_and_signal(arguments, metrics, lines, signum):
+    """Run until metrics.jsonl has `lines` lines, then signal; the exit code and stderr."""
+    process = start(*arguments)
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not (metrics.exists() and metrics.read_text().count("\n") > 2):
-        time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= lines):
+        time.sleep(0.05)
+    process.send_signal(signum)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 143
+    return process.returncode, errors
+
+
+def test_kill_resume_evaluate(quickstart, tmp_path):
+    """SIGKILL amid saves loses little, SIGTERM saves and leaves with 143, and the same command goes on to the end."""
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    # So long that the signals arrive in time; saving after every step, so that the kill meets a save.
+    long = [*quickstart, "--config.train.epochs=200", "--config.train.checkpoint_interval_s=0.001"]
+    code, _ = start_and_signal(long, metrics, 8, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    code, errors = start_and_signal(long, metrics, 20, signal.SIGTERM)
+    assert code == 143
+    assert "Resumed from step" in errors
     assert "Saved step" in errors.splitlines()[-1]
     assert "same command goes on" in errors.splitlines()[-1]
 
