@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ferjax.data import read
+from ferjax.data.csv import split_header
 from ferjax.data.digits import PIXELS, parse_pixels
 from ferjax.errors import UserError
 
@@ -224,3 +225,7 @@ for attempt in range(3):
     assert min(first_s for _, first_s, _, _ in attempts) < 2  # the best, as others may be using the machine
     assert min(second_s for _, _, second_s, _ in attempts) < 0.3
     assert max(peak_kb for _, _, _, peak_kb in attempts) < 1e6
+
+
+def test_a_text_file_of_old_line_ends_is_no_header():
+    assert split_header(b"read\rme first") == ["read\rme first"]

@@ -82,8 +82,8 @@ def test_any_mode_and_size_gives_the_gray_level(tmp_path, write_tree, mode, size
     level = np.full((48, 48), 255, np.uint8)
     form = "tiff" if mode in ("CMYK", "I", "F") else "png"
     found = read(write_tree(tmp_path / "faces", {"train/sad/1.png": _png(level, mode, size, form)}))
-    expected = 0 if mode == "I" else 255  # 32-bit integers are taken for 16 bits, of which 255 is next to nothing
-    np.testing.assert_array_equal(found.pixels[0], np.full((48, 48), expected, np.uint8))
+
+    np.testing.assert_array_equal(found.pixels[0], level)
     resized = "resized 1 images to 48x48, most of them from {}x{}".format(*(size or (48, 48)))
     assert (resized in found.notes) == (size is not None)
     assert (f"turned 1 images gray, most of them from mode {mode}" in found.notes) == (mode != "L")
@@ -151,3 +151,27 @@ def test_misplaced_images_are_named(tmp_path, write_tree):
 def test_an_empty_folder(tmp_path):
     (tmp_path / "faces").mkdir()
     assert "holds no files" in _error(tmp_path / "faces")
+
+
+@pytest.mark.parametrize(
+    ("levels", "dtype", "gray"),
+    [
+        (0.5, np.float32, 128),
+        (128.0, np.float32, 128),
+        (128, np.int32, 128),
+        (32896, np.int32, 128),
+        (32896, np.uint16, 128),
+    ],
+)
+def test_deep_images_are_scaled_by_their_range(tmp_path, write_tree, levels, dtype, gray):
+    image = np.zeros((48, 48), dtype)
+    image[0, 0] = levels
+    found = read(write_tree(tmp_path / "faces", {"train/sad/1.tif": _png(image, form="tiff")}))
+    assert found.pixels[0, 0, 0] == gray
+    assert found.pixels[0].sum() == gray
+
+
+def test_levels_that_fit_no_range_are_refused(tmp_path, write_tree):
+    image = np.full((48, 48), -1.0, np.float32)
+    with pytest.raises(UserError, match=r"1\.tif: not a readable image \(its levels go from -1 to -1"):
+        read(write_tree(tmp_path / "faces", {"train/sad/1.tif": _png(image, form="tiff")}))

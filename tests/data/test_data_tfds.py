@@ -63,3 +63,10 @@ def test_command_line(tmp_path, rows, manual, same):
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr
     assert str(tmp_path / "none") in failed.stderr
+
+
+@pytest.mark.parametrize("content", ["{", '{"name": "fer2013", "fileFormat": "array_record"}'])
+def test_a_damaged_folder_is_a_sentence(tmp_path, content):
+    (tmp_path / "dataset_info.json").write_text(content)
+    with pytest.raises(UserError, match="prepare the folder again"):
+        read(tmp_path)
