@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -15,7 +16,7 @@ _TRASH = ".trash"
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `workdir/checkpoints/<number>/{state,best}`; the newest two are kept.
+    """The checkpoints of one run, in `workdir/checkpoints/<number>/{state,best,shapes}`; the newest two are kept.
 
     Each folder appears whole or not at all, and holds last and best together, so the two can't disagree. `number`
     counts steps and validated epochs: at an epoch's end there is a state before validation and another after it.
@@ -48,7 +49,10 @@ class Checkpoints:
         parts = _split(state)
         self._manager.save(
             number,
-            args=ocp.args.Composite(**{name: ocp.args.StandardSave(part) for name, part in parts.items()}),
+            args=ocp.args.Composite(
+                **{name: ocp.args.StandardSave(part) for name, part in parts.items()},
+                shapes=ocp.args.JsonSave(_describe_shapes(parts)),
+            ),
         )
 
     def restore(self, like: TrainState) -> TrainState:
@@ -56,15 +60,28 @@ class Checkpoints:
         number = self._manager.latest_step()
         wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _split(like))
         try:
+            self._check_shapes(number, wanted)
             args = {name: ocp.args.StandardRestore(part) for name, part in wanted.items()}
             parts = self._manager.restore(number, args=ocp.args.Composite(**args))
         except (ValueError, KeyError, FileNotFoundError) as error:
             raise UserError(
-                f"checkpoint {self._folder / str(number)} can't be restored into this network and optimizer "
-                f"({str(error).splitlines()[0]}): use another --workdir, or delete that folder to resume an older one."
+                f"Checkpoint {self._folder / str(number)} is damaged ({str(error).splitlines()[0]}): delete that "
+                "folder to resume an older one, or use another --workdir."
             ) from error
         leaves = {**parts["state"], **parts["best"]}
         return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in _flatten(like)])
+
+    def _check_shapes(self, number: int | None, wanted: dict[str, dict[str, Any]]) -> None:
+        """Raise UserError where a checkpoint was made with another network or optimizer than what is `wanted`."""
+        saved = self._manager.restore(number, args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
+        here = _describe_shapes(wanted)
+        for name in sorted(saved.keys() | here.keys()):
+            if saved.get(name) != here.get(name):
+                raise UserError(
+                    f"Checkpoint {self._folder / str(number)} is of another network or optimizer ({name} has shape "
+                    f"{saved.get(name)} there and {here.get(name)} here): use the config that it was made with, or "
+                    "another --workdir."
+                )
 
     def wait(self) -> None:
         """Return when every save has reached the disk."""
@@ -89,3 +106,7 @@ def _split(state: TrainState) -> dict[str, dict[str, Array]]:
     leaves = _flatten(state)
     best = {name: leaf for name, leaf in leaves.items() if name.startswith("best.")}
     return {"state": {name: leaf for name, leaf in leaves.items() if name not in best}, "best": best}
+
+
+def _describe_shapes(parts: dict[str, dict[str, Any]]) -> dict[str, list[int]]:
+    return {name: list(leaf.shape) for part in parts.values() for name, leaf in part.items()}

@@ -32,9 +32,9 @@ class Best(flax.struct.PyTreeNode):
 
     params: PyTree
     batch_stats: PyTree
-    epoch: Int32[Array, ""]
-    accuracy: Float32[Array, ""]
-    loss: Float32[Array, ""]
+    epoch: Int32[Array, "..."]
+    accuracy: Float32[Array, "..."]
+    loss: Float32[Array, "..."]
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -44,9 +44,9 @@ class TrainState(flax.struct.PyTreeNode):
     reports the same averages.
     """
 
-    seed: UInt32[Array, ""]
-    step: Int32[Array, ""]
-    epoch: Int32[Array, ""]
+    seed: UInt32[Array, "..."]
+    step: Int32[Array, "..."]
+    epoch: Int32[Array, "..."]
     params: PyTree
     batch_stats: PyTree
     opt_state: PyTree
@@ -54,7 +54,7 @@ class TrainState(flax.struct.PyTreeNode):
     epoch_sums: Sums
     window_sums: Sums
     best: Best
-    epochs_since_best: Int32[Array, ""]
+    epochs_since_best: Int32[Array, "..."]
 
 
 def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, optimizer: Optimizer) -> TrainState:

@@ -150,7 +150,8 @@ class Trainer:
                 self._stop_not_finite(self.step, "validation loss")
             self.state, improved = self.program.finish_epoch(self.state, result[0])
             self.epoch += 1
-            self._epochs_since_best, scale = jax.device_get((self.state.epochs_since_best, self.state.plateau.scale))
+            self._epochs_since_best = int(jax.device_get(self.state.epochs_since_best))
+            scale = float(jax.device_get(self.state.plateau.scale))
         for split, values in (("train", train), ("validation", validation)):
             self._writer.write(step=self.step, epoch=float(self.epoch), split=split, **values)
         self._progress.say(

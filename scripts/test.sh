@@ -9,4 +9,5 @@ source scripts/install.sh
 .venv/bin/ruff check .
 .venv/bin/mypy
 .venv/bin/lint-imports
-.venv/bin/python -m pytest "$@"
+# A file's tests stay in one process, since they share what is compiled.
+.venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"

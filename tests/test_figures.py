@@ -26,7 +26,6 @@ def make_line(step, split, *, accuracy=0.5, **more):
 FULL = [make_line(step, "train_step", learning_rate=1e-4, images_per_s=9.0) for step in range(5, 41, 5)]
 FULL += [make_line(step, "train", learning_rate=1e-4, images_per_s=9.0) for step in (10, 20, 30, 40)]
 FULL += [make_line(step, "validation", accuracy=a) for step, a in ((10, 0.3), (20, 0.6), (30, 0.6), (40, 0.4))]
-FULL += [make_line(40, "test")]
 
 
 def write_metrics(workdir, lines, tail=""):
@@ -92,11 +91,10 @@ def test_curves_mark_the_first_best_epoch_and_name_the_splits(workdir):
     assert "train n = 497, validation n = 35" in words
     assert "best validation accuracy: 60.0% at epoch 2" in words
     loss, accuracy, rate = figure.axes
-    assert [line.get_label() for line in loss.lines][:4] == [
+    assert [line.get_label() for line in loss.lines][:3] == [
         "train, mean of a few steps",
         "train",
         "validation",
-        "test",
     ]
     np.testing.assert_allclose(accuracy.lines[2].get_ydata(), [30, 60, 60, 40])
     assert set(rate.lines[0].get_ydata()) == {1e-4}

@@ -1,6 +1,5 @@
 """The loop on a tiny network and drawn faces: exact resume, one compilation, signals, and what stops it."""
 
-import gc
 import json
 import os
 import signal
@@ -80,7 +79,7 @@ def interrupt_after(monkeypatch, step, signum=signal.SIGTERM):
     monkeypatch.setattr(Trainer, "_take_step", take_then_signal)
 
 
-@pytest.mark.parametrize("kills", [(2,), (5, 9), (14,)])
+@pytest.mark.parametrize("kills", [(2, 9), (14,)])
 def test_killed_and_resumed_equals_straight_bit_for_bit(straight, tmp_path, monkeypatch, kills):
     for step in kills:
         with monkeypatch.context() as patch:
@@ -244,13 +243,10 @@ def test_validation_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"6"}
 
 
-# Orbax leaves the rest of a restore that failed unawaited.
-@pytest.mark.filterwarnings("ignore:coroutine '_read_array_index_and_device_put' was never awaited:RuntimeWarning")
 def test_another_network_in_the_workdir_is_a_sentence(straight):
     workdir, _ = straight
-    with pytest.raises(UserError, match="can't be restored into this network"):
+    with pytest.raises(UserError, match=r"another network or optimizer \(.* has shape"):
         train.run(shrink(**{"model.width": 0.1}), workdir, allow_config_change=True)
-    gc.collect()
 
 
 def test_early_stopping_keeps_the_best(tmp_path):
@@ -311,9 +307,10 @@ def test_a_second_signal_leaves_at_once(tmp_path, monkeypatch):
         take(self, order)
 
     monkeypatch.setattr(Trainer, "_take_step", signal_twice)
-    with pytest.raises(KeyboardInterrupt):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(InterruptedRun, match="Left at once"):
         train.run(shrink(), tmp_path)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # One other value for each key that a step reads; the program of the step must differ.
@@ -325,11 +322,8 @@ STEP_KEYS = {
     "augment.zoom_fraction": 0.0,
     "augment.shear_deg": 1.0,
     "augment.erase_prob": 0.5,
-    "model.name": "vgg11",
     "model.pool": "mean",
-    "model.hidden": (5,),
     "model.dropout": 0.0,
-    "model.width": 0.1,
     "model.dtype": "bfloat16",
     "loss.name": "focal",
     "loss.label_smoothing": 0.1,

@@ -1,3 +1,5 @@
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -50,8 +52,9 @@ def test_head_sizes_follow_the_config():
 def test_logits_and_parameters_are_float32(name, dtype):
     model = models.create(**{**DEFAULTS, "name": name, "dtype": dtype, "width": 0.1})
     image = jnp.ones((2, 48, 48, model.in_channels), dtype)
-    variables = model.init(jax.random.key(0), image, train=False)
-    logits, updated = model.apply(variables, image, train=True, mutable=["batch_stats"])
+    variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), image)
+    apply = jax.jit(functools.partial(model.apply, train=True, mutable=["batch_stats"]))
+    logits, updated = apply(variables, image)
     assert logits.shape == (2, 7)
     assert logits.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((variables, updated))} == {jnp.dtype("float32")}
@@ -60,8 +63,9 @@ def test_logits_and_parameters_are_float32(name, dtype):
 def test_dropout_acts_in_training_only():
     model = models.create(**{**DEFAULTS, "name": "compact", "dropout": 0.5, "width": 0.1})
     image = jax.random.normal(jax.random.key(1), (2, 48, 48, 1))
-    variables = model.init(jax.random.key(0), image, train=False)
+    variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), image)
 
+    @functools.partial(jax.jit, static_argnums=0)
     def apply(train, key):
         return model.apply(
             variables, image, train=train, mutable=["batch_stats"], rngs={"dropout": jax.random.key(key)}
