@@ -63,10 +63,13 @@ class Checkpoints:
             self._check_shapes(number, wanted)
             args = {name: ocp.args.StandardRestore(part) for name, part in wanted.items()}
             parts = self._manager.restore(number, args=ocp.args.Composite(**args))
-        except (ValueError, KeyError, FileNotFoundError) as error:
+        except UserError:
+            raise
+        except Exception as error:  # Orbax raises nearly anything on broken bytes, with the reason as its cause
+            reason = str(error.__cause__ or error).splitlines()[0]
             raise UserError(
-                f"Checkpoint {self._folder / str(number)} is damaged ({str(error).splitlines()[0]}): delete that "
-                "folder to resume an older one, or use another --workdir."
+                f"Checkpoint {self._folder / str(number)} is damaged ({reason}): delete that folder to resume an older "
+                "one, or use another --workdir."
             ) from error
         leaves = {**parts["state"], **parts["best"]}
         return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in _flatten(like)])

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(workdir)
     except UserError as error:
+        # What a library leaves unfinished behind the mistake (a broken-off restore) is not for the user to read.
+        sys.unraisablehook = lambda _: None
         return _fail(str(error), 1)
     except OSError as error:
         return _fail(

@@ -78,6 +78,13 @@ def test_kill_resume_evaluate(quickstart, tmp_path):
     assert again.stdout == output
     assert "report   " in output
 
+    newest = max((tmp_path / "run" / "checkpoints").glob("[0-9]*"), key=lambda folder: int(folder.name))
+    for path in (newest / "state").glob("**/d/*"):
+        os.truncate(path, 20)
+    code, _, errors = run(*quickstart, *more, folder=tmp_path)
+    assert code == 1
+    assert f"ferjax: Checkpoint {newest} is damaged" in errors
+
 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
