@@ -14,7 +14,11 @@ def get_config() -> ConfigDict:
     data.split = "official"  # 'official' (the file's Usage) or 'stratified' (80/10/10 hold-out)
     data.split_seed = 0  # random state of the stratified split; >= 0
     data.on_bad_row = "error"  # 'error' or 'skip'
-    data.normalize = True  # min-max: gray 0..255 -> 0..1; False feeds 0..255
+    data.dedup = "none"  # 'none', or leave out of training what has an 'exact' or 'near' copy in validation or test
+    data.labels = "fer2013"  # 'fer2013', or FER+'s 'ferplus_majority' or 'ferplus_distribution' (soft targets)
+    data.ferplus_path = ""  # FER+'s fer2013new.csv, which the last two need
+    data.normalize = True  # scale the gray levels by data.scaling; False feeds 0..255
+    data.scaling = "minmax"  # 'minmax' (0..1), 'none', 'imagenet_caffe' (Keras's VGG) or 'imagenet_torch'
     data.synthetic_rows = 4000  # faces drawn when path is 'synthetic'; >= 70
 
     config.augment = augment = ConfigDict()  # each one is off at 0
@@ -32,6 +36,7 @@ def get_config() -> ConfigDict:
     model.hidden = ()  # sizes of dense layers before the output layer, each >= 1
     model.dropout = 0.0  # before each dense layer; 0..0.95
     model.width = 1.0  # multiplies every convolution's channels; 0.02..8
+    model.pretrained = "none"  # 'none', 'keras', 'torchvision' or 'timm' (ImageNet, published), or a file or folder
     model.dtype = "float32"  # of the computation: 'float32' or 'bfloat16'; parameters stay float32
 
     config.loss = loss = ConfigDict()
@@ -48,6 +53,7 @@ def get_config() -> ConfigDict:
     optim.eps = 1e-7  # > 0
     optim.weight_decay = 0.0  # decoupled, kernels only; 0 is off; >= 0
     optim.clip_norm = 0.0  # global norm of the gradient; 0 is off; >= 0
+    optim.groups = ((".*", 1.0),)  # (pattern, multiplier > 0 or 'frozen'[, epochs frozen first]); first match wins
     optim.schedule = "constant"  # 'constant', 'cosine' (to 0 at the last epoch) or 'onecycle'
     optim.warmup_epochs = 0.0  # linear from 0 (cosine, constant); >= 0
     optim.plateau_metric = "accuracy"  # of validation: 'accuracy' (higher is better) or 'loss' (lower is better)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax import models
+from ferjax import models, preprocess
 from ferjax.errors import UserError
 
 
@@ -76,7 +76,11 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "data.split": Choice(("official", "stratified")),
     "data.split_seed": _COUNT,
     "data.on_bad_row": Choice(("error", "skip")),
+    "data.dedup": Choice(("none", "exact", "near")),
+    "data.labels": Choice(("fer2013", "ferplus_majority", "ferplus_distribution")),
+    "data.ferplus_path": Anything(),
     "data.normalize": Anything(),
+    "data.scaling": Choice(preprocess.SCALINGS),
     "data.synthetic_rows": Range(70, whole=True),
     "augment.flip_prob": _FRACTION,
     "augment.rotation_deg": Range(0, 180),
@@ -90,6 +94,7 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "model.hidden": Each(_SIZE),
     "model.dropout": Range(0, 0.95),
     "model.width": Range(0.02, 8),
+    "model.pretrained": Anything(),
     "model.dtype": Choice(("float32", "bfloat16")),
     "loss.name": Choice(("cross_entropy", "focal")),
     "loss.gamma": Range(0, 20),
@@ -102,6 +107,7 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "optim.eps": _POSITIVE,
     "optim.weight_decay": _NOT_NEGATIVE,
     "optim.clip_norm": _NOT_NEGATIVE,
+    "optim.groups": Anything(),
     "optim.schedule": Choice(("constant", "cosine", "onecycle")),
     "optim.warmup_epochs": _NOT_NEGATIVE,
     "optim.plateau_metric": _METRIC,
@@ -124,10 +130,25 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
 
 # What may differ between two starts in one workdir: nothing of it changes what is trained. A data set is compared by
 # its content instead of its path.
-FREE_KEYS = ("data.path", "train.steps", "train.checkpoint_interval_s", "train.log_every_steps", "eval.split")
+FREE_KEYS = (
+    "data.path",
+    "data.ferplus_path",
+    "train.steps",
+    "train.checkpoint_interval_s",
+    "train.log_every_steps",
+    "eval.split",
+)
 
 # What a checkpoint's place in the data and its random streams depend on; a run can't go on with another one.
-FIXED_KEYS = ("data.split", "data.split_seed", "data.synthetic_rows", "train.batch_size", "train.seed")
+FIXED_KEYS = (
+    "data.split",
+    "data.split_seed",
+    "data.dedup",
+    "data.labels",
+    "data.synthetic_rows",
+    "train.batch_size",
+    "train.seed",
+)
 
 
 def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -37,7 +37,9 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool 
     """
     validate(config)
     with Interrupt() as interrupt, lock_workdir(workdir):
-        rows, splits = data.load(**{key: value for key, value in config.data.items() if key != "normalize"})
+        rows, splits = data.load(
+            **{key: value for key, value in config.data.items() if key not in ("normalize", "scaling")}
+        )
         for note in rows.notes:
             logger.info("%s", note)
         split = _choose_split(config.eval.split, splits)
@@ -64,15 +66,24 @@ def create_trainer(
     """Make every part that the config names, and restore the state where the workdir has one."""
     train_split, validation = (place(rows, splits[name]) for name in ("train", "validation"))
     n, batch_size = len(train_split), config.train.batch_size
-    model = models.create(num_classes=len(data.EMOTIONS), **config.model)
+    model = models.create(
+        num_classes=len(data.EMOTIONS), **{key: value for key, value in config.model.items() if key != "pretrained"}
+    )
     counts = np.bincount(rows.emotion[splits["train"]], minlength=len(data.EMOTIONS))
     try:
-        optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
+        optimizer = optim.create(
+            **{k: v for k, v in config.optim.items() if k != "groups"},
+            epochs=config.train.epochs,
+            steps_per_epoch=n / batch_size,
+        )
         loss_fn = _create_loss(config.loss, counts.tolist())
     except ValueError as error:
         raise UserError(str(error)) from error
     prepare = functools.partial(
-        preprocess, normalize=config.data.normalize, channels=model.in_channels, dtype=model.dtype
+        preprocess,
+        scaling=config.data.scaling if config.data.normalize else "none",
+        channels=model.in_channels,
+        dtype=model.dtype,
     )
     program = create_program(
         make_train_step(model, optimizer, loss_fn, functools.partial(augment.augment, **config.augment), prepare),

@@ -47,7 +47,7 @@ class Parts:
         )
         self.optimizer = optim.create(**OPTIM)
         loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
-        prepare = functools.partial(preprocess, normalize=True, channels=1)
+        prepare = functools.partial(preprocess, scaling="minmax", channels=1)
         change = functools.partial(augment, **{**NO_AUGMENTATION, "flip_prob": flip_prob})
         self.train_step = make_train_step(self.model, self.optimizer, loss_fn, change, prepare)
         self.eval_step = make_eval_step(self.model, loss_fn, prepare, mirror)
@@ -99,7 +99,7 @@ def test_masked_rows_leave_loss_and_gradient_alone():
         parts.optimizer,
         loss_fn,
         functools.partial(augment, **NO_AUGMENTATION),
-        functools.partial(preprocess, normalize=True, channels=3),
+        functools.partial(preprocess, scaling="minmax", channels=3),
     )
     params = initialize(parts.model)["params"]
     state = create_state(jnp.uint32(0), params, {}, parts.optimizer)

@@ -40,7 +40,17 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-def load(*, path: str, split: str, split_seed: int, on_bad_row: str, synthetic_rows: int) -> tuple[Rows, splits.Splits]:
+def load(
+    *,
+    path: str,
+    split: str,
+    split_seed: int,
+    on_bad_row: str,
+    synthetic_rows: int,
+    dedup: str = "none",
+    labels: str = "fer2013",
+    ferplus_path: str = "",
+) -> tuple[Rows, splits.Splits]:
     """The rows of config.data and the row numbers of 'train', 'validation' and 'test'; 'test' may be empty.
 
     Raises UserError for whatever is wrong with the data set.

@@ -1,0 +1,62 @@
+"""The frame of the pages that ferjax writes: one self-contained HTML file, readable in light and dark, printable."""
+
+import base64
+import html
+from collections.abc import Iterable, Sequence
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --faint: #6b6b6b; --line: #dddddd; --band: #f5f6f7;
+  --better: #00694d; --worse: #a63d00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #161616; --faint: #a0a0a0; --line: #3a3a3a;
+  --band: #202122; --better: #3fc79a; --worse: #ff9a5c; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 72rem;
+  margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .3rem; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; padding-top: .6rem; border-top: 1px solid var(--line); }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
+p.lead, p.note, figcaption { color: var(--faint); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; background: var(--band); }
+th:first-child, td:first-child, .left { text-align: left; }
+.better { color: var(--better); } .worse { color: var(--worse); }
+figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
+nav a { margin-right: 1rem; } a { color: inherit; }
+@media print { body { max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
+"""
+
+
+def document(title: str, lead: str, sections: Iterable[tuple[str, str, str]]) -> str:
+    """A page of `sections`, each (anchor, heading, body); `title`, `lead` and headings are text, bodies are HTML."""
+    parts = list(sections)
+    links = "".join(f'<a href="#{anchor}">{html.escape(heading)}</a>' for anchor, heading, _ in parts)
+    bodies = "".join(
+        f'<section id="{anchor}"><h2>{html.escape(heading)}</h2>{body}</section>' for anchor, heading, body in parts
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f'<h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p><nav>{links}</nav>{bodies}</body></html>'
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table; every cell is escaped, so give text."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def paragraph(text: str, *, note: bool = False) -> str:
+    """A paragraph of escaped text; a note is set fainter."""
+    opening = '<p class="note">' if note else "<p>"
+    return f"{opening}{html.escape(text)}</p>"
+
+
+def image(png: bytes, caption: str) -> str:
+    """A picture inside the page itself, with its caption, which is its text for who can't see it too."""
+    data = base64.b64encode(png).decode("ascii")
+    said = html.escape(caption)
+    return f'<figure><img alt="{said}" src="data:image/png;base64,{data}"><figcaption>{said}</figcaption></figure>'
