@@ -1,15 +1,17 @@
-"""Adam, its learning-rate schedule, and the cut of the rate when validation stops improving."""
+"""Adam over groups of parameters, the learning-rate schedule, and its cut when validation stops improving."""
 
 import dataclasses
 import math
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, PyTree
+
+from ferjax.groups import Groups, Named, flatten, parse
 
 PlateauState: TypeAlias = optax.contrib.ReduceLROnPlateauState
 
@@ -18,12 +20,16 @@ PlateauState: TypeAlias = optax.contrib.ReduceLROnPlateauState
 class Optimizer:
     """Pure functions; every piece of state is a pytree that the caller keeps.
 
-    `tx` turns gradients into updates at the scheduled rate, `learning_rate(step)` is that rate before the plateau's
-    scale. `update_plateau(state, *, accuracy, loss)` is fed once an epoch with validation's figures; `state.scale`,
-    float32 in (0, 1], is what the updates of the following epoch are to be multiplied by.
+    `init(params)` makes the state; `find_updates(gradients, state, params)` returns what to add to parameters per unit
+    of learning rate, and the new state: all by name, and only of those that train in this epoch (`groups.split`).
+    `learning_rate(step)` is the scheduled rate before the plateau's scale.
+    `update_plateau(state, *, accuracy, loss)` is fed once an epoch with validation's figures; `state.scale`, float32 in
+    (0, 1], is what the rate of the following epoch is to be multiplied by.
     """
 
-    tx: optax.GradientTransformation
+    groups: Groups
+    init: Callable[[PyTree], PyTree]
+    find_updates: Callable[[Named, PyTree, Named], tuple[Named, PyTree]]
     learning_rate: Callable[[int | Int[Array, ""]], Float32[Array, ""]]
     init_plateau: Callable[[], PlateauState]
     update_plateau: Callable[..., PlateauState]
@@ -37,6 +43,7 @@ def create(
     eps: float,
     weight_decay: float,
     clip_norm: float,
+    groups: Sequence[Sequence[Any]],
     schedule: str,
     warmup_epochs: float,
     plateau_metric: str,
@@ -52,9 +59,10 @@ def create(
     Adam is Kingma & Ba 2015 (arXiv 1412.6980, algorithm 1) with bias-corrected moments, `eps` outside the root; Keras
     adds `eps` before the correction, which differs while gradients are near it. Weight decay is decoupled (Loshchilov &
     Hutter 2019, arXiv 1711.05101), multiplied by the learning rate, and reaches only parameters called 'kernel'. The
-    gradient is clipped by its global norm before Adam sees it.
+    gradient is clipped by its global norm, over the parameters that train, before Adam sees it.
 
-    Raises ValueError for an unknown schedule or metric, and for a warm-up that leaves a cosine no step.
+    Raises ValueError for an unknown schedule or metric, for a warm-up that leaves a cosine no step, and for groups that
+    can't be read.
     """
     rate = make_schedule(
         name=schedule,
@@ -62,11 +70,11 @@ def create(
         warmup_steps=round(warmup_epochs * steps_per_epoch),
         total_steps=math.ceil(epochs * steps_per_epoch),
     )
-    parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
-    parts.append(optax.scale_by_adam(b1=b1, b2=b2, eps=eps))
+    parts = [optax.scale_by_adam(b1=b1, b2=b2, eps=eps)]
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, mask=kernel_mask))
-    parts.append(optax.scale_by_learning_rate(rate))
+    parsed = parse(groups)
+    init, find_updates = _make_grouped(parsed, optax.chain(*parts), clip_norm)
     init_plateau, update_plateau = make_plateau(
         metric=plateau_metric,
         patience_epochs=plateau_patience_epochs,
@@ -75,11 +83,48 @@ def create(
         min_scale=plateau_min_learning_rate / learning_rate,
     )
     return Optimizer(
-        tx=_relax(optax.chain(*parts)),
+        groups=parsed,
+        init=init,
+        find_updates=find_updates,
         learning_rate=rate,
         init_plateau=init_plateau,
         update_plateau=update_plateau,
     )
+
+
+def _make_grouped(
+    groups: Groups, tx: optax.GradientTransformation, clip_norm: float
+) -> tuple[Callable[[PyTree], PyTree], Callable[..., tuple[Named, PyTree]]]:
+    """Make `init` and `find_updates` of an Optimizer from a transformation without a learning rate.
+
+    Parameters that begin to train at the same epoch share a state, and with it Adam's count: with the run's count, the
+    first updates of newly unfrozen parameters, whose moments are still zero, would be three times too large.
+    """
+
+    def init(params: PyTree) -> PyTree:
+        named = flatten(params)
+        rules = groups.assign(named)
+        return {
+            f"from_epoch_{start}": tx.init({name: named[name] for name in named if rules[name].start_epoch == start})
+            for start in groups.starts
+        }
+
+    def find_updates(gradients: Named, state: PyTree, params: Named) -> tuple[Named, PyTree]:
+        rules = groups.assign(gradients)
+        new_state, updates = dict(state), Named()
+        # Optax's Adam raises a float to an integer power, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            if clip_norm:
+                gradients, _ = optax.clip_by_global_norm(clip_norm).update(gradients, optax.EmptyState())
+            for start in {int(rules[name].start_epoch) for name in gradients}:
+                part, key = [name for name in gradients if rules[name].start_epoch == start], f"from_epoch_{start}"
+                directions, new_state[key] = tx.update(
+                    {name: gradients[name] for name in part}, state[key], {name: params[name] for name in part}
+                )
+                updates |= {name: -rules[name].multiplier * directions[name] for name in part}
+        return updates, new_state
+
+    return init, find_updates
 
 
 def make_schedule(
@@ -150,16 +195,6 @@ def make_plateau(
     return init, update
 
 
-def kernel_mask(params: PyTree) -> PyTree:
+def kernel_mask(params: Named) -> dict[str, bool]:
     """True where a parameter is the kernel of a convolution or dense layer, False for biases, scales and the rest."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: getattr(path[-1], "key", None) == "kernel", params)
-
-
-def _relax(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """`tx` with an update that also runs under strict promotion: optax's Adam raises a float to an integer power."""
-
-    def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
-        with jax.numpy_dtype_promotion("standard"):
-            return tx.update(updates, state, params)
-
-    return optax.GradientTransformation(tx.init, update)
+    return {name: name.endswith("kernel") for name in params}

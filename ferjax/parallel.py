@@ -22,10 +22,13 @@ Evaluate = Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """The compiled functions of a run. All take and return device arrays; none moves data to or from the host."""
+    """The compiled functions of a run. All take and return device arrays; none moves data to or from the host.
+
+    `train(state, order, phase)` compiles once for every phase of the optimizer's groups.
+    """
 
     order: Callable[[TrainState], Int32[Array, " two_n"]]
-    train: Callable[[TrainState, Int32[Array, " two_n"]], tuple[TrainState, Sums, Diagnostics]]
+    train: Callable[[TrainState, Int32[Array, " two_n"], int], tuple[TrainState, Sums, Diagnostics]]
     open_window: Callable[[TrainState], TrainState]
     finish_epoch: Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
     evaluate: Evaluate
@@ -50,14 +53,14 @@ def create_program(
         this_epoch, next_epoch = (stream_key(state.seed, "order", state.epoch + ahead) for ahead in (0, 1))
         return epoch_order(this_epoch, next_epoch, n)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, static_argnums=2)
     def train(
-        state: TrainState, order: Int32[Array, " two_n"], split: Resident
+        state: TrainState, order: Int32[Array, " two_n"], phase: int, split: Resident
     ) -> tuple[TrainState, Sums, Diagnostics]:
         first = state.step * batch_size - state.epoch * n
         index = jax.lax.dynamic_slice_in_dim(order, first, batch_size)
-        batch = Batch(images=split.images[index], labels=split.labels[index], mask=jnp.ones(batch_size, bool))
-        state, _, diagnostics = train_step(state, batch)
+        batch = _gather(split, index, jnp.ones(batch_size, bool))
+        state, _, diagnostics = train_step(state, batch, epoch=phase)
         # The copy outlives the state, which the next step is given to overwrite.
         return state, jax.tree.map(jnp.copy, state.window_sums), diagnostics
 
@@ -71,9 +74,14 @@ def create_program(
     )
 
 
-def initialize(create: Callable[[], TrainState]) -> TrainState:
-    """Compile and run what makes the first state, so that it is made on the device."""
-    return jax.jit(create)()
+def _gather(split: Resident, index: Int32[Array, " b"], mask: Bool[Array, " b"]) -> Batch:
+    targets = None if split.targets is None else split.targets[index]
+    return Batch(images=split.images[index], labels=split.labels[index], mask=mask, targets=targets)
+
+
+def initialize(create: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
+    """Compile and run what makes a first state, so that it is made on the device."""
+    return jax.jit(create)(*arguments)
 
 
 class _Pass(flax.struct.PyTreeNode):
@@ -89,7 +97,7 @@ def _create_evaluate(eval_step: EvalStep, num_classes: int, batch_size: int) -> 
     def evaluate_batch(variables: PyTree, split: Resident, gathered: _Pass) -> _Pass:
         index = gathered.start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = jnp.minimum(index, len(split) - 1)
-        batch = Batch(images=split.images[inside], labels=split.labels[inside], mask=index < len(split))
+        batch = _gather(split, inside, index < len(split))
         sums, probabilities = eval_step(variables, batch)
         buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
         return _Pass(start=gathered.start + batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)

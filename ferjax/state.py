@@ -58,7 +58,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, optimizer: Optimizer) -> TrainState:
-    """The state before the first step; `best` gets copies, so that donation owns each buffer once."""
+    """The state before the first step; everything is copied, so that donation owns each buffer once."""
     copy = jax.tree.map(jnp.copy, (params, batch_stats))
     zero = jnp.zeros((), jnp.int32)
     return TrainState(
@@ -67,7 +67,7 @@ def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, o
         epoch=jnp.copy(zero),
         params=params,
         batch_stats=batch_stats,
-        opt_state=optimizer.tx.init(params),
+        opt_state=optimizer.init(params),
         plateau=optimizer.init_plateau(),
         epoch_sums=Sums.zero(),
         window_sums=Sums.zero(),

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
 
+from ferjax.groups import Named, join
 from ferjax.optim import Optimizer
 from ferjax.state import Best, Sums, TrainState, learning_rate
 
@@ -27,11 +28,15 @@ class Diagnostics(flax.struct.PyTreeNode):
 
 
 class Batch(flax.struct.PyTreeNode):
-    """Images as gray levels 0..255 and their labels; `mask` is False for the rows that only pad."""
+    """Images as gray levels 0..255 and their labels; `mask` is False for the rows that only pad.
+
+    Where there are `targets`, a probability of each class, the loss is taken against them; accuracy is of the labels.
+    """
 
     images: UInt8[Array, "*shards b 48 48 1"]
     labels: Int32[Array, "*shards b"]
     mask: Bool[Array, "*shards b"]
+    targets: Float32[Array, "*shards b k"] | None = None
 
 
 def stream_key(seed: UInt32[Array, ""], stream: str, count: Int32[Array, ""]) -> Key[Array, ""]:
@@ -47,41 +52,51 @@ def make_train_step(
     augment: Callable[[Key[Array, ""], UInt8[Array, "b 48 48 1"]], Float32[Array, "b 48 48 1"]],
     preprocess: Callable[[Array], Array],
 ) -> Callable[..., tuple[TrainState, Sums, Diagnostics]]:
-    """Bind the parts; the result is `train_step(state, batch, *, axis_name=None) -> (state, sums, diagnostics)`."""
+    """Bind the parts; the result is `train_step(state, batch, *, axis_name=None, epoch=0)`.
+
+    It returns (state, sums, diagnostics).
+    """
 
     def train_step(
-        state: TrainState, batch: Batch, *, axis_name: str | None = None
+        state: TrainState, batch: Batch, *, axis_name: str | None = None, epoch: int = 0
     ) -> tuple[TrainState, Sums, Diagnostics]:
-        """One update. Under a mapped axis `axis_name`, gradients, sums and batch statistics are of all its shards."""
+        """One update. Under a mapped axis `axis_name`, gradients, sums and batch statistics are of all its shards.
+
+        `epoch`, a Python number, says which groups of parameters are frozen. The gradient of frozen parameters is not
+        computed, and layers of which all is frozen compute as at inference.
+        """
         keys = {stream: stream_key(state.seed, stream, state.step) for stream in ("augment", "dropout")}
         if axis_name is not None:
             keys = {stream: jax.random.fold_in(key, jax.lax.axis_index(axis_name)) for stream, key in keys.items()}
         total = functools.partial(_sum_over, axis_name=axis_name)
         count = total(batch.mask.astype(jnp.float32).sum())
         inputs = preprocess(augment(keys["augment"], batch.images))
+        trained, frozen = optimizer.groups.split(state.params, epoch)
+        frozen_layers = optimizer.groups.frozen_layers(state.params, epoch)
 
-        def mean_loss(params: PyTree) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
-            variables = {"params": params, "batch_stats": state.batch_stats}
-            logits, updated = model.clone(axis_name=axis_name).apply(
+        def mean_loss(trained: Named) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
+            variables = {"params": join(trained, frozen), "batch_stats": state.batch_stats}
+            logits, updated = model.clone(axis_name=axis_name, frozen_layers=frozen_layers).apply(
                 variables, inputs, train=True, mutable=["batch_stats"], rngs={"dropout": keys["dropout"]}
             )
             sums = _measure(logits, batch, loss_fn)
             # This shard's part of the mean over all shards; the parts of the gradient are added up below.
             return sums.loss / count, (updated.get("batch_stats", {}), sums)
 
-        gradients, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(state.params)
+        gradients, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(trained)
         gradients, sums = total((gradients, sums))
-        updates, opt_state = optimizer.tx.update(gradients, state.opt_state, state.params)
-        updates = jax.tree.map(lambda update: update * state.plateau.scale, updates)
+        updates, opt_state = optimizer.find_updates(gradients, state.opt_state, trained)
+        rate = learning_rate(state, optimizer)
+        updates = jax.tree.map(lambda update: update * rate, updates)
         new_state = state.replace(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=join(optax.apply_updates(trained, updates), frozen),
             batch_stats=batch_stats,
             opt_state=opt_state,
             epoch_sums=state.epoch_sums.merge(sums),
             window_sums=state.window_sums.merge(sums),
         )
-        diagnostics = Diagnostics(learning_rate=learning_rate(state, optimizer), update_norm=optax.tree.norm(updates))
+        diagnostics = Diagnostics(learning_rate=rate, update_norm=optax.tree.norm(updates))
         return new_state, sums, diagnostics
 
     return train_step
@@ -142,7 +157,7 @@ def _measure(logits: Float32[Array, "b k"], batch: Batch, loss_fn: LossFn) -> Su
     mask = batch.mask.astype(jnp.float32)
     correct = (logits.argmax(-1).astype(jnp.int32) == batch.labels).astype(jnp.float32)
     # `where`, not a product: what a padded row computes may be NaN and still must not count.
-    losses = jnp.where(batch.mask, loss_fn(logits, batch.labels), 0.0)
+    losses = jnp.where(batch.mask, loss_fn(logits, batch.labels if batch.targets is None else batch.targets), 0.0)
     return Sums(loss=losses.sum(), correct=(correct * mask).sum(), count=mask.sum())
 
 

@@ -1,5 +1,6 @@
 """From a config to a finished run: `run` unpacks the config into the parts, and hands them to the loop."""
 
+import dataclasses
 import functools
 import logging
 import pathlib
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import clu.parameter_overview
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int
+from jaxtyping import Array, Float32, Int, PyTree
 from ml_collections import ConfigDict
 
 from ferjax import augment, data, losses, models, optim, report
@@ -17,23 +18,33 @@ from ferjax.config import validate
 from ferjax.data.resident import place
 from ferjax.data.rows import SIDE_PX
 from ferjax.errors import UserError
+from ferjax.groups import Groups
 from ferjax.interrupt import Interrupt
 from ferjax.parallel import create_program, initialize
 from ferjax.preprocess import preprocess
 from ferjax.state import TrainState, create_state
 from ferjax.step import make_eval_step, make_finish_epoch, make_train_step, stream_key
-from ferjax.trainer import Trainer
-from ferjax.workdir import check_workdir, describe_data, describe_run, lock_workdir
+from ferjax.trainer import OnEpoch, Trainer
+from ferjax.workdir import check_workdir, describe_data, describe_pretrained, describe_run, lock_workdir
 
 logger = logging.getLogger("ferjax")
 
+Model = models.VGG | models.Compact
 Splits = dict[str, Int[np.ndarray, " _"]]
 
 
-def run(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool = False) -> report.Report:
+def run(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    *,
+    allow_config_change: bool = False,
+    on_epoch: OnEpoch | None = None,
+) -> report.Report:
     """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
 
-    Raises UserError for what the user can mend, InterruptedRun after a signal, when everything is saved.
+    `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with validation's loss (nats) and
+    accuracy (0..1); what it raises ends the run there. Raises UserError for what the
+    user can mend, InterruptedRun after a signal, when everything is saved.
     """
     validate(config)
     with Interrupt() as interrupt, lock_workdir(workdir):
@@ -54,7 +65,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool 
         trainer = create_trainer(config, workdir, rows, splits, interrupt)
         describe_run(workdir, config, about, step=trainer.step)
         try:
-            trainer.train()
+            trainer.train(on_epoch)
             return trainer.evaluate_best(rows, splits[split], split)
         finally:
             trainer.close()
@@ -65,42 +76,33 @@ def create_trainer(
 ) -> Trainer:
     """Make every part that the config names, and restore the state where the workdir has one."""
     train_split, validation = (place(rows, splits[name]) for name in ("train", "validation"))
-    n, batch_size = len(train_split), config.train.batch_size
-    model = models.create(
-        num_classes=len(data.EMOTIONS), **{key: value for key, value in config.model.items() if key != "pretrained"}
-    )
-    counts = np.bincount(rows.emotion[splits["train"]], minlength=len(data.EMOTIONS))
+    n, batch_size, classes = len(train_split), config.train.batch_size, len(data.EMOTIONS)
+    model_config = {key: value for key, value in config.model.items() if key != "pretrained"}
+    model = models.create(num_classes=classes, **model_config)
+    counts = np.bincount(rows.emotion[splits["train"]], minlength=classes)
     try:
-        optimizer = optim.create(
-            **{k: v for k, v in config.optim.items() if k != "groups"},
-            epochs=config.train.epochs,
-            steps_per_epoch=n / batch_size,
-        )
+        optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
         loss_fn = _create_loss(config.loss, counts.tolist())
     except ValueError as error:
         raise UserError(str(error)) from error
-    prepare = functools.partial(
-        preprocess,
-        scaling=config.data.scaling if config.data.normalize else "none",
-        channels=model.in_channels,
-        dtype=model.dtype,
-    )
+    scaling = config.data.scaling if config.data.normalize else "none"
+    prepare = functools.partial(preprocess, scaling=scaling, channels=model.in_channels, dtype=model.dtype)
     program = create_program(
         make_train_step(model, optimizer, loss_fn, functools.partial(augment.augment, **config.augment), prepare),
         make_eval_step(model, loss_fn, prepare, config.eval.mirror),
         make_finish_epoch(optimizer, config.train.best_metric),
         train_split,
-        num_classes=len(data.EMOTIONS),
+        num_classes=classes,
         batch_size=batch_size,
         eval_batch_size=config.eval.batch_size,
     )
-    state = initialize(functools.partial(_create_state, model, optimizer, config.train.seed))
-    logger.info("%s", clu.parameter_overview.get_parameter_overview(state.params, include_stats=False))
     checkpoints = Checkpoints(workdir)
-    if checkpoints.latest is not None:
+    fresh = checkpoints.latest is None
+    state = _create_state(config, model, optimizer, workdir, config.model.pretrained if fresh else "none")
+    if not fresh:
         state = checkpoints.restore(state)
         logger.info("Resumed from step %d (epoch %d).", int(state.step), int(state.epoch))
-    return Trainer(config.train, workdir, program, state, checkpoints, validation, n, interrupt)
+    return Trainer(config.train, workdir, program, state, checkpoints, optimizer.groups, validation, n, interrupt)
 
 
 def _choose_split(wanted: str, splits: Splits) -> str:
@@ -115,9 +117,57 @@ def _create_loss(config: ConfigDict, counts: list[int]) -> Callable[..., Float32
     return losses.make_loss(**{**config, "class_weights": weights})
 
 
-def _create_state(model: models.VGG | models.Compact, optimizer: optim.Optimizer, seed: int) -> TrainState:
-    state_seed = jnp.asarray(seed, jnp.uint32)
-    key = stream_key(state_seed, "parameters", jnp.zeros((), jnp.int32))
-    image = jnp.zeros((1, SIDE_PX, SIDE_PX, model.in_channels))
-    variables = model.init(key, image, train=False)
-    return create_state(state_seed, variables["params"], variables.get("batch_stats", {}), optimizer)
+def _create_state(
+    config: ConfigDict, model: Model, optimizer: optim.Optimizer, workdir: pathlib.Path, weights: str
+) -> TrainState:
+    """The state before the first step, from random parameters or from pretrained `weights`."""
+    seed = jnp.asarray(config.train.seed, jnp.uint32)
+
+    def create_variables() -> PyTree:
+        key = stream_key(seed, "parameters", jnp.zeros((), jnp.int32))
+        variables = model.init(key, jnp.zeros((1, SIDE_PX, SIDE_PX, model.in_channels)), train=False)
+        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+    variables = initialize(create_variables)
+    _describe_groups(optimizer.groups, variables["params"])
+    if weights != "none":
+        variables = _load_pretrained(config, workdir, variables)
+    state: TrainState = initialize(
+        functools.partial(create_state, optimizer=optimizer), seed, variables["params"], variables["batch_stats"]
+    )
+    return state
+
+
+def _describe_groups(groups: Groups, params: PyTree) -> None:
+    logger.info("%s", clu.parameter_overview.get_parameter_overview(params, include_stats=False))
+    try:
+        lines = groups.describe(params)
+        groups.split(params, 0)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    for pattern, line in lines.items():
+        if line.startswith("0 "):
+            logger.warning("The pattern %r of optim.groups is the first match of no parameter.", pattern)
+        elif len(lines) > 1:
+            logger.info("%s: %s", pattern, line)
+
+
+def _load_pretrained(config: ConfigDict, workdir: pathlib.Path, variables: PyTree) -> PyTree:
+    """`variables` with the pretrained weights in their places; says what was loaded, also in pretrained.json."""
+    from ferjax import pretrained
+
+    weights = pretrained.load(config.model.pretrained, config.model.name)
+    variables, merged = pretrained.merge(variables, weights)
+    logger.info("%s", merged)
+    scaling = config.data.scaling if config.data.normalize else "none"
+    if scaling != weights.scaling:
+        logger.warning(
+            "These weights were trained on input scaled as '%s', and this run scales it as '%s'; "
+            "--config.data.scaling=%s gives them their own.",
+            weights.scaling,
+            scaling,
+            weights.scaling,
+        )
+    facts = {name: getattr(weights, name) for name in ("path", "source", "model", "scaling", "sha256")}
+    describe_pretrained(workdir, {**facts, **dataclasses.asdict(merged)})
+    return variables

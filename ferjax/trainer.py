@@ -7,6 +7,7 @@ import math
 import pathlib
 import signal
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jax
@@ -20,6 +21,7 @@ from ferjax.checkpoint import Checkpoints
 from ferjax.data import Rows
 from ferjax.data.resident import Resident, place
 from ferjax.errors import UserError
+from ferjax.groups import Groups
 from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.parallel import Program
 from ferjax.state import Sums, TrainState
@@ -28,16 +30,23 @@ from ferjax.writer import Progress, Writer
 
 logger = logging.getLogger("ferjax")
 
+# Told of every validated epoch: its number from 1, and validation's loss and accuracy.
+OnEpoch = Callable[[int, dict[str, float]], None]
+
 
 @dataclasses.dataclass
 class Trainer:
-    """The loop and what it holds; `config` is the train group, `n` the number of training rows."""
+    """The loop and what it holds; `config` is the train group, `n` the number of training rows.
+
+    `groups` says which parameters train in which epoch.
+    """
 
     config: ConfigDict
     workdir: pathlib.Path
     program: Program
     state: TrainState
     checkpoints: Checkpoints
+    groups: Groups
     validation: Resident
     n: int
     interrupt: Interrupt
@@ -55,25 +64,29 @@ class Trainer:
         # Figures of dispatched steps, fetched one step late, so that the device never waits for the host.
         self._pending: collections.deque[tuple[int, Sums, Diagnostics]] = collections.deque()
 
-    def train(self) -> None:
+    def train(self, on_epoch: OnEpoch | None = None) -> None:
         """Run to the last epoch, the early stop, or `train.steps`; raises InterruptedRun or UserError on the way."""
         order = self.program.order(self.state)
-        saved_s, first_step = time.monotonic(), self.step
+        saved_s, first_step, compiled = time.monotonic(), self.step, None
         # Every array is on the device by now: an implicit copy in the loop is a mistake, and fails.
         with jax.transfer_guard("disallow"):
             while True:
                 if self.interrupt:
                     self._leave()
                 if self._epoch_is_complete():
-                    if self._finish_epoch():
+                    if scores := self._finish_epoch():
+                        if on_epoch is not None:
+                            on_epoch(self.epoch, scores)
                         order, saved_s = self.program.order(self.state), time.monotonic()
                     continue
                 if self._is_finished():
                     break
+                phase = self.groups.phase(self.epoch)
                 self._take_step(order)
-                if self.step == first_step + 1:
+                if phase != compiled:
                     self._drain()
-                    self._progress.restart(self.step)  # the first step compiled
+                    self._progress.restart(self.step)  # the step compiled
+                    compiled = phase
                 if time.monotonic() - saved_s > self.config.checkpoint_interval_s:
                     self._save()
                     saved_s = time.monotonic()
@@ -90,7 +103,8 @@ class Trainer:
         return self.step >= self._total_steps or (0 < patience <= self._epochs_since_best)
 
     def _take_step(self, order: Int[Array, " two_n"]) -> None:
-        self.state, window, diagnostics = self.program.train(self.state, order)
+        phase = self.groups.phase(self.epoch)
+        self.state, window, diagnostics = self.program.train(self.state, order, phase)
         self.step += 1
         if self.step % self.config.log_every_steps == 0:
             self.state = self.program.open_window(self.state)
@@ -138,13 +152,13 @@ class Trainer:
         signum = self.interrupt.signum or signal.SIGINT
         raise InterruptedRun(signum, f"Saved step {self.step} in {self.workdir}. The same command goes on from there.")
 
-    def _finish_epoch(self) -> bool:
-        """Validate, log, keep the best, save; False where a signal came between."""
+    def _finish_epoch(self) -> dict[str, float] | None:
+        """Validate, log, keep the best, save; validation's scores, or None where a signal came between."""
         with self._progress.pause():
             self._drain()
             result = self.program.evaluate(_variables(self.state), self.validation, self.interrupt.__bool__)
             if result is None:
-                return False
+                return None
             train, validation = (_means(sums) for sums in jax.device_get((self.state.epoch_sums, result[0])))
             if not math.isfinite(validation["loss"]):
                 self._stop_not_finite(self.step, "validation loss")
@@ -160,8 +174,15 @@ class Trainer:
             f"{', the best so far' if jax.device_get(improved) else ''}"
             f"{f'; learning rate cut to {scale:.3g} of the schedule' if scale < 1 else ''}"
         )
+        if self.groups.phase(self.epoch) != self.groups.phase(self.epoch - 1):
+            self._progress.say(f"from epoch {self.epoch + 1} on {self._count_trained()}")
         self._save()
-        return True
+        return validation
+
+    def _count_trained(self) -> str:
+        trained, frozen = self.groups.split(self.state.params, self.epoch)
+        counts = [sum(leaf.size for leaf in part.values()) for part in (trained, frozen)]
+        return f"{counts[0]:,} of {sum(counts):,} parameters train"
 
     def evaluate_best(self, rows: Rows, index: Int[np.ndarray, " n"], split: str) -> report.Report:
         """Evaluate the best epoch on a split; write predictions.csv and worst_mistakes.npz.

@@ -18,6 +18,7 @@ OPTIM = {
     "eps": 1e-7,
     "weight_decay": 0.0,
     "clip_norm": 0.0,
+    "groups": ((".*", 1.0),),
     "schedule": "constant",
     "warmup_epochs": 0.0,
     "plateau_metric": "accuracy",

@@ -172,9 +172,43 @@ def test_the_step_compiles_once(straight, tmp_path, monkeypatch):
     assert [program.train.func._cache_size() for program in programs] == [1, 1]
 
 
+# Epoch 1 trains the head, epoch 2 also the last block, the others never train.
+GRADUAL = (("block4_.*", 0.5, 1), ("block.*", "frozen"), (".*", 1.0))
+
+
+@pytest.mark.parametrize("step", [3, 5])  # before the head's epoch ends, with step 5, and as it ends
+def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, step, caplog):
+    config = shrink(**{"optim.groups": GRADUAL, "train.epochs": 2})
+    with caplog.at_level("INFO", logger="ferjax"):
+        train.run(config, tmp_path / "straight")
+    assert "'block4_.*': 5,902 parameters, 0.5 times the learning rate after 1 frozen epochs" in caplog.text
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, step)
+        with pytest.raises(InterruptedRun):
+            train.run(config, tmp_path / "resumed")
+    train.run(config, tmp_path / "resumed")
+    assert read_leaves(tmp_path / "straight") == read_leaves(tmp_path / "resumed")
+    assert read_metrics(tmp_path / "straight") == read_metrics(tmp_path / "resumed")
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (((".*norm.*", 1.0),), "no pattern for block1_conv1/kernel.*and .* more"),
+        ((("head/.*", 1.0, 2), (".*", 1.0, 1)), "trains nothing in epoch 1"),
+        (((".*", "frozen"),), "trains nothing"),
+        (((".*", 0.0),), r"entry 1, \('.\*', 0.0\)"),
+        ((("(", 1.0),), "no regular expression"),
+    ],
+)
+def test_groups_that_cannot_be_are_a_sentence(tmp_path, groups, words):
+    with pytest.raises(UserError, match=words):
+        train.run(shrink(**{"optim.groups": groups}), tmp_path)
+
+
 def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):
     def take_with_host_data(self, order):
-        self.program.train(self.state, np.asarray(jax.device_get(order)))
+        self.program.train(self.state, np.asarray(jax.device_get(order)), 0)
 
     monkeypatch.setattr(Trainer, "_take_step", take_with_host_data)
     with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):
@@ -316,6 +350,7 @@ def test_a_second_signal_leaves_at_once(tmp_path, monkeypatch):
 # One other value for each key that a step reads; the program of the step must differ.
 STEP_KEYS = {
     "data.normalize": False,
+    "data.scaling": "imagenet_torch",
     "augment.flip_prob": 0.1,
     "augment.rotation_deg": 0.0,
     "augment.shift_fraction": 0.0,
@@ -334,6 +369,7 @@ STEP_KEYS = {
     "optim.eps": 1e-3,
     "optim.weight_decay": 0.1,
     "optim.clip_norm": 1.0,
+    "optim.groups": ((".*", 0.5),),
     "optim.schedule": "cosine",
     "optim.warmup_epochs": 1.0,
     "train.batch_size": 12,
@@ -349,7 +385,7 @@ def trace_step():
         config = shrink(**changed)
         trainer = train.create_trainer(config, workdir, rows, index, Interrupt())
         order = trainer.program.order(trainer.state)
-        text = str(jax.make_jaxpr(trainer.program.train)(trainer.state, order))
+        text = str(jax.make_jaxpr(trainer.program.train, static_argnums=2)(trainer.state, order, 0))
         trainer.close()
         return text
 

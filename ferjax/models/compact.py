@@ -27,6 +27,7 @@ class Compact(nn.Module):
     dtype: DTypeLike
     stages: tuple[tuple[int, ...], ...] = STAGES
     axis_name: str | None = None
+    frozen_layers: frozenset[str] = frozenset()
     in_channels: int = 1
 
     @nn.compact
@@ -39,7 +40,8 @@ class Compact(nn.Module):
                 x = Conv3x3(
                     scale_width(width, self.width), use_bias=False, dtype=self.dtype, name=f"block{stage}_conv{layer}"
                 )(x)
-                x = BatchNorm(self.dtype, self.axis_name, name=f"block{stage}_norm{layer}")(x, train=train)
+                name = f"block{stage}_norm{layer}"
+                x = BatchNorm(self.dtype, self.axis_name, name=name)(x, train=train and name not in self.frozen_layers)
                 x = nn.relu(x)
         return Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")(x, train=train)
 

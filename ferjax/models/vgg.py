@@ -22,7 +22,8 @@ DEPTHS = {
 class VGG(nn.Module):
     """Five blocks of 3x3 convolutions and ReLU, a global pool, and the dense head.
 
-    Layers are named as in Keras (`block3_conv2`), with `block3_norm2` beside them where `batch_norm` is on.
+    Layers are named as in Keras (`block3_conv2`), with `block3_norm2` beside them where `batch_norm` is on. The batch
+    norm of `frozen_layers` normalises by its running statistics in training too, and leaves them as they are.
     """
 
     depths: tuple[int, ...]
@@ -34,6 +35,7 @@ class VGG(nn.Module):
     width: float
     dtype: DTypeLike
     axis_name: str | None = None
+    frozen_layers: frozenset[str] = frozenset()
     in_channels: int = 3
 
     @nn.compact
@@ -42,7 +44,10 @@ class VGG(nn.Module):
             for layer in range(1, depth + 1):
                 x = Conv3x3(scale_width(width, self.width), dtype=self.dtype, name=f"block{block}_conv{layer}")(x)
                 if self.batch_norm:
-                    x = BatchNorm(self.dtype, self.axis_name, name=f"block{block}_norm{layer}")(x, train=train)
+                    name = f"block{block}_norm{layer}"
+                    x = BatchNorm(self.dtype, self.axis_name, name=name)(
+                        x, train=train and name not in self.frozen_layers
+                    )
                 x = nn.relu(x)
             x = max_pool2x2(x)
         head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")
