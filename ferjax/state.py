@@ -58,7 +58,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, optimizer: Optimizer) -> TrainState:
-    """The state before the first step; everything is copied, so that donation owns each buffer once."""
+    """The state before the first step; `best` gets copies, so that donation owns each buffer once."""
     copy = jax.tree.map(jnp.copy, (params, batch_stats))
     zero = jnp.zeros((), jnp.int32)
     return TrainState(

@@ -181,7 +181,7 @@ def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, step, cap
     config = shrink(**{"optim.groups": GRADUAL, "train.epochs": 2})
     with caplog.at_level("INFO", logger="ferjax"):
         train.run(config, tmp_path / "straight")
-    assert "'block4_.*': 5,902 parameters, 0.5 times the learning rate after 1 frozen epochs" in caplog.text
+    assert "block4_.*: 3,094 parameters, 0.5 times the learning rate after 1 frozen epochs" in caplog.text
     with monkeypatch.context() as patch:
         interrupt_after(patch, step)
         with pytest.raises(InterruptedRun):
@@ -197,7 +197,7 @@ def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, step, cap
         (((".*norm.*", 1.0),), "no pattern for block1_conv1/kernel.*and .* more"),
         ((("head/.*", 1.0, 2), (".*", 1.0, 1)), "trains nothing in epoch 1"),
         (((".*", "frozen"),), "trains nothing"),
-        (((".*", 0.0),), r"entry 1, \('.\*', 0.0\)"),
+        (((".*", 0.0),), "optim.groups, entry 1, is"),
         ((("(", 1.0),), "no regular expression"),
     ],
 )
