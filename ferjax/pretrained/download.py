@@ -1,0 +1,149 @@
+"""One file over HTTP: resumed after a break, checked by its digest, and never taken for whole before that."""
+
+import email.message
+import fcntl
+import hashlib
+import http.client
+import logging
+import os
+import pathlib
+import re
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import tqdm
+
+from ferjax import __version__
+
+ATTEMPTS = 4
+TIMEOUT_S = 30.0  # without a byte
+PAUSE_S = 2.0  # before going on after a break
+_CHUNK_BYTES = 1 << 18
+
+logger = logging.getLogger("ferjax")
+
+
+class Failed(Exception):  # noqa: N818 - of the network, not of the program
+    """Half a sentence on why a file did not come."""
+
+
+class _Broken(Exception):  # noqa: N818
+    """The connection ended early: what has come is kept, and the next attempt goes on behind it."""
+
+
+def download(address: str, path: pathlib.Path, digest: tuple[str, str] | None) -> None:
+    """Get `address` into `path`, with a bar on stderr where that is a terminal.
+
+    `digest` is an algorithm of hashlib and the first digits of the file's digest; with None the server's word is taken:
+    the SHA-256 that a model hub says of a large file (X-Linked-ETag), or no more than its length. What has come stays
+    beside `path` in `.NAME.part` until it is whole and checked, so that a later call goes on with it. Raises Failed
+    where it can't be had, and OSError where it can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several runs that start at once, one downloads
+        if path.exists():
+            return
+        logger.info("Downloading %s to %s", address, path)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                said = _transfer(address, part)
+                break
+            except _Broken as error:
+                if attempt == ATTEMPTS:
+                    raise Failed(f"{error}; start again to go on from there") from error
+                logger.warning("The download broke off (%s); going on", error)
+                time.sleep(PAUSE_S)
+        _check(part, digest or said)
+        os.replace(part, path)
+
+
+def describe_difference(path: pathlib.Path, digest: tuple[str, str]) -> str | None:
+    """What is wrong with a file's digest, of which the first digits are known, or None if nothing is."""
+    algorithm, expected = digest
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    return None if found.startswith(expected) else f"its {algorithm} is {found[: len(expected)]} and not {expected}"
+
+
+def _check(part: pathlib.Path, digest: tuple[str, str] | None) -> None:
+    if digest is None:
+        logger.warning("The server says no checksum of this file, so that only its length was checked")
+    elif difference := describe_difference(part, digest):
+        part.unlink()
+        raise Failed(f"it gave another file: {difference}")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects and keeps their headers: a hub tells the digest in its redirect, not the store behind it."""
+
+    def __init__(self) -> None:
+        self.headers: list[email.message.Message] = []
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        self.headers.append(headers)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _transfer(address: str, part: pathlib.Path) -> tuple[str, str] | None:
+    """Append to `part` what it lacks of the file, and return the digest that the server says."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(address, headers={"User-Agent": f"ferjax/{__version__}"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    redirects = _Redirects()
+    try:
+        response = urllib.request.build_opener(redirects).open(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and have:  # nothing comes after what is here: it is whole, or not of this file
+            part.unlink()
+            raise _Broken("the part that was here does not fit") from error
+        raise Failed(f"it answers {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise Failed(str(error.reason)) from error
+    except (OSError, http.client.HTTPException) as error:  # a timeout within the answer's header
+        raise Failed(str(error) or type(error).__name__) from error
+    with response:
+        if response.status == 206 and _starts_at(response.headers) != have:
+            part.unlink()
+            raise _Broken("the server sent another part than was asked for")
+        start = have if response.status == 206 else 0
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length else None
+        _receive(response, part, start, total)
+    return _find_digest([*redirects.headers, response.headers])
+
+
+def _starts_at(headers: email.message.Message) -> int:
+    matched = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
+    return int(matched[1]) if matched else -1
+
+
+def _receive(response: http.client.HTTPResponse, part: pathlib.Path, start: int, total: int | None) -> None:
+    with (
+        part.open("ab" if start else "wb") as file,
+        tqdm.tqdm(initial=start, total=total, unit="B", unit_scale=True, disable=None, desc=part.name[1:-5]) as bar,
+    ):
+        came, reason = start, ""
+        try:
+            while chunk := response.read(_CHUNK_BYTES):
+                file.write(chunk)
+                came += len(chunk)
+                bar.update(len(chunk))
+        except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
+            reason = f" ({str(error) or type(error).__name__})"
+    if reason or (total is not None and came < total):
+        raise _Broken(f"it ended after {came} of {total or 'an unknown number of'} bytes{reason}")
+
+
+def _find_digest(answers: list[email.message.Message]) -> tuple[str, str] | None:
+    for headers in answers:
+        if matched := re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', headers.get("X-Linked-ETag", "")):
+            return "sha256", matched[1]
+    return None
