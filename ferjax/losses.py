@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
-LossFn = Callable[[Float[Array, "b c"], Int[Array, " b"]], Float32[Array, " b"]]
+Labels = Int[Array, " b"] | Float[Array, "b c"]
+LossFn = Callable[[Float[Array, "b c"], Labels], Float32[Array, " b"]]
 
 
 def make_loss(
@@ -21,12 +22,15 @@ def make_loss(
 ) -> LossFn:
     """Make `loss_fn(logits, labels)`, which returns one float32 loss per example whatever the logits' dtype.
 
+    `labels` are class numbers, or soft targets: each example's distribution over the classes, of which a one-hot one
+    means its class.
+
     `name` is 'cross_entropy', -sum_k y_k log p_k, or 'focal' (Lin et al. 2017, arXiv 1708.02002), -alpha sum_k y_k (1 -
     p_k)^gamma log p_k, summed over the smoothed target as Keras's `CategoricalFocalCrossentropy` does; `gamma` and
     `alpha` are read by 'focal' alone, and `alpha` 0 means no alpha. `label_smoothing` is the mass spread evenly over
     all classes (Szegedy et al. 2016, arXiv 1512.00567). `class_weights`, one per class or None, multiply an example's
-    loss by the weight of its label, as Keras's `class_weight` does; a mean over examples is then still a mean over
-    their number.
+    loss by the weight of its label, as Keras's `class_weight` does, or by the mean weight under its soft target; a mean
+    over examples is then still a mean over their number.
 
     Value and gradient are finite for logits of any size whose differences float32 can hold. Raises ValueError for
     another name.
@@ -35,11 +39,12 @@ def make_loss(
         raise ValueError(f"Loss {name!r} is not one of 'cross_entropy' and 'focal'.")
     weights = None if class_weights is None else np.asarray(class_weights, np.float32)
 
-    def loss_fn(logits: Float[Array, "b c"], labels: Int[Array, " b"]) -> Float32[Array, " b"]:
+    def loss_fn(logits: Float[Array, "b c"], labels: Labels) -> Float32[Array, " b"]:
         logits = logits.astype(jnp.float32)
         classes = logits.shape[-1]
-        one_hot = jax.nn.one_hot(labels, classes, dtype=jnp.float32)
-        target = one_hot * (1.0 - label_smoothing) + label_smoothing / classes
+        soft = labels.ndim == 2
+        given = labels.astype(jnp.float32) if soft else jax.nn.one_hot(labels, classes, dtype=jnp.float32)
+        target = given * (1.0 - label_smoothing) + label_smoothing / classes
         terms = -target * jax.nn.log_softmax(logits)
         if name == "focal":
             if gamma:
@@ -48,7 +53,7 @@ def make_loss(
             if alpha:
                 terms = terms * alpha
         losses = terms.sum(axis=-1)
-        return losses if weights is None else losses * (one_hot * weights).sum(axis=-1)
+        return losses if weights is None else losses * (given * weights).sum(axis=-1)
 
     return loss_fn
 

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from ferjax.atomic import replacing
 from ferjax.config import FIXED_KEYS, find_differences
-from ferjax.data import EMOTIONS, Rows
+from ferjax.data import Rows, copied_rows
 from ferjax.errors import UserError
 
 logger = logging.getLogger("ferjax")
@@ -83,16 +83,27 @@ def describe_run(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any]
     _write(workdir / "data.json", data)
 
 
+def describe_pretrained(workdir: pathlib.Path, about: dict[str, Any]) -> None:
+    """Write pretrained.json: which weights the run began from, and what became of them."""
+    _write(workdir / "pretrained.json", about)
+
+
 def describe_data(path: str, rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:
-    """What data.json holds: the source, a SHA-256 of the rows and their split, class counts, and what was skipped."""
+    """What data.json holds: the source, a SHA-256 of the rows and their split, class counts, copies, what was skipped.
+
+    "copies" are the rows of validation and of test that have an exact copy in training.
+    """
     digest = hashlib.sha256()
-    for array in (rows.pixels, rows.emotion, *splits.values()):
+    targets = () if rows.targets is None else (rows.targets,)
+    for array in (rows.pixels, rows.emotion, *targets, *splits.values()):
         digest.update(np.ascontiguousarray(array).data)
-    counts = {name: np.bincount(rows.emotion[index], minlength=len(EMOTIONS)) for name, index in splits.items()}
+    counts = {name: np.bincount(rows.emotion[index], minlength=len(rows.classes)) for name, index in splits.items()}
     return {
         "path": path,
         "digest": digest.hexdigest(),
+        "classes": list(rows.classes),
         "counts": {name: count.tolist() for name, count in counts.items()},
+        "copies": {name: index.tolist() for name, index in copied_rows(rows, splits).items()},
         "skipped": list(rows.skipped),
         "notes": list(rows.notes),
     }

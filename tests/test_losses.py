@@ -104,6 +104,38 @@ def test_bfloat16_logits_are_computed_in_float32():
     np.testing.assert_allclose(losses, reference(np.asarray(logits, np.float32), LABELS, **PLAIN), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("changes", [CASES[2], CASES[7]], ids=str)
+def test_one_hot_targets_are_labels_to_the_bit(changes):
+    loss_fn = make_loss(**{**PLAIN, **changes})
+    both = [jnp.asarray(LABELS), jnp.asarray(np.eye(7, dtype=np.float32)[LABELS])]
+    # Not compiled, as whatever XLA fuses it may round in another way.
+    np.testing.assert_array_equal(*(loss_fn(jnp.asarray(LOGITS), labels) for labels in both))
+
+
+@pytest.mark.parametrize("changes", [CASES[2], CASES[5]], ids=str)
+def test_a_soft_targets_loss_is_the_mean_of_its_labels_losses(changes):
+    """Times the mean of their weights."""
+    case = {**PLAIN, **changes}
+    shares = RNG.dirichlet(np.ones(7), 40).astype(np.float32)
+    unweighted = {**case, "class_weights": None}
+    expected = sum(shares[:, k] * reference(LOGITS, np.full(40, k), **unweighted) for k in range(7))
+    if case["class_weights"] is not None:
+        expected = expected * (shares @ np.asarray(case["class_weights"]))
+    losses = jax.jit(make_loss(**case))(jnp.asarray(LOGITS), jnp.asarray(shares))
+    assert losses.dtype == jnp.float32
+    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [CASES[5]], ids=str)
+def test_soft_targets_with_zeros_and_huge_logits_stay_finite(changes):
+    loss_fn = make_loss(**{**PLAIN, **changes})
+    logits = jnp.asarray([[s * a] + [b] * 6 for a in (0.0, 17.0, 1e4) for s in (1.0, -1.0) for b in (0.0, -1e4, 1e4)])
+    targets = jnp.tile(jnp.asarray([[0.6, 0.4, 0, 0, 0, 0, 0]]), (len(logits), 1))
+    losses, pull_back = jax.vjp(jax.jit(lambda x: loss_fn(x, targets)), logits)
+    assert np.isfinite(losses).all()
+    assert np.isfinite(pull_back(jnp.ones_like(losses))[0]).all()
+
+
 def test_unknown_name():
     with pytest.raises(ValueError, match="hinge"):
         make_loss(**{**PLAIN, "name": "hinge"})

@@ -5,14 +5,16 @@ times and inode; a file that was moved or touched is hashed again and still find
 """
 
 import hashlib
+import io
 import json
 import logging
 import os
 import pathlib
 import tempfile
 import time
+import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -108,6 +110,29 @@ def save(rows: Rows, on_bad_row: str) -> None:
     _write(_rows_path(rows.digest, on_bad_row), [json.dumps(about).encode() + b"\n", *parts])
 
 
+def load_arrays(name: str) -> dict[str, np.ndarray] | None:
+    """The arrays kept under a name, or None if there are none or they did not survive intact."""
+    path = cache_dir() / "data" / name
+    try:
+        with (
+            open(path, "rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):  # a zip, which holds a checksum of each array
+            return dict(arrays)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
+        logger.warning("%s is damaged, so it is made anew", path)
+        return None
+
+
+def save_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Keep arrays under a name; where that can't be done, a warning says so and the program goes on."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    _write(cache_dir() / "data" / name, [buffer.getbuffer()])
+
+
 def _rows_path(digest: str, on_bad_row: str) -> pathlib.Path:
     return cache_dir() / "data" / f"{digest}-{on_bad_row}-v{FORMAT}.rows"
 
@@ -126,4 +151,4 @@ def _write(path: pathlib.Path, parts: list[Any]) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        logger.warning("Cannot write the cache (%s): the next start will read the data set anew", error)
+        logger.warning("Cannot write the cache (%s): the next start will do the work again", error)

@@ -4,16 +4,17 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Int32, Key, UInt8
+from jaxtyping import Array, Float32, Int, Int32, Key, UInt8
 
 from ferjax.data.rows import Rows
 
 
 class Resident(flax.struct.PyTreeNode):
-    """One split on the device."""
+    """One split on the device; `targets` are soft targets, of a data set that has them."""
 
     images: UInt8[Array, "n 48 48 1"]
     labels: Int32[Array, " n"]
+    targets: Float32[Array, "n c"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -24,6 +25,7 @@ def place(rows: Rows, index: Int[np.ndarray, " n"]) -> Resident:
     return Resident(
         images=jax.device_put(rows.pixels[index][..., None]),
         labels=jax.device_put(rows.emotion[index].astype(np.int32)),
+        targets=None if rows.targets is None else jax.device_put(rows.targets[index]),
     )
 
 

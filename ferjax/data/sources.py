@@ -8,7 +8,7 @@ import tempfile
 from io import BufferedIOBase
 from typing import cast
 
-from ferjax.data import cache, splits
+from ferjax.data import cache, duplicates, ferplus, splits
 from ferjax.data.archive import (
     HEAD_BYTES,
     FolderTree,
@@ -25,6 +25,7 @@ from ferjax.data.rows import Rows
 from ferjax.errors import UserError
 
 ON_BAD_ROW = ("error", "skip")
+LABELS = ("fer2013", "ferplus_majority", "ferplus_distribution")
 _ARCHIVES = ("zip", "tar", "gzip", "bzip2", "xz")
 _MAX_DEPTH = 4  # of archives in archives
 
@@ -53,15 +54,29 @@ def load(
 ) -> tuple[Rows, splits.Splits]:
     """The rows of config.data and the row numbers of 'train', 'validation' and 'test'; 'test' may be empty.
 
+    `dedup` leaves copies out of 'train' (ferjax/data/duplicates.py); `labels` may be FER+'s, from the csv at
+    `ferplus_path` (ferjax/data/ferplus.py). What they leave out is counted in the rows' notes.
+
     Raises UserError for whatever is wrong with the data set.
     """
+    if labels not in LABELS:
+        raise UserError(f"data.labels is '{labels}': choose one of {', '.join(LABELS)}")
     if path == "synthetic":
         from ferjax.data import synthetic
 
+        if labels != "fer2013":
+            raise UserError(f"data.labels is '{labels}', but nobody voted on drawn faces: give FER-2013 as data.path")
         rows = synthetic.draw(synthetic_rows, seed=0)
     else:
         rows = read(path, on_bad_row)
-    return rows, splits.split(rows, split, split_seed)
+    if labels == "fer2013":
+        if ferplus_path:
+            note = f"data.ferplus_path is not read, since data.labels is '{labels}'"
+            rows = dataclasses.replace(rows, notes=(*rows.notes, note))
+        found = splits.split(rows, split, split_seed)
+    else:
+        rows, found = ferplus.relabel(rows, ferplus_path, labels, split=split, split_seed=split_seed)
+    return duplicates.drop_copies(rows, found, dedup)
 
 
 def read(path: str | os.PathLike[str], on_bad_row: str = "error") -> Rows:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
-from ferjax.data.rows import EMOTIONS, USAGES, Rows
+from ferjax.data.rows import UNLABELLED, USAGES, Rows
 from ferjax.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -13,14 +13,17 @@ Splits = dict[str, Int64[np.ndarray, "_"]]
 
 
 def split(rows: Rows, mode: str = "official", seed: int = 0) -> Splits:
-    """Row numbers of 'train', 'validation' and 'test', increasing, disjoint, and together every row.
+    """Row numbers of 'train', 'validation' and 'test', increasing, disjoint, and together every labelled row.
 
     'official' follows Usage: Training, PublicTest, PrivateTest; 'test' may be empty. 'stratified' holds out a tenth and
-    a tenth of all rows: each class's share of each split, and each total, is within one row of exact; the same seed
+    a tenth of those rows: each class's share of each split, and each total, is within one row of exact; the same seed
     gives the same rows for good. Raises UserError if nothing is left to train or to validate on.
     """
     if mode == "official":
-        found = {name: np.flatnonzero(rows.usage == code) for code, name in enumerate(SPLITS)}
+        found = {
+            name: np.flatnonzero((rows.usage == code) & (rows.emotion != UNLABELLED))
+            for code, name in enumerate(SPLITS)
+        }
         for code, name in enumerate(SPLITS[:2]):
             if not len(found[name]):
                 raise UserError(
@@ -56,7 +59,7 @@ def _hold_out(rows: Rows, seed: int) -> Splits:
     # RandomState's stream is frozen by NumPy's promise; the newer Generator's permutations may change with a release.
     random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
     in_order = np.concatenate(
-        [random.permutation(np.flatnonzero(rows.emotion == label)) for label in range(len(EMOTIONS))]
+        [random.permutation(np.flatnonzero(rows.emotion == label)) for label in range(len(rows.classes))]
     )
     place = np.arange(len(in_order)) % 10
     return {

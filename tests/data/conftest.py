@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from ferjax.data import EMOTIONS, USAGES, Rows
 
@@ -100,3 +101,26 @@ def same():
             assert want.dtype == got.dtype
 
     return check
+
+
+@pytest.fixture(scope="session")
+def draw():
+    """Unrelated images with their energy where photographs have it: most of it in the low frequencies."""
+
+    def images(n: int, seed: int = 0, sharpness_px: float = 4.0) -> np.ndarray:
+        noise = np.random.default_rng(seed).normal(size=(n, 48, 48))
+        smooth = np.stack([gaussian_filter(image, sharpness_px) for image in noise])
+        smooth /= smooth.std(axis=(1, 2), keepdims=True)
+        return np.clip(128 + 40 * smooth, 0, 255).astype(np.uint8)
+
+    return images
+
+
+@pytest.fixture(scope="session")
+def blend():
+    """An image with a share of another in it: the larger the share, the less alike."""
+
+    def images(image: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+        return np.clip((1 - share) * image + share * other.astype(float), 0, 255).astype(np.uint8)
+
+    return images
