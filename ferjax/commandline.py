@@ -1,0 +1,158 @@
+"""What the jobs that take a config share at the command line: flags, one sentence for what went wrong, exit codes.
+
+Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 130 or 143 interrupted and
+saved.
+"""
+
+import contextlib
+import logging
+import os
+import pathlib
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from ferjax.errors import UserError
+
+
+def create_flags(workdir_help: str) -> flags.FlagValues:
+    """The flags that every such job has: --config with its overrides, --workdir and --help."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "A file of configs/, which says what to do.", flag_values=values)
+    flags.DEFINE_string("workdir", None, workdir_help, flag_values=values)
+    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
+    return values
+
+
+def start(values: flags.FlagValues, argv: Sequence[str], usage: str | None) -> int | None:
+    """Begin to log and fill the flags; the exit code where there is nothing more to do."""
+    _start_logging()
+    try:
+        _parse(values, argv)
+    except flags.Error as error:
+        return fail(_first_line(error), 2)
+    if values.help:
+        print(f"{usage}\n{values.get_help(include_special_flags=False)}")
+        return 0
+    return None
+
+
+def finish(work: Callable[[], None], workdir: pathlib.Path) -> int:
+    """Do the work, and turn what went wrong into a sentence and an exit code."""
+    try:
+        work()
+    except UserError as error:
+        # What a library leaves unfinished behind the mistake (a broken-off restore) is not for the user to read.
+        sys.unraisablehook = lambda _: None
+        return fail(str(error), 1)
+    except OSError as error:
+        return fail(
+            f"{error.filename or workdir}: {error.strerror or error}; mend that, and the same command goes on.", 1
+        )
+    except KeyboardInterrupt as stopped:
+        return fail(
+            str(stopped) or "Interrupted before the run began.", 128 + getattr(stopped, "signum", signal.SIGINT)
+        )
+    return 0
+
+
+def fail(sentence: str, code: int) -> int:
+    """Say what went wrong on stderr; the exit code again, to return."""
+    print(f"ferjax: {sentence}", file=sys.stderr)
+    return code
+
+
+def keep_compiled() -> None:
+    """Have jax keep what it compiles in ferjax's cache: a second start of the same program skips compiling."""
+    import jax
+
+    from ferjax.data.cache import cache_dir
+
+    jax.config.update(
+        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
+    )
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@contextlib.contextmanager
+def explain_memory(config: ConfigDict) -> Iterator[None]:
+    """Within the block a device that runs out of memory raises UserError, which says what to lower."""
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"The device's memory does not hold a step of {config.train.batch_size} images: lower "
+            "--config.train.batch_size, or --config.eval.batch_size if validation failed."
+        ) from error
+
+
+def find_config_file(argv: Sequence[str]) -> str:
+    """The value of --config, which is needed before the flags can be parsed."""
+    for flag, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, _, value = flag.partition("=")
+        if name in ("--config", "-config"):
+            return value or following
+    return ""
+
+
+def _parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Fill the flags; raises flags.Error for wrong flags, wrong keys, and a config file that can't be used."""
+    file = find_config_file(argv)
+    if file and not pathlib.Path(file).is_file():
+        raise flags.Error(f"There is no config file {file}; ferjax's own are in configs/.")
+    # A config imports configs.default: make that possible wherever the command is run from.
+    folder = pathlib.Path(file).resolve().parent.parent
+    if (folder / "configs" / "default.py").is_file() and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+    from ferjax.config import KeyMistake, check_keys, check_overrides
+
+    overrides = [flag.partition("=")[0].lstrip("-").removeprefix("config.") for flag in argv if _is_override(flag)]
+    try:
+        check_overrides(overrides)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # config_flags loads files by a deprecated method
+            _, *unknown = values(argv)
+            if unknown:
+                raise flags.Error(f"What is {unknown[0]!r}? Every argument is a --flag; see --help.")
+            if values.help:
+                return
+            if values.config is None:
+                raise flags.Error("--config is missing: for example --config configs/quickstart.py.")
+            check_keys(values.config)
+    except flags.Error:
+        raise
+    except KeyMistake as error:
+        raise flags.Error(str(error)) from error
+    except Exception as error:  # a config file is a program, and can fail in any way
+        raise flags.Error(f"--config {file} can't be used: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _is_override(flag: str) -> bool:
+    return flag.startswith(("--config.", "-config."))
+
+
+def _start_logging() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("ferjax")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    # Orbax and clu tell of their inner life through absl at INFO.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _first_line(error: Exception) -> str:
+    # ml_collections passes on the repr of a message, in which line ends are two characters.
+    text = str(error.args[0] if error.args else error).replace("\\n", "\n").removeprefix("'")
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [repr(error)]
+    return next((line for line in lines if line.startswith("Did you mean")), lines[0])

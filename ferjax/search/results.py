@@ -1,0 +1,129 @@
+"""What a search found: search.json, search.csv, search.md, its figure, and the table for the terminal."""
+
+import json
+import pathlib
+from typing import Any, TypedDict
+
+from optuna.trial import FrozenTrial, TrialState
+
+from ferjax.report import to_csv, write_text
+from ferjax.search.queue import Queue
+from ferjax.search.space import Point, name_keys
+
+_STATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+class Row(TypedDict):
+    """One trial; scores are of the validation split, `share` that of the most predicted class, 0..1."""
+
+    rank: int | None  # of the finished ones, from 1
+    values: Point
+    score: float | None  # of the best epoch
+    best_epoch: int | None
+    epochs: int
+    state: str
+    most_predicted: str | None
+    share: float | None
+    mistake: str | None
+    folder: str
+    scores: dict[str, float]  # by epoch
+
+
+def create_rows(queue: Queue, metric: str) -> list[Row]:
+    """The trials by rank: finished, pruned, then the others; repeats of a point are left out."""
+    rows = [_create_row(queue, trial, metric) for trial in queue.find_trials().values()]
+    order = list(_STATES.values())
+    sign = -1 if metric == "accuracy" else 1
+    rows.sort(key=lambda row: (order.index(row["state"]), sign * (row["score"] or 0.0)))
+    for rank, row in enumerate((row for row in rows if row["state"] == "finished"), start=1):
+        row["rank"] = rank
+    return rows
+
+
+def _create_row(queue: Queue, trial: FrozenTrial, metric: str) -> Row:
+    point = queue.find_point(trial) or {}
+    scores = trial.intermediate_values
+    best = (max if metric == "accuracy" else min)(scores, key=scores.__getitem__, default=None)
+    return {
+        "rank": None,
+        "values": point,
+        "score": trial.value if trial.state == TrialState.COMPLETE else scores.get(best) if best else None,
+        "best_epoch": best,
+        "epochs": max(scores, default=0),
+        "state": _STATES[trial.state],
+        "most_predicted": trial.user_attrs.get("most_predicted"),
+        "share": trial.user_attrs.get("share"),
+        "mistake": trial.user_attrs.get("mistake"),
+        "folder": str(queue.find_folder(point).relative_to(queue.folder)),
+        "scores": {str(epoch): score for epoch, score in sorted(scores.items())},
+    }
+
+
+def write_results(queue: Queue, metric: str) -> list[Row]:
+    """Write search.json, search.csv and search.md, for one process at a time; the rows."""
+    rows = create_rows(queue, metric)
+    keys = list(rows[0]["values"]) if rows else []
+    text = json.dumps({"metric": metric, "split": "validation", "keys": keys, "trials": rows}, indent=1)
+    write_text(queue.folder / "search.json", text + "\n")
+    write_text(queue.folder / "search.csv", _to_csv(rows, metric))
+    write_text(queue.folder / "search.md", _to_markdown(rows, metric))
+    return rows
+
+
+def _to_csv(rows: list[Row], metric: str) -> str:
+    names = ("best_epoch", "epochs", "state", "most_predicted", "share", "mistake", "folder")
+    columns: dict[str, list[Any]] = {"rank": [row["rank"] for row in rows]}
+    columns |= {key: [row["values"][key] for row in rows] for key in (rows[0]["values"] if rows else ())}
+    columns[metric] = [row["score"] for row in rows]
+    columns |= {name: [row[name] for row in rows] for name in names}  # type: ignore[literal-required]
+    for name in ("rank", "best_epoch"):  # pandas would print the whole numbers of a column with gaps as 1.0
+        columns[name] = ["" if value is None else value for value in columns[name]]
+    return to_csv(columns)
+
+
+def _to_cells(rows: list[Row], metric: str) -> list[list[str]]:
+    """The table's texts, its header first."""
+    names = name_keys(rows[0]["values"] if rows else ())
+    header = ["rank", *names.values(), f"validation {metric}", "best epoch", "epochs", "state", "predicts most"]
+    cells = [header]
+    for row in rows:
+        score = (
+            "-" if row["score"] is None else f"{row['score']:.2%}" if metric == "accuracy" else f"{row['score']:.4f}"
+        )
+        most = "-" if row["share"] is None else f"{row['most_predicted']} {row['share']:.1%}"
+        state = row["state"] if row["mistake"] is None else f"{row['state']}: {row['mistake']}"
+        rank, best = (str(value or "-") for value in (row["rank"], row["best_epoch"]))
+        cells.append([rank, *map(str, row["values"].values()), score, best, str(row["epochs"]), state, most])
+    return cells
+
+
+def format_table(rows: list[Row], metric: str) -> str:
+    """The table for the terminal; the sentences of failed trials follow it."""
+    cells = [[cell.partition(":")[0] for cell in line] for line in _to_cells(rows, metric)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    lines += [f"failed: {row['folder']}: {row['mistake']}" for row in rows if row["mistake"]]
+    return "\n".join(lines)
+
+
+def _to_markdown(rows: list[Row], metric: str) -> str:
+    header, *lines = _to_cells(rows, metric)
+    table = [header, ["---:" for _ in header], *lines]
+    texts = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in table]
+    return "\n".join(["# Search", "", "Scores are of the validation split, each at its best epoch.", "", *texts]) + "\n"
+
+
+def draw(folder: pathlib.Path) -> pathlib.Path:
+    """Draw figures/search.png from search.json; its path."""
+    from ferjax.figures.search import draw_search
+    from ferjax.figures.style import save
+
+    path = folder / "figures" / "search.png"
+    save(draw_search(folder), path)
+    return path

@@ -1,0 +1,177 @@
+"""What a search varies: `--space` texts -> typed values and intervals, their points, and the folder's name of each."""
+
+import dataclasses
+import hashlib
+import itertools
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ml_collections import ConfigDict
+
+from ferjax.config import KeyMistake, check_overrides, flatten, validate
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Value = bool | int | float | str
+Point = dict[str, Value]  # a value of every searched key
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """Some values, in the order in which a grid tries them."""
+
+    values: tuple[Value, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """Every number from `low` to `high`, evenly or, with `log`, evenly on a logarithmic scale."""
+
+    low: int | float
+    high: int | float
+    log: bool
+
+
+Space = Mapping[str, Listed | Interval]
+
+
+def parse_space(texts: Sequence[str], config: ConfigDict, sampler: str) -> Space:
+    """Read 'key=value,value', 'key=low..high' and 'key=log:low..high', typed as the config types the key.
+
+    Raises KeyMistake for a key or a text that can't be used, UserError for a value out of the key's legal range.
+    """
+    if not texts:
+        raise KeyMistake("--space is missing: for example --space optim.learning_rate=1e-3,1e-4,1e-5.")
+    space: dict[str, Listed | Interval] = {}
+    for text in texts:
+        key, equals, values = text.partition("=")
+        if not equals:
+            raise KeyMistake(f"--space {text} has no '=': write --space key=value,value.")
+        check_overrides([key])
+        if key in space:
+            raise KeyMistake(f"--space names {key} twice: give all of its values in one.")
+        space[key] = _parse_dimension(key, values, dict(flatten(config))[key])
+        if sampler == "grid" and isinstance(space[key], Interval):
+            raise KeyMistake(f"--space {text} is an interval, of which a grid has no points: list values, or use "
+                             "--sampler=tpe.")  # fmt: skip
+    _check_comparable(space, config)
+    for key, dimension in space.items():
+        ends = dimension.values if isinstance(dimension, Listed) else (dimension.low, dimension.high)
+        for value in ends:
+            validate(apply_point(config, {key: value}))
+    return space
+
+
+def _check_comparable(space: Space, config: ConfigDict) -> None:
+    """Raise KeyMistake for a key that changes what the trials are compared by."""
+    for key in space:
+        if key.startswith("eval.") or key == "train.best_metric":
+            raise KeyMistake(f"--space {key} would change the score that the trials are compared by: leave it out.")
+        if key.startswith("loss.") and config.train.best_metric == "loss":
+            raise KeyMistake(
+                f"--space {key} changes the loss that the trials are compared by: use "
+                "--config.train.best_metric=accuracy."
+            )
+
+
+def _parse_dimension(key: str, text: str, default: Any) -> Listed | Interval:
+    if not isinstance(default, Value):
+        raise KeyMistake(f"--space {key} is a tuple, and a search varies only numbers, words and true or false.")
+    interval = re.fullmatch(r"(log:)?([^,]+?)\.\.([^,]+)", text)
+    if interval and isinstance(default, int | float) and not isinstance(default, bool):
+        log = interval[1] is not None
+        low, high = (_parse_value(key, part, default) for part in interval.groups()[1:])
+        assert isinstance(low, int | float)
+        assert isinstance(high, int | float)
+        if not low < high:
+            raise KeyMistake(f"--space {key}={text} is empty: the first number must be the lower one.")
+        if log and low <= 0:
+            raise KeyMistake(f"--space {key}={text} has no logarithm at {low}: begin above 0, or leave out 'log:'.")
+        return Interval(low, high, log)
+    values = tuple(_parse_value(key, part, default) for part in text.split(","))
+    for value in values:
+        if values.count(value) > 1:
+            raise KeyMistake(f"--space {key}={text} has {value} twice.")
+    return Listed(values)
+
+
+def _parse_value(key: str, text: str, default: Value) -> Value:
+    """`text` as the type of `default`."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.strip().lower()]
+        value = type(default)(text.strip())
+        if not isinstance(value, float) or math.isfinite(value):
+            return value
+    except (ValueError, KeyError):
+        pass
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    raise KeyMistake(f"--space {key} takes {names[type(default)]}, which {text!r} is not.")
+
+
+def apply_point(config: ConfigDict, point: Mapping[str, Value]) -> ConfigDict:
+    """A copy of the config with the point's values."""
+    changed = config.copy_and_resolve_references()
+    changed.update_from_flattened_dict(dict(point))
+    return changed
+
+
+def grid_points(space: Space) -> Iterator[Point]:
+    """Every combination of the listed values; the last key's changes fastest."""
+    listed = [dimension.values for dimension in space.values() if isinstance(dimension, Listed)]
+    for values in itertools.product(*listed):
+        yield dict(zip(space, values, strict=True))
+
+
+def grid_size(space: Space) -> int:
+    """How many points `grid_points` has."""
+    return math.prod(len(dimension.values) for dimension in space.values() if isinstance(dimension, Listed))
+
+
+def create_distributions(space: Space) -> "dict[str, BaseDistribution]":
+    """The space as Optuna has it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    distributions: dict[str, BaseDistribution] = {}
+    for key, dimension in space.items():
+        if isinstance(dimension, Listed):
+            distributions[key] = CategoricalDistribution(dimension.values)
+        elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
+            distributions[key] = IntDistribution(dimension.low, dimension.high, log=dimension.log)
+        else:
+            distributions[key] = FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    return distributions
+
+
+def describe_space(space: Space) -> dict[str, str]:
+    """What each key may be, as --space has it."""
+    texts = {}
+    for key, dimension in space.items():
+        if isinstance(dimension, Listed):
+            texts[key] = ",".join(map(str, dimension.values))
+        else:
+            texts[key] = f"{'log:' if dimension.log else ''}{dimension.low}..{dimension.high}"
+    return texts
+
+
+def name_keys(keys: Iterable[str]) -> dict[str, str]:
+    """The last part of every key where that tells them apart, else the whole key."""
+    keys = list(keys)
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
+
+
+def format_point(point: Mapping[str, Value]) -> str:
+    """'learning_rate=0.001 batch_size=32'."""
+    return " ".join(f"{name}={point[key]}" for key, name in name_keys(point).items())
+
+
+def name_folder(point: Mapping[str, Value]) -> str:
+    """A folder's name that no other point of the space has; readable, and plain for every shell and file system."""
+    full = ",".join(f"{name}={point[key]!r}" for key, name in name_keys(point).items())
+    text = ",".join(f"{name}={point[key]}" for key, name in name_keys(point).items())
+    plain = re.sub(r"[^\w.,=+-]", "-", text, flags=re.ASCII)[:100]
+    return plain if plain == text else f"{plain}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
