@@ -20,9 +20,13 @@ table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabula
 th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; background: var(--band); }
 th:first-child, td:first-child, .left { text-align: left; }
+td.left { white-space: normal; min-width: 16rem; }
 .better { color: var(--better); } .worse { color: var(--worse); }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
-nav a { margin-right: 1rem; } a { color: inherit; }
+.gallery { display: flex; flex-wrap: wrap; gap: .8rem 1.2rem; align-items: flex-start; }
+.gallery figure { margin: 0; width: min-content; } .gallery figure img { max-width: none; }
+.gallery figcaption { font-size: .8rem; line-height: 1.3; }
+nav a { margin-right: 1rem; white-space: nowrap; } a { color: inherit; }
 @media print { body { max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """
 
@@ -30,7 +34,7 @@ nav a { margin-right: 1rem; } a { color: inherit; }
 def document(title: str, lead: str, sections: Iterable[tuple[str, str, str]]) -> str:
     """A page of `sections`, each (anchor, heading, body); `title`, `lead` and headings are text, bodies are HTML."""
     parts = list(sections)
-    links = "".join(f'<a href="#{anchor}">{html.escape(heading)}</a>' for anchor, heading, _ in parts)
+    links = " ".join(f'<a href="#{anchor}">{html.escape(heading)}</a>' for anchor, heading, _ in parts)
     bodies = "".join(
         f'<section id="{anchor}"><h2>{html.escape(heading)}</h2>{body}</section>' for anchor, heading, body in parts
     )
@@ -42,10 +46,16 @@ def document(title: str, lead: str, sections: Iterable[tuple[str, str, str]]) ->
     )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; every cell is escaped, so give text."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, words: Sequence[str] = ()) -> str:
+    """A table; every cell is escaped, so give text. The columns named in `words` hold text that may run over lines."""
+    left = [' class="left"' if name in words else "" for name in header]
+    head = "".join(f"<th{place}>{html.escape(name)}</th>" for name, place in zip(header, left, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{place}>{html.escape(str(cell))}</td>" for cell, place in zip(row, left, strict=True))
+        + "</tr>"
+        for row in rows
+    )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -60,3 +70,8 @@ def image(png: bytes, caption: str) -> str:
     data = base64.b64encode(png).decode("ascii")
     said = html.escape(caption)
     return f'<figure><img alt="{said}" src="data:image/png;base64,{data}"><figcaption>{said}</figcaption></figure>'
+
+
+def gallery(images: Iterable[str]) -> str:
+    """Small pictures, made by image(), in rows as wide as the page."""
+    return f'<div class="gallery">{"".join(images)}</div>'

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float32, Int, PyTree
 from ml_collections import ConfigDict
 
-from ferjax import augment, data, losses, models, optim, report
+from ferjax import augment, data, losses, models, optim, pretrained, report
 from ferjax.checkpoint import Checkpoints
 from ferjax.config import validate
 from ferjax.data.resident import place
@@ -76,7 +76,7 @@ def create_trainer(
 ) -> Trainer:
     """Make every part that the config names, and restore the state where the workdir has one."""
     train_split, validation = (place(rows, splits[name]) for name in ("train", "validation"))
-    n, batch_size, classes = len(train_split), config.train.batch_size, len(data.EMOTIONS)
+    n, batch_size, classes = len(train_split), config.train.batch_size, len(rows.classes)
     model_config = {key: value for key, value in config.model.items() if key != "pretrained"}
     model = models.create(num_classes=classes, **model_config)
     counts = np.bincount(rows.emotion[splits["train"]], minlength=classes)
@@ -154,8 +154,6 @@ def _describe_groups(groups: Groups, params: PyTree) -> None:
 
 def _load_pretrained(config: ConfigDict, workdir: pathlib.Path, variables: PyTree) -> PyTree:
     """`variables` with the pretrained weights in their places; says what was loaded, also in pretrained.json."""
-    from ferjax import pretrained
-
     weights = pretrained.load(config.model.pretrained, config.model.name)
     variables, merged = pretrained.merge(variables, weights)
     logger.info("%s", merged)

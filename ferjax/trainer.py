@@ -198,9 +198,14 @@ class Trainer:
         with replacing(self.workdir / "worst_mistakes.npz") as beside:
             np.savez(beside, pixels=rows.pixels[index][worst], row=index[worst])
         report.write_predictions(
-            self.workdir / "predictions.csv", row=index, split=split, labels=labels, probabilities=probabilities
+            self.workdir / "predictions.csv",
+            row=index,
+            split=split,
+            labels=labels,
+            probabilities=probabilities,
+            classes=rows.classes,
         )
-        return report.create_report(labels, probabilities, split)
+        return report.create_report(labels, probabilities, split, classes=rows.classes)
 
     def close(self) -> None:
         """Finish what is being written."""

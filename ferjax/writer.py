@@ -10,12 +10,29 @@ from collections.abc import Iterator
 from typing import Any
 
 import tqdm
-from tensorboardX import SummaryWriter
 
 from ferjax.atomic import replacing
 from ferjax.errors import UserError
 
 logger = logging.getLogger("ferjax")
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """tensorboardX imports torch wherever it is installed, for four seconds, though it writes scalars without it."""
+    if "torch" in sys.modules:
+        yield
+        return
+    # What Python documents for a module that is not to be found.
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
+with _without_torch():
+    from tensorboardX import SummaryWriter
 
 
 class Writer:

@@ -9,10 +9,17 @@ from PIL import Image
 from ferjax import figures
 from ferjax.errors import UserError
 from ferjax.figures import (
+    Curve,
+    draw_accuracies,
     draw_all,
     draw_class_distribution,
+    draw_class_scores,
     draw_confusion,
     draw_curves,
+    draw_mean_confusion,
+    draw_reliability,
+    draw_seed_curves,
+    draw_validation_curves,
     draw_worst_mistakes,
     read_curves,
 )
@@ -181,6 +188,7 @@ def test_no_mistakes_is_said(workdir):
     [
         (draw_class_distribution, "data.json", b"{"),
         (draw_class_distribution, "data.json", b"[]"),
+        (draw_class_distribution, "data.json", b'{"counts": {"train": [1, 2]}, "classes": ["a", "b", "c"]}'),
         (draw_worst_mistakes, "worst_mistakes.npz", b""),
         (draw_worst_mistakes, "worst_mistakes.npz", b"PK\x03\x04"),
     ],
@@ -195,3 +203,87 @@ def test_a_face_without_a_prediction_is_named(workdir):
     np.savez(workdir / "worst_mistakes.npz", pixels=np.zeros((1, 48, 48), np.uint8), row=np.array([7]))
     with pytest.raises(UserError, match=r"shows row 7, which predictions\.csv lacks"):
         draw_worst_mistakes(workdir)
+
+
+def test_figures_name_the_classes_of_the_run(workdir):
+    (workdir / "data.json").write_text(json.dumps({"classes": ["no", "yes"], "counts": {"train": [3, 5]}}))
+    axes = draw_class_distribution(workdir).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["no", "yes"]
+    write_predictions(
+        workdir / "predictions.csv",
+        row=np.arange(2),
+        split="test",
+        labels=np.array([0, 0]),
+        probabilities=np.array([[0.1, 0.9], [1, 0]]),
+        classes=("no", "yes"),
+    )
+    np.savez(workdir / "worst_mistakes.npz", pixels=np.zeros((1, 48, 48), np.uint8), row=np.array([0]))
+    assert "no → yes\n90.0%" in read_text(draw_worst_mistakes(workdir))
+
+
+def make_curve(epochs, accuracy):
+    epochs, accuracy = np.array(epochs, np.float64), np.array(accuracy, np.float64)
+    return Curve(epochs, 2 - accuracy, accuracy, np.full(len(epochs), np.nan))
+
+
+def test_seed_curves_are_the_mean_within_the_range_of_the_common_epochs():
+    runs = [{"validation": make_curve([1, 2, 3], [0.2, 0.4, 0.9])}, {"validation": make_curve([1, 2], [0.4, 0.5])}]
+    loss, accuracy = draw_seed_curves("title", runs).axes
+    (line,) = accuracy.lines
+    np.testing.assert_allclose(line.get_xydata(), [[1, 30], [2, 45]])
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), [1.7, 1.55])
+    band = accuracy.collections[0].get_paths()[0].vertices
+    assert {(1, 20), (1, 40), (2, 40), (2, 50)} <= {tuple(point) for point in band.round(9)}
+    assert "mean of 2 seeds, band from the lowest to the highest" in read_text(loss.figure)
+    assert "the one seed" in read_text(draw_seed_curves("title", runs[:1]))
+
+
+def test_the_mean_confusion_has_shares_and_the_deviation_over_seeds():
+    confusions = np.array([[[8, 2], [0, 4]], [[6, 4], [0, 4]]])
+    figure = draw_mean_confusion("title", confusions, ["no", "yes"])
+    words = read_text(figure).splitlines()
+    assert {"70%", "7.0 ± 1.4", "30%", "3.0 ± 1.4", "100%", "4.0 ± 0.0", "0"} <= set(words)
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0.7, 0.3], [0, 1]])
+    assert {"80%", "8", "2"} <= set(read_text(draw_mean_confusion("title", confusions[:1], ["no", "yes"])).splitlines())
+
+
+def test_class_scores_show_the_reports_where_it_has_them():
+    scores = np.array([[0.5, 0.7], [0.7, 0.7]])
+    axes = draw_class_scores("title", ["no", "yes"], scores, {"yes": (0.8, 0.1)}).axes[0]
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([60, 70])
+    ours, theirs = axes.containers[1:]
+    spans = [np.ptp(segment[:, 1]) for segment in ours.lines[2][0].get_segments()]
+    np.testing.assert_allclose(spans, [2 * 14.142136, 0], atol=1e-5)
+    np.testing.assert_allclose(theirs.lines[0].get_xydata(), [[1.16, 80]])
+    assert "report, ± std" in read_text(axes.figure)
+    assert "report" not in read_text(draw_class_scores("title", ["no", "yes"], scores, {}))
+
+
+def test_reliability_shows_accuracy_confidence_and_counts_of_the_filled_bins():
+    count, correct = np.array([0, 4, 16]), np.array([0, 1, 15])
+    figure = draw_reliability("title", count, np.array([0, 2.0, 14.0]), correct)
+    upper, lower = figure.axes
+    heights = [bar.get_height() for bar in upper.patches]
+    np.testing.assert_allclose(heights, [25, 93.75, 50 - 25, 87.5 - 93.75])
+    np.testing.assert_allclose([bar.get_x() for bar in upper.patches], [100 / 3, 200 / 3] * 2)
+    assert [bar.get_height() for bar in lower.patches] == [20, 80]
+    assert {"4", "16"} <= set(read_text(figure).splitlines())
+
+
+def test_accuracies_show_seeds_interval_and_the_reports():
+    values = {"optimal": np.array([0.6, 0.7]), "other": np.array([0.5])}
+    axes = draw_accuracies("title", values, {"optimal": (0.55, 0.75)}, {"other": (0.52, None)}).axes[0]
+    drawn = [line.get_xydata().tolist() for line in axes.lines]
+    assert [[55.00000000000001, 0], [75, 0]] in drawn
+    assert [[60, 0.16], [70, 0.16]] in drawn
+    assert [[50, 1]] in drawn
+    assert [[52, 0.8]] in drawn
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["optimal", "other"]
+    assert "report, ± std" in read_text(axes.figure)
+
+
+def test_validation_curves_have_a_line_a_setting_all_unlike():
+    settings = {f"s{i}": [make_curve([1, 2], [0.1, 0.01 * i])] for i in range(18)}
+    loss, accuracy = draw_validation_curves("title", settings).axes
+    assert [line.get_label() for line in accuracy.lines] == list(settings)
+    assert len({(line.get_color(), line.get_linestyle()) for line in loss.lines}) == 18

@@ -184,6 +184,65 @@ def test_worst_mistakes_are_the_most_confident_ones():
     assert choose_worst(np.arange(500) % 2, equal).tolist() == list(range(1, 73, 2))
 
 
+FERPLUS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+
+
+def test_other_classes_come_back_from_the_header(tmp_path):
+    path = tmp_path / "predictions.csv"
+    rng = np.random.default_rng(0)
+    labels, probabilities = np.arange(16) % 8, rng.dirichlet(np.ones(8), 16).astype(np.float32)
+    write_predictions(
+        path, row=np.arange(16), split="test", labels=labels, probabilities=probabilities, classes=FERPLUS
+    )
+    predictions = read_predictions(path)
+    assert predictions.classes == FERPLUS
+    np.testing.assert_array_equal(predictions.labels, labels)
+    assert predictions.probabilities.tobytes() == probabilities.tobytes()
+    report = create_report(labels, probabilities, "test", classes=predictions.classes)
+    assert list(report["per_class"]) == list(FERPLUS)
+    assert np.array(report["confusion"]).shape == (8, 8)
+    lines = format_table(report).splitlines()
+    assert [line.split()[0] for line in lines[3:13]] == [*FERPLUS, "macro", "weighted"]
+    assert len({len(line) for line in lines[2:13]}) == 1
+    write_report(tmp_path, report)
+    assert "| true \\ predicted | neutral | happiness |" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["row,split,emotion,predicted", "row,split,emotion,predicted,p_sad", "row,split,emotion,predicted,p_sad,p_sad",
+     "row,split,emotion,predicted,p_sad,happy"],
+)  # fmt: skip
+def test_a_header_without_classes_is_named(tmp_path, header):
+    (tmp_path / "predictions.csv").write_text(f"{header}\n0,test,sad,sad,1,0\n")
+    with pytest.raises(UserError, match=r"line 1 is not the header .*'p_<class>' for each class"):
+        read_predictions(tmp_path / "predictions.csv")
+
+
+def test_scores_without_copies_are_those_of_the_other_images(answers, tmp_path):
+    labels, probabilities = answers
+    copied = np.arange(60) < 25
+    report = create_report(labels, probabilities, "test", copied=copied)
+    rest = create_report(labels[25:], probabilities[25:], "test")
+    assert report["without_copies"] == {"n": 35, "accuracy": rest["accuracy"], "macro_f1": rest["macro_f1"]}
+    assert report["accuracy"] == create_report(labels, probabilities, "test")["accuracy"]
+    said = (
+        f"without the 25 images that training holds a copy of: {rest['accuracy']:.1%}, macro F1 {rest['macro_f1']:.1%}"
+    )
+    assert f"accuracy {said}" in format_table(report)
+    write_report(tmp_path, report)
+    assert f"Accuracy {said}." in (tmp_path / "report.md").read_text()
+    assert read_report(tmp_path / "report.json")["without_copies"] == report["without_copies"]
+
+
+@pytest.mark.parametrize("copied", [None, np.zeros(60, bool), np.ones(60, bool)])
+def test_where_copies_change_nothing_nothing_is_said(answers, copied):
+    report = create_report(*answers, "test", copied=copied)
+    assert "copy" not in format_table(report)
+    expected = None if copied is None or copied.all() else 60
+    assert (report["without_copies"] and report["without_copies"]["n"]) == expected
+
+
 def test_report_needs_no_matplotlib():
     code = "import sys, ferjax.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

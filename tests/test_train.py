@@ -425,3 +425,31 @@ def test_mirror_and_split_reach_the_evaluation(tmp_path):
     tests.append(train.run(shrink(**change), tmp_path, allow_config_change=True))
     assert tests[0]["loss"] != tests[1]["loss"]
     assert train.run(shrink(**change, **{"eval.split": "validation"}), tmp_path)["split"] == "validation"
+
+
+def write_ferplus(folder, rows):
+    """The rows as a csv, and votes on them: nine for the class of the same number, one for contempt or not-a-face."""
+    usages = np.asarray(data.USAGES)[rows.usage]
+    lines = [
+        f"{e},{' '.join(map(str, p.ravel()))},{u}" for e, p, u in zip(rows.emotion, rows.pixels, usages, strict=True)
+    ]
+    (folder / "fer.csv").write_text("emotion,pixels,Usage\n" + "\n".join(lines) + "\n")
+    # FER+'s order: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, not-a-face.
+    votes = np.eye(10, dtype=int)[np.array([4, 5, 6, 1, 3, 2, 0])[rows.emotion]] * 8
+    votes[:, 7] = 2
+    votes[0] = [0] * 9 + [10]
+    lines = [f"{u},fer{n:07}.png,{','.join(map(str, v))}" for n, (u, v) in enumerate(zip(usages, votes, strict=True))]
+    header = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    (folder / "fer2013new.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+def test_ferplus_trains_on_eight_classes_with_soft_targets(tmp_path):
+    write_ferplus(tmp_path, draw(140))
+    paths = {"data.path": str(tmp_path / "fer.csv"), "data.ferplus_path": str(tmp_path / "fer2013new.csv")}
+    report = train.run(shrink(**paths, **{"data.labels": "ferplus_distribution", "train.epochs": 1}), tmp_path / "run")
+    assert list(report["per_class"])[:2] == ["neutral", "happiness"]
+    assert report["per_class"]["contempt"]["support"] == 0
+    header = (tmp_path / "run" / "predictions.csv").read_text().splitlines()[0]
+    assert header.endswith("p_fear,p_contempt")
+    about = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert sum(map(sum, about["counts"].values())) == 139  # one row is not a face

@@ -1,0 +1,26 @@
+"""Saved numbers -> figures; the only home of matplotlib."""
+
+from ferjax.figures.curves import Curve, draw_curves, read_curves
+from ferjax.figures.distribution import draw_class_distribution
+from ferjax.figures.run import FIGURES, draw_all, draw_confusion, draw_worst_mistakes
+from ferjax.figures.setting import draw_class_scores, draw_mean_confusion, draw_reliability, draw_seed_curves
+from ferjax.figures.study import draw_accuracies, draw_validation_curves
+from ferjax.figures.style import save
+
+__all__ = [
+    "FIGURES",
+    "Curve",
+    "draw_accuracies",
+    "draw_all",
+    "draw_class_distribution",
+    "draw_class_scores",
+    "draw_confusion",
+    "draw_curves",
+    "draw_mean_confusion",
+    "draw_reliability",
+    "draw_seed_curves",
+    "draw_validation_curves",
+    "draw_worst_mistakes",
+    "read_curves",
+    "save",
+]

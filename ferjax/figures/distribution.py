@@ -1,0 +1,44 @@
+"""A run's data.json -> the images of every class and split."""
+
+import json
+import pathlib
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ferjax.data.rows import EMOTIONS
+from ferjax.errors import UserError
+from ferjax.figures.style import BLUE, INK, tidy
+
+
+def read_counts(path: pathlib.Path) -> tuple[dict[str, list[int]], tuple[str, ...]]:
+    """Images per class of every split, and the classes' names, from data.json; older files name none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        counts: dict[str, list[int]] = data["counts"]
+        classes = tuple(data.get("classes", EMOTIONS))
+        if any(len(n) != len(classes) for n in counts.values()):
+            raise ValueError(f"it counts other classes than {', '.join(classes)}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error!r}); delete it to do without its figure") from None
+    return counts, classes
+
+
+def draw_class_distribution(workdir: pathlib.Path) -> Figure:
+    """Images of every class, a panel per split that has any."""
+    read, classes = read_counts(workdir / "data.json")
+    counts = {split: np.array(n) for split, n in read.items() if sum(n)}
+    figure = Figure(figsize=(3.6 * max(len(counts), 1) + 0.6, 3.8), layout="constrained")
+    panels = figure.subplots(1, max(len(counts), 1), sharey=True, squeeze=False)[0]
+    for axes, (split, n) in zip(panels, counts.items(), strict=False):
+        shares = 100 * n / n.sum()
+        bars = axes.barh(classes, shares, color=BLUE, height=0.7)
+        axes.bar_label(bars, [f"{count:,}" for count in n], padding=3, fontsize=8, color=INK)
+        axes.set_xlim(0, 1.25 * max((100 * m / m.sum()).max() for m in counts.values()))
+        axes.set_xlabel("share of the split (%)")
+        axes.set_title(f"{split}, n = {n.sum():,}", fontsize=10, color=INK)
+        tidy(axes, grid="x")
+        axes.tick_params(axis="y", length=0)
+    panels[0].invert_yaxis()
+    figure.suptitle("Images per class and split", fontsize=12, color=INK)
+    return figure

@@ -1,0 +1,199 @@
+"""The repeated runs of one setting -> figures of their mean and of how far the seeds lie apart."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ferjax.figures.curves import Curve
+from ferjax.figures.style import BLUE, GRAY, INK, ORANGE, tidy
+
+_STYLES = {"train": (BLUE, "train"), "validation": (ORANGE, "validation")}
+
+
+def draw_seed_curves(title: str, runs: Sequence[Mapping[str, Curve]]) -> Figure:
+    """Loss and accuracy of training and validation: the mean over the seeds within the band from lowest to highest.
+
+    Only epochs that every seed reached are drawn, since an early stop would make the mean jump.
+    """
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    for split, (color, label) in _STYLES.items():
+        curves = [run[split] for run in runs if split in run]
+        if curves:
+            plot_band(loss, *align(curves, "loss"), color=color, label=label)
+            plot_band(accuracy, *align(curves, "accuracy", 100.0), color=color, label=label)
+    for axes, name in ((loss, "loss (nats)"), (accuracy, "accuracy (%)")):
+        axes.set_ylabel(name)
+        tidy(axes)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=9)
+    accuracy.set_xlabel("epochs (passes over the training images) that every seed reached")
+    accuracy.set_xlim(left=0)
+    accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
+    band = "the one seed" if len(runs) == 1 else f"mean of {len(runs)} seeds, band from the lowest to the highest"
+    figure.suptitle(f"{title}\n{band}", fontsize=12, color=INK)
+    return figure
+
+
+def align(
+    curves: Sequence[Curve], field: str, scale: float = 1.0
+) -> tuple[Float64[np.ndarray, " t"], Float64[np.ndarray, "seeds t"]]:
+    """The epochs that all curves have, and a row of `field` there for each curve."""
+    columns = [dict(zip(curve.epoch.tolist(), getattr(curve, field).tolist(), strict=True)) for curve in curves]
+    epochs = sorted(set.intersection(*(set(column) for column in columns)))
+    values = [[scale * column[epoch] for epoch in epochs] for column in columns]
+    return np.array(epochs, np.float64), np.array(values, np.float64).reshape(len(curves), len(epochs))
+
+
+def plot_band(
+    axes: Axes,
+    epochs: Float64[np.ndarray, " t"],
+    values: Float64[np.ndarray, "seeds t"],
+    *,
+    color: str,
+    label: str,
+    linestyle: str = "-",
+) -> None:
+    """A line of the mean, within a band from the lowest to the highest seed."""
+    mean = values.mean(axis=0)
+    # A line through one point would be invisible.
+    axes.plot(
+        epochs,
+        mean,
+        color=color,
+        label=label,
+        linestyle=linestyle,
+        linewidth=1.8,
+        marker="o" if len(epochs) < 4 else "",
+        ms=4,
+    )
+    if len(values) > 1:
+        axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.16, linewidth=0)
+
+
+def draw_mean_confusion(title: str, confusions: Int64[np.ndarray, "seeds c c"], classes: Sequence[str]) -> Figure:
+    """The mean confusion matrix: colour and percentage by true class, beneath the counts' mean ± deviation."""
+    mean = confusions.mean(axis=0)
+    shares = mean / np.maximum(mean.sum(axis=1, keepdims=True), 1)
+    std = confusions.std(axis=0, ddof=1) if len(confusions) > 1 else None
+    side = 0.96 * len(classes) + 1.2
+    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(shares.shape):
+        if not mean[i, j]:
+            axes.text(j, i, "0", ha="center", va="center", color=GRAY, fontsize=8)
+            continue
+        color = "white" if shares[i, j] > 0.55 else INK
+        count = f"{mean[i, j]:,.0f}" if std is None else f"{mean[i, j]:,.1f} ± {std[i, j]:.1f}"
+        axes.text(j, i - 0.12, f"{shares[i, j]:.0%}", ha="center", va="center", color=color, fontsize=11)
+        axes.text(j, i + 0.24, count, ha="center", va="center", color=color, fontsize=7)
+    support = confusions[0].sum(axis=1)
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), [f"{name}\nn = {n:,}" for name, n in zip(classes, support, strict=True)])
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.tick_params(length=0, labelsize=9)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{share:.0%}")
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    said = "images, one seed" if std is None else f"images, mean ± standard deviation of {len(confusions)} seeds"
+    axes.set_title(f"{title}\n{said}", fontsize=12, color=INK)
+    return figure
+
+
+def draw_class_scores(
+    title: str,
+    classes: Sequence[str],
+    scores: Float64[np.ndarray, "seeds c"],
+    references: Mapping[str, tuple[float, float | None]],
+) -> Figure:
+    """F1 of each class: a bar of the mean, its deviation over the seeds, and where the report has it, theirs."""
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    at, mean = np.arange(len(classes)), 100 * scores.mean(axis=0)
+    std = 100 * scores.std(axis=0, ddof=1) if len(scores) > 1 else None
+    axes.bar(at, mean, color=BLUE, width=0.62, label=f"mean of {len(scores)} seeds" if std is not None else "one seed")
+    if std is not None:
+        axes.errorbar(at - 0.12, mean, std, fmt="none", ecolor=INK, capsize=3, linewidth=1.2, label="± std (n - 1)")
+    theirs = [(i, *references[name]) for i, name in enumerate(classes) if name in references]
+    if theirs:
+        x = np.array([i + 0.16 for i, _, _ in theirs])
+        y = np.array([100 * value for _, value, _ in theirs])
+        reach = np.array([100 * (deviation or 0) for _, _, deviation in theirs])
+        axes.errorbar(
+            x, y, reach, fmt="D", color=ORANGE, ms=6, mec="white", capsize=3, linewidth=1.2, label="report, ± std"
+        )
+    for i, value in enumerate(mean):
+        axes.text(i, 1.5, f"{value:.1f}", ha="center", va="bottom", color="white" if value > 8 else INK, fontsize=9)
+    axes.set_xticks(at, classes)
+    axes.set_ylim(0, 100)
+    axes.set_ylabel("F1 (%)")
+    tidy(axes, grid="y")
+    axes.tick_params(axis="x", length=0)
+    axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    figure.suptitle(title, fontsize=12, color=INK)
+    return figure
+
+
+def draw_reliability(
+    title: str,
+    count: Int64[np.ndarray, " bins"],
+    confidence: Float64[np.ndarray, " bins"],
+    correct: Int64[np.ndarray, " bins"],
+) -> Figure:
+    """Accuracy against confidence, bin by bin, over the share of the answers in each bin; arguments are sums.
+
+    As in Guo et al. 2017, arXiv 1706.04599, figure 1.
+    """
+    figure = Figure(figsize=(6.4, 7), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    edges = np.linspace(0, 100, len(count) + 1)
+    filled = count > 0
+    total = np.maximum(count, 1)
+    accuracy, certain = 100 * correct / total, 100 * confidence / total
+    width = edges[1]
+    left = edges[:-1][filled]
+    upper.bar(
+        left, accuracy[filled], width, align="edge", color=BLUE, edgecolor="white", linewidth=0.8, label="accuracy"
+    )
+    upper.bar(
+        left,
+        (certain - accuracy)[filled],
+        width,
+        bottom=accuracy[filled],
+        align="edge",
+        facecolor=ORANGE,
+        alpha=0.35,
+        edgecolor=ORANGE,
+        linewidth=0.8,
+        label="gap to the mean confidence",
+    )
+    upper.plot((0, 100), (0, 100), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="confidence as it should be")
+    upper.set_ylim(0, 100)
+    upper.set_ylabel("accuracy of the answers (%)")
+    upper.legend(frameon=False, fontsize=9, loc="upper left")
+    lower.bar(left, (100 * count / count.sum())[filled], width, align="edge", color=GRAY, edgecolor="white")
+    for x, n in zip(left, count[filled], strict=True):
+        lower.annotate(
+            f"{n:,}",
+            (x + width / 2, 100 * n / count.sum()),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            fontsize=6.5,
+            color=INK,
+        )
+    lower.margins(y=0.15)
+    lower.set_ylabel("answers (%)")
+    lower.set_xlabel(f"confidence: probability of the answer (%), {len(count)} bins")
+    lower.set_xlim(0, 100)
+    for axes in (upper, lower):
+        tidy(axes)
+    figure.suptitle(title, fontsize=12, color=INK)
+    return figure

@@ -1,0 +1,97 @@
+"""A split's true classes and probabilities -> its scores, as report.json holds them."""
+
+from typing import TypedDict
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ferjax.data.rows import EMOTIONS
+from ferjax.metrics import confusion_matrix, summarize
+
+
+class Scores(TypedDict):
+    """One class; `support` counts its images."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class WithoutCopies(TypedDict):
+    """The scores of the images that training holds no exact copy of."""
+
+    n: int
+    accuracy: float
+    macro_f1: float
+
+
+class Report(TypedDict):
+    """What report.json holds; scores are in 0..1, loss in nats, rows of the confusion are true classes."""
+
+    split: str
+    n: int
+    accuracy: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    weighted_precision: float
+    weighted_recall: float
+    weighted_f1: float
+    loss: float
+    confusion: list[list[int]]
+    per_class: dict[str, Scores]
+    without_copies: WithoutCopies | None  # None: the copies were not looked for, or every image is one
+
+
+def create_report(
+    labels: Int[np.ndarray, " n"],
+    probabilities: Float[np.ndarray, "n c"],
+    split: str,
+    *,
+    classes: tuple[str, ...] = EMOTIONS,
+    copied: Bool[np.ndarray, " n"] | None = None,
+) -> Report:
+    """Scores of one split from its true classes and the probabilities of each image.
+
+    The loss is the mean of -log p(true class), with p held above float32's smallest normal number so that one certain
+    mistake costs 87 nats and not infinity. `copied` marks the images whose pixels training holds too; without it the
+    report says nothing of copies. Raises ValueError for no images.
+    """
+    probabilities = probabilities.astype(np.float32)
+    predicted = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, predicted, len(classes))
+    summary = summarize(confusion)
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return {
+        "split": split,
+        "n": len(labels),
+        "accuracy": summary["accuracy"],
+        "macro_precision": summary["macro_precision"],
+        "macro_recall": summary["macro_recall"],
+        "macro_f1": summary["macro_f1"],
+        "weighted_precision": summary["weighted_precision"],
+        "weighted_recall": summary["weighted_recall"],
+        "weighted_f1": summary["weighted_f1"],
+        "loss": float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean()),
+        "confusion": confusion.tolist(),
+        "per_class": {
+            name: {
+                "precision": float(summary["precision"][i]),
+                "recall": float(summary["recall"][i]),
+                "f1": float(summary["f1"][i]),
+                "support": int(summary["support"][i]),
+            }
+            for i, name in enumerate(classes)
+        },
+        "without_copies": None if copied is None else _score_without(copied, labels, predicted, len(classes)),
+    }
+
+
+def _score_without(
+    copied: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"], predicted: Int[np.ndarray, " n"], num_classes: int
+) -> WithoutCopies | None:
+    if copied.all():
+        return None
+    summary = summarize(confusion_matrix(labels[~copied], predicted[~copied], num_classes))
+    return {"n": int((~copied).sum()), "accuracy": summary["accuracy"], "macro_f1": summary["macro_f1"]}

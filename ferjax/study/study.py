@@ -1,0 +1,63 @@
+"""Folders -> a study: every finished run found there, grouped, summarized and compared."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from ferjax.errors import UserError
+from ferjax.study.comparison import Group, compare_settings
+from ferjax.study.runs import Setting, find_runs, group_runs, is_finished, load_setting, name_settings
+from ferjax.study.summary import Summary, summarize_setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Settings in groups of one evaluated split; `notes` are sentences on what is missing or unlike the rest."""
+
+    groups: tuple[Group, ...]
+    unfinished: tuple[pathlib.Path, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def summaries(self) -> list[Summary]:
+        return [summary for group in self.groups for summary in group.members]
+
+
+def load_study(folders: Sequence[pathlib.Path], baseline: str | None = None) -> Study:
+    """Reads all finished runs in and below `folders` and compares their settings with the baseline.
+
+    Raises UserError where nothing is finished, for a broken file, and for runs of one setting that are no repeats.
+    """
+    runs = find_runs(folders)
+    unfinished = tuple(run for run in runs if not is_finished(run))
+    groups = group_runs([run for run in runs if is_finished(run)], folders)
+    if not groups:
+        raise UserError(
+            f"{folders[0]} holds {len(unfinished)} runs, none of them finished: the command that began a run goes on "
+            "with it"
+        )
+    names = name_settings(list(groups))
+    settings = [load_setting(names[folder], found) for folder, found in groups.items()]
+    summaries = [summarize_setting(setting) for setting in settings]
+    notes = [f"{run}: not finished, left out" for run in unfinished] + _remark_on(settings)
+    notes += [
+        f"{summary.name}: not measured as the report's ({'; '.join(summary.departures)})"
+        for summary in summaries
+        if summary.departures
+    ]
+    return Study(compare_settings(summaries, baseline), unfinished, tuple(notes))
+
+
+def _remark_on(settings: Sequence[Setting]) -> list[str]:
+    notes = []
+    for setting in settings:
+        stopped = [run for run in setting.runs if run.config["train"]["steps"]]
+        notes += [f"{run.folder}: stops after train.steps = {run.config['train']['steps']}" for run in stopped]
+        notes += [
+            f"{run.folder}: without metrics.jsonl, so it is in no curves"
+            for run in setting.runs
+            if not (run.folder / "metrics.jsonl").exists()
+        ]
+        if len(setting.runs) == 1:
+            notes.append(f"{setting.name}: one seed, so there is no deviation and no interval")
+    return notes

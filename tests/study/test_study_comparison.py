@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+import scipy.stats
+from written_runs import edit_json, write_run
+
+from ferjax.errors import UserError
+from ferjax.report import read_predictions, write_predictions
+from ferjax.study import reference
+from ferjax.study.runs import load_setting
+from ferjax.study.statistics import compare_images, correct_holm
+from ferjax.study.study import load_study
+
+
+@pytest.fixture
+def root(tmp_path, setting):
+    for name, wrong in (("no_augmentation", 20), ("focal_gamma2", 11)):
+        for seed in (1, 2, 3):
+            write_run(tmp_path / name / f"seed_{seed}", seed, config=name, wrong=wrong + seed)
+    return tmp_path
+
+
+def test_settings_are_compared_with_optimal_over_common_seeds_and_all_images(root):
+    (group,) = load_study([root]).groups
+    assert (group.baseline.name, group.reason) == ("optimal", "as named")
+    assert [summary.name for summary in group.members] == ["optimal", "focal_gamma2", "no_augmentation"]
+    comparison = {c.name: c for c in group.comparisons}["no_augmentation"]
+    summaries = {summary.name: summary for summary in group.members}
+    ours, theirs = (summaries[name].get("accuracy").values for name in ("no_augmentation", "optimal"))
+    # Seeds 1 and 2 are in both.
+    assert comparison.seeds.n == 2
+    assert comparison.seeds.mean == pytest.approx((ours[:2] - theirs[1:]).mean())
+    assert comparison.images.mean == pytest.approx(ours.mean() - theirs.mean())
+    expected = compare_images(summaries["no_augmentation"].get_correctness(), summaries["optimal"].get_correctness())
+    assert (comparison.images.low, comparison.images.p) == (expected.low, expected.p)
+    assert comparison.changes[0].startswith("augment.flip_prob: 0.5 -> 0")
+    assert not any("train.seed" in change for change in comparison.changes)
+
+
+def test_p_values_are_corrected_for_the_comparisons_of_the_group(root):
+    (group,) = load_study([root]).groups
+    for kind in ("seeds", "images"):
+        tests = [getattr(comparison, kind) for comparison in group.comparisons]
+        assert [test.p_corrected for test in tests] == correct_holm([test.p for test in tests])
+    smallest = min(comparison.images.p for comparison in group.comparisons)
+    assert min(c.images.p_corrected for c in group.comparisons) == pytest.approx(2 * smallest)
+
+
+def test_the_p_over_seeds_is_scipys(setting, tmp_path):
+    for seed in range(3):
+        write_run(tmp_path / "other" / f"seed_{seed}", seed, wrong=12 + 3 * seed, changes={"model.dropout": 0.5})
+    (group,) = load_study([setting, tmp_path / "other"]).groups
+    values = [summary.get("accuracy").values for summary in group.members]
+    assert group.comparisons[0].seeds.p == scipy.stats.ttest_rel(*values).pvalue
+
+
+def test_each_split_has_a_baseline_of_its_own(study_folder):
+    test, validation = load_study([study_folder]).groups
+    assert [(group.split, group.baseline.name) for group in (test, validation)] == [
+        ("test", "optimal"),
+        ("validation", "batch32"),
+    ]
+    assert validation.reason == "the same config as optimal, which was evaluated on the test split"
+    test, validation = load_study([study_folder], "lr_1e_3").groups
+    assert (validation.baseline.name, validation.reason) == ("lr_1e_3", "as named")
+    assert test.baseline.name == "no_augmentation"
+    assert test.reason == "the first setting, since none of this split has the config of lr_1e_3"
+
+
+def test_without_optimal_the_first_is_the_baseline(root):
+    (group,) = load_study([root / "no_augmentation", root / "focal_gamma2"]).groups
+    assert (group.baseline.name, group.reason) == ("no_augmentation", "the first setting, since none is called optimal")
+
+
+def test_an_unknown_baseline_is_named_with_the_choices(root):
+    with pytest.raises(UserError, match=r"--baseline=optimum .* choose one of focal_gamma2, no_augmentation, optimal"):
+        load_study([root], "optimum")
+
+
+def test_other_images_are_not_compared(root):
+    for run in (root / "no_augmentation").iterdir():
+        old = read_predictions(run / "predictions.csv")
+        write_predictions(
+            run / "predictions.csv", row=old.row + 1, split="test", labels=old.labels, probabilities=old.probabilities
+        )
+        edit_json(run / "data.json", digest="other")
+    (group,) = load_study([root]).groups
+    images = {c.name: c.images for c in group.comparisons}
+    assert images["no_augmentation"].note == "not comparable: evaluated on different rows of the test split"
+    assert images["no_augmentation"].p is None
+    # One comparison is left to correct for.
+    assert images["focal_gamma2"].p_corrected == images["focal_gamma2"].p
+
+
+def test_other_data_with_the_same_images_is_compared(root):
+    # Without the training images that have a copy, say.
+    for run in (root / "no_augmentation").iterdir():
+        edit_json(run / "data.json", digest="other")
+    (group,) = load_study([root]).groups
+    assert all(comparison.images.p is not None for comparison in group.comparisons)
+
+
+def load_first(folder):
+    return load_setting(folder.name, sorted(folder.iterdir()))
+
+
+def test_reference_gives_theirs_where_the_report_has_it(root, setting):
+    optimal = load_first(setting)
+    assert reference.look_up(optimal, "accuracy", "")["mean"] == 0.6932
+    # The report's maximum of this cell can't be read.
+    precision = reference.look_up(optimal, "precision", "disgust")
+    assert "max" not in precision
+    assert precision["mean"] == 0.78948
+    assert reference.look_up(optimal, "macro_f1", "") == {}
+    assert reference.look_up(load_first(root / "focal_gamma2"), "accuracy", "") == {"mean": 0.687, "std": 0.01}
+    write_run(root / "focal_gamma5" / "seed_0", 0, config="focal_gamma5")
+    gamma5 = load_first(root / "focal_gamma5")
+    assert reference.look_up(gamma5, "f1", "surprise") == {"mean": 0.75678}
+    assert reference.look_up(gamma5, "f1", "happy") == {}
+    write_run(root / "mine" / "seed_0", 0)
+    assert reference.look_up(load_first(root / "mine"), "accuracy", "") == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["optimal", "no_augmentation", "no_normalization", "focal_gamma2", "focal_gamma5", "random_init"]
+)
+def test_departures_from_the_report_are_said(tmp_path, name):
+    start = "none" if name == "random_init" else "keras"
+    same = {"model.pretrained": start}
+    write_run(tmp_path / name / "seed_0", 0, config=name, changes=same)
+    setting = load_first(tmp_path / name)
+    assert reference.get_key(setting) == name
+    assert reference.find_departures(setting) == []
+    other = {
+        "model.name": "compact",
+        "train.epochs": 2,
+        "train.steps": 9,
+        "data.split": "official",
+        "model.pretrained": "none",
+    }
+    write_run(tmp_path / name / "seed_0", 0, config=name, changes=same | other, split="validation")
+    said = "; ".join(reference.find_departures(load_first(tmp_path / name)))
+    assert 'model.name: "vgg19" -> "compact"' in said
+    assert "train.epochs: " in said
+    assert "a stop after 9 steps" in said
+    assert 'data.split: "stratified" -> "official"' in said
+    assert "the validation split instead of the test split" in said
+    assert ("random weights instead of ImageNet's" in said) == (name != "random_init")
+    basis = reference.describe_basis(load_first(tmp_path / name))
+    assert basis.startswith(
+        "model compact, validation split (official), at most 2 epochs and 9 steps, start from random"
+    )
+
+
+def test_a_pretrained_random_start_is_a_departure(tmp_path):
+    write_run(tmp_path / "random_init" / "seed_0", 0, config="random_init", changes={"model.pretrained": "keras"})
+    (summary,) = load_study([tmp_path]).summaries
+    assert summary.departures == ("a start from pretrained weights instead of random ones",)
+
+
+def test_classes_of_another_labelling_have_no_reference(tmp_path):
+    run = write_run(tmp_path / "optimal" / "seed_0", 0)
+    classes = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+    write_predictions(
+        run / "predictions.csv",
+        row=np.arange(8),
+        split="test",
+        labels=np.arange(8),
+        probabilities=np.eye(8),
+        classes=classes,
+    )
+    (summary,) = load_study([tmp_path]).summaries
+    assert not any(score.reference for score in summary.scores)
+    assert summary.get("f1", "contempt").values.tolist() == [1]
+    assert summary.departures == ()
