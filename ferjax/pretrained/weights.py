@@ -78,7 +78,7 @@ def read_file(path: pathlib.Path, model: str | None) -> Weights:
     if scaling is None:
         raise UserError(
             f"{path} was trained on an input that data.scaling does not have (red, green, blue in 0..255, less the "
-            f"mean): take {source}'s other weights of {model}, or Keras's, which are the same network of the same authors."
+            f"mean): take {source}'s other weights of {model}, or Keras's, which come from Caffe too."
         )
     return Weights(**trees, source=source, model=model, scaling=scaling, sha256=sha256, ignored=ignored, path=str(path))
 
