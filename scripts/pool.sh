@@ -56,6 +56,8 @@ find_devices() {
 }
 
 run_configs=() run_names=() run_seeds=()
+# trains_as[NAME]=OTHER: the config NAME trains just as OTHER does, and is only evaluated differently.
+declare -A trains_as=()
 
 queue_run() {
   local name i
@@ -76,6 +78,20 @@ describe_run() {
 folder_of() { printf '%s' "$root/${run_names[$1]}/seed_${run_seeds[$1]}"; }
 label_of() { printf '%s' "[$(($1 + 1))/${#run_configs[@]}] ${run_names[$1]}, seed ${run_seeds[$1]}"; }
 
+# borrow_training I: where a finished run trained just as this one would, begin from a copy of it.
+borrow_training() {
+  local folder lender copy=$root/.copy_$1
+  folder=$(folder_of "$1") lender=$root/${trains_as[${run_names[$1]}]:-}/seed_${run_seeds[$1]}
+  [ -n "${trains_as[${run_names[$1]}]:-}" ] && [ ! -e "$folder" ] || return 0
+  # The first line of .finished is the config's, the others are the flags.
+  [ "$(tail -n +2 "$lender/.finished" 2>/dev/null)" = "$(describe_run "$1" | tail -n +2)" ] || return 0
+  [ -e "$lender/.finished" ] || return 0
+  mkdir -p "$(dirname "$folder")"
+  rm -rf "$copy"
+  cp -R "$lender" "$copy" && rm "$copy/.finished" && mv "$copy" "$folder" || return 0
+  echo "$(label_of "$1"): trains as $lender did, and begins from a copy of it"
+}
+
 # start_run I SLOT: the run goes on in the background, in a process group of its own, so that Ctrl-C reaches it through
 # stop_pool alone: ferjax saves at the first signal and leaves at once at the second.
 start_run() {
@@ -83,6 +99,7 @@ start_run() {
   folder=$(folder_of "$1") log=$(folder_of "$1").log
   command=("$python" -m ferjax.main --config "${run_configs[$1]}" --workdir "$folder"
     "--config.train.seed=${run_seeds[$1]}" ${flags[@]+"${flags[@]}"})
+  borrow_training "$1"
   mkdir -p "$folder"
   printf '\n== %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(printf '%q ' "${command[@]}")" >>"$log"
   echo "$(label_of "$1"): running${devices[$2]:+ on GPU ${devices[$2]}}, log in $log"

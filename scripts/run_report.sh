@@ -19,6 +19,7 @@ check_flags ${flags[@]+"${flags[@]}"}
 # batch32 stands for the learning rate 1e-4 too, which is the same run.
 report="optimal no_augmentation no_normalization focal_gamma2 focal_gamma5 random_init frozen1 frozen3 frozen5
   batch2 batch32 batch2048 lr_1e_3 lr_3e_4 lr_3e_5 lr_1e_5 discriminative"
+trains_as[batch32]=optimal
 for config in ${CONFIGS:-$report}; do
   [ -f "$config" ] || config=$repository/configs/$config.py
   [ -f "$config" ] || misused "There is no config file $config; CONFIGS names those in configs/, or paths."

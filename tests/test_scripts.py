@@ -178,6 +178,23 @@ def test_the_study_shares_the_devices_and_evaluates_what_there_is(place):
     assert "ran 2, skipped 2, failed 0" in output
 
 
+def test_what_trains_as_optimal_does_begins_from_a_copy_of_it(place):
+    for name in ("optimal", "batch32"):
+        (place / f"{name}.py").write_text(f"# {name}\n")
+    run(place, STUDY, CONFIGS="optimal.py", SEEDS="0 1")
+    (place / "runs" / "optimal" / "seed_0" / "checkpoint").write_text("trained")
+    (place / "runs" / "optimal" / "seed_1" / ".finished").unlink()
+    code, output = run(place, STUDY, CONFIGS="batch32.py", SEEDS="0 1")
+    assert code == 0
+    assert "[1/2] batch32, seed 0: trains as runs/optimal/seed_0 did" in output
+    assert "seed 1: trains as" not in output
+    assert (place / "runs" / "batch32" / "seed_0" / "checkpoint").read_text() == "trained"
+    assert "runs/batch32/seed_0" in begun(place)
+    # Other flags would have trained otherwise.
+    code, output = run(place, STUDY, "--", "--config.train.epochs=1", CONFIGS="batch32.py", SEEDS="0", WORKDIR="other")
+    assert "trains as" not in output
+
+
 def test_the_study_is_the_reports(place):
     code, output = run(place, STUDY, SEEDS="0", FAIL="0")
     assert code == 1

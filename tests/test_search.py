@@ -1,6 +1,7 @@
 """The search: every point trained once and by one worker, on validation alone, whatever stops it on the way."""
 
 import csv
+import functools
 import itertools
 import json
 import logging
@@ -19,6 +20,7 @@ from ferjax.config import KeyMistake
 from ferjax.errors import UserError
 from ferjax.figures.search import draw_search
 from ferjax.interrupt import InterruptedRun
+from ferjax.models import Compact
 from ferjax.search import processes, worker
 from ferjax.search.__main__ import main
 from ferjax.search.queue import Queue, Rules
@@ -34,6 +36,9 @@ SMALL = {
     "eval.batch_size": 16,
     "optim.schedule": "constant",
 }
+# With this and without augmentation two points compile one small program.
+KEY = "early_stop_patience_epochs"
+STILL = {f"augment.{key}": 0 for key in ("flip_prob", "rotation_deg", "shift_fraction", "zoom_fraction")}
 RATES = ("optim.learning_rate=0.1,0.01", "train.seed=0,1")
 
 
@@ -72,6 +77,7 @@ def trained(monkeypatch):
         return report.create_report(np.arange(7), np.eye(7, dtype=np.float32)[[3] * 7], config.eval.split)
 
     monkeypatch.setattr(worker.train, "run", run)
+    monkeypatch.setattr(worker.gc, "collect", lambda: 0)  # nothing is on the device
     return calls
 
 
@@ -99,26 +105,29 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
 
     def take_then_signal(self, order):
         take(self, order)
-        if self.workdir.name == "seed=1" and self.step == 7 and len(starts) == 1:
+        if self.workdir.name == f"{KEY}=6" and self.step == 7 and len(starts) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(Trainer, "_take_step", take_then_signal)
-    overrides = [f"--config.{key}={value}" for key, value in SMALL.items()]
-    argv = ["search", "--config", quickstart.__file__, "--workdir", "s", "--space", "train.seed=0,1", *overrides]
+    # One convolution: the loop is the real one, and its network compiles in seconds.
+    shallow = functools.partial(Compact, stages=((64,),))
+    monkeypatch.setattr(worker.train.models, "create", lambda *, name, **keys: shallow(**keys))
+    overrides = [f"--config.{key}={value}" for key, value in (SMALL | STILL).items()]
+    argv = ["search", "--config", quickstart.__file__, "--workdir", "s", "--space", f"train.{KEY}=5,6", *overrides]
     monkeypatch.setattr(sys, "argv", argv)  # where config_flags finds the overrides
     starts.append(1)
     assert main(argv) == 143
     errors = capsys.readouterr().err
     assert "the test split is not read" in errors
-    assert "Saved step 7 in s/trials/seed=1. The same command goes on" in errors.splitlines()[-1]
+    assert f"Saved step 7 in s/trials/{KEY}=6. The same command goes on" in errors.splitlines()[-1]
 
     starts.append(2)
     assert main(argv) == 0
     output, errors = capsys.readouterr()
     assert "Resumed from step 7 (epoch 1)" in errors
-    assert "seed=0" not in errors
+    assert f"{KEY}=5" not in errors
     rows = json.loads((tmp_path / "s" / "search.json").read_text())["trials"]
-    assert sorted(row["values"]["train.seed"] for row in rows) == [0, 1]
+    assert sorted(row["values"][f"train.{KEY}"] for row in rows) == [5, 6]
     for row in rows:
         folder = tmp_path / "s" / row["folder"]
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -132,9 +141,9 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
         assert found["accuracy"] == pytest.approx(row["score"])
         assert row["share"] == max(np.sum(found["confusion"], axis=0)) / found["n"]
     assert [row["rank"] for row in rows] == [1, 2]
-    assert f"best     --config.train.seed={rows[0]['values']['train.seed']}" in output
+    assert f"best     --config.train.{KEY}={rows[0]['values'][f'train.{KEY}']}" in output
     assert (tmp_path / "s" / "figures" / "search.png").stat().st_size > 5000
-    assert "| rank | seed | validation accuracy |" in (tmp_path / "s" / "search.md").read_text()
+    assert f"| rank | {KEY} | validation accuracy |" in (tmp_path / "s" / "search.md").read_text()
 
     monkeypatch.setattr(worker.train, "run", lambda *_, **__: pytest.fail("trained again"))
     monkeypatch.setattr(worker.data, "load", lambda *_, **__: pytest.fail("read again"))

@@ -168,5 +168,7 @@ class Queue:
 
 def _create_pruner(rules: Rules) -> optuna.pruners.BasePruner:
     if rules.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=rules.startup_trials, n_warmup_steps=rules.warmup_epochs)
+        return optuna.pruners.MedianPruner(
+            n_startup_trials=rules.startup_trials, n_warmup_steps=rules.warmup_epochs + 1
+        )
     return optuna.pruners.NopPruner()
