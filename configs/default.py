@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
 
     config.model = model = ConfigDict()
     model.name = "vgg19"  # 'vgg11', 'vgg13', 'vgg16', 'vgg19', the same with '_bn', or 'compact'
-    model.pool = "max"  # 'max', 'mean' or 'both' (concatenated)
+    model.pool = "max"  # 'max', 'mean' or 'both' (concatenated); VGG ends in one pixel, where all are one
     model.hidden = ()  # sizes of dense layers before the output layer, each >= 1
     model.dropout = 0.0  # before each dense layer; 0..0.95
     model.width = 1.0  # multiplies every convolution's channels; 0.02..8
@@ -44,7 +44,7 @@ def get_config() -> ConfigDict:
     loss.gamma = 2.0  # focal's focusing exponent; 0..20
     loss.alpha = 0.0  # focal's weight of every class; 0 is off; 0..1
     loss.label_smoothing = 0.0  # mass spread evenly over the classes; 0..0.9
-    loss.class_weights = "none"  # 'none', 'balanced' (n / (7 n_class)), or seven numbers 'w0,...,w6'
+    loss.class_weights = "none"  # 'none', 'balanced' (n / (classes n_class)), or a number a class 'w0,w1,...'
 
     config.optim = optim = ConfigDict()  # Adam; epsilon as Keras has it
     optim.learning_rate = 1e-4  # the peak where a schedule moves it; > 0

@@ -59,27 +59,34 @@ class Each:
         return f"a tuple of numbers, each {self.member}"
 
 
+@dataclasses.dataclass(frozen=True)
 class Anything:
-    """No range; whoever reads the value says what is wrong with it."""
+    """Any value of a kind; whoever reads it says what else is wrong with it."""
+
+    kind: type = object
 
     def __contains__(self, value: object) -> bool:
-        return True
+        return isinstance(value, self.kind)
+
+    def __str__(self) -> str:
+        return {str: "text", bool: "True or False"}.get(self.kind, "anything")
 
 
 _FRACTION, _NOT_NEGATIVE, _POSITIVE = Range(0, 1), Range(0), Range(0, open=True)
 _COUNT, _SIZE = Range(0, whole=True), Range(1, whole=True)
+_TEXT, _FLAG = Anything(str), Anything(bool)
 _METRIC = Choice(("accuracy", "loss"))
 
 # Every key of configs/default.py; a test holds the two together.
 LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
-    "data.path": Anything(),
+    "data.path": _TEXT,
     "data.split": Choice(("official", "stratified")),
     "data.split_seed": _COUNT,
     "data.on_bad_row": Choice(("error", "skip")),
     "data.dedup": Choice(("none", "exact", "near")),
     "data.labels": Choice(("fer2013", "ferplus_majority", "ferplus_distribution")),
-    "data.ferplus_path": Anything(),
-    "data.normalize": Anything(),
+    "data.ferplus_path": _TEXT,
+    "data.normalize": _FLAG,
     "data.scaling": Choice(preprocess.SCALINGS),
     "data.synthetic_rows": Range(70, whole=True),
     "augment.flip_prob": _FRACTION,
@@ -94,13 +101,13 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "model.hidden": Each(_SIZE),
     "model.dropout": Range(0, 0.95),
     "model.width": Range(0.02, 8),
-    "model.pretrained": Anything(),
+    "model.pretrained": _TEXT,
     "model.dtype": Choice(("float32", "bfloat16")),
     "loss.name": Choice(("cross_entropy", "focal")),
     "loss.gamma": Range(0, 20),
     "loss.alpha": _FRACTION,
     "loss.label_smoothing": Range(0, 0.9),
-    "loss.class_weights": Anything(),
+    "loss.class_weights": _TEXT,
     "optim.learning_rate": _POSITIVE,
     "optim.b1": Range(0, 0.9999),
     "optim.b2": Range(0, 0.999999),
@@ -125,7 +132,7 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "train.log_every_steps": _SIZE,
     "eval.batch_size": _SIZE,
     "eval.split": Choice(("auto", "validation", "test")),
-    "eval.mirror": Anything(),
+    "eval.mirror": _FLAG,
 }
 
 # What may differ between two starts in one workdir: nothing of it changes what is trained. A data set is compared by

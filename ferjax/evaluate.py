@@ -1,11 +1,11 @@
 """CLI: saved predictions -> reports, figures and a table on the terminal.
 
     python -m ferjax.evaluate --workdir workdir/NAME             a run
-    python -m ferjax.evaluate --workdir workdir/optimal          a setting: its folders are runs, a seed each
-    python -m ferjax.evaluate --workdir workdir                  a study: its folders are settings
+    python -m ferjax.evaluate --workdir workdir/optimal          a setting: its folders seed_<n> are runs, a seed each
+    python -m ferjax.evaluate --workdir workdir                  a study: its folders are settings, or runs of one seed
     python -m ferjax.evaluate --workdir A B C --output DIR       any of these side by side
 
-Needs neither the data set nor the network: everything comes from the files that training left in the workdirs.
+A run that holds its repeats too has both reports, the one on the repeats in its folder 'repeats'. Needs neither the data set nor the network: everything comes from the files that training left in the workdirs.
 """
 
 import argparse
@@ -31,13 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="+",
         required=True,
         metavar="DIR",
-        help="folders of runs, of settings (SETTING/seed_<n>) or of studies (STUDY/SETTING/seed_<n>)",
+        help="folders of runs, of settings (SETTING/seed_<n>) or of studies (STUDY/SETTING or STUDY/SETTING/seed_<n>)",
     )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
         metavar="DIR",
-        help="where a setting's or study's report goes; the first --workdir",
+        help="where a setting's or study's report goes; the first --workdir, or 'repeats' in a run that holds its own",
     )
     parser.add_argument(
         "--baseline", metavar="NAME", help="the setting that the others are compared with; 'optimal' where there is one"
@@ -45,9 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     workdirs, output, baseline = arguments.workdir, arguments.output, arguments.baseline
     try:
-        if len(workdirs) == 1 and output is None and baseline is None and not _holds_runs(workdirs[0]):
+        plain = len(workdirs) == 1 and output is None and baseline is None and study.is_run(workdirs[0])
+        repeated = study.has_repeats(workdirs[0])
+        if plain and (not repeated or (workdirs[0] / "predictions.csv").exists()):
             evaluate(workdirs[0])
-        else:
+        if not plain or repeated:
             evaluate_study(workdirs, output, baseline)
     except UserError as error:
         print(f"ferjax: {error}", file=sys.stderr)
@@ -61,18 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _holds_runs(folder: pathlib.Path) -> bool:
-    """Whether this is a folder of runs, and not a run itself or nothing of the kind."""
-    return folder.is_dir() and not study.is_run(folder) and bool(study.list_runs(folder))
-
-
 def evaluate(workdir: pathlib.Path) -> None:
     """Rewrites the report and the figures of a workdir and prints what they say and where they are.
 
     Raises UserError for a workdir without predictions or with a broken file.
     """
-    if not workdir.is_dir():
-        raise UserError(f"{workdir} is not a folder; train into it with 'python -m ferjax.main --workdir {workdir}'")
     predictions = read_predictions(workdir / "predictions.csv")
     report = create_report(
         predictions.labels,
@@ -98,6 +93,8 @@ def evaluate_study(workdirs: Sequence[pathlib.Path], output: pathlib.Path | None
     Raises UserError for folders without a finished run, a broken file, or runs of a setting that are no repeats.
     """
     output = output or workdirs[0]
+    if output == workdirs[0] and len(workdirs) == 1 and study.is_run(output) and study.has_repeats(output):
+        output = output / "repeats"
     if study.is_run(output):
         raise UserError(f"{output} is the folder of a run, which has its own report: say --output DIR for this one")
     found = study.load_study(workdirs, baseline)

@@ -72,13 +72,13 @@ class Groups:
         layers = {name.partition("/")[0] for name in trained}
         return frozenset(name.partition("/")[0] for name in frozen) - layers
 
-    def describe(self, params: PyTree) -> dict[str, str]:
-        """What happens to the parameters of each pattern, and how many they are."""
+    def describe(self, params: PyTree) -> list[tuple[Group, int]]:
+        """Every group in order with the number of its parameters."""
         sizes = dict.fromkeys(self.rules, 0)
         named = flatten(params)
         for name, rule in self.assign(named).items():
             sizes[rule] += int(np.prod(named[name].shape))
-        return {rule.pattern: f"{size:,} parameters, {rule}" for rule, size in sizes.items()}
+        return list(sizes.items())
 
 
 def flatten(params: PyTree) -> Named:
@@ -91,13 +91,15 @@ def join(*parts: Mapping[str, Any]) -> PyTree:
     return flax.traverse_util.unflatten_dict({name: leaf for part in parts for name, leaf in part.items()}, sep="/")
 
 
-def parse(entries: Sequence[Sequence[Any]]) -> Groups:
+def parse(entries: Any) -> Groups:
     """Read the config's `optim.groups`: (pattern, multiplier or 'frozen'[, epochs frozen first]) in order.
 
     A multiplier scales the learning rate (discriminative learning rates, Howard & Ruder 2018, arXiv 1801.06146), and so
     also the decoupled weight decay. A third entry freezes the group for that many epochs first (gradual unfreezing,
     same paper). Raises ValueError with the entry that is wrong.
     """
+    if not isinstance(entries, tuple | list):
+        raise ValueError(f"optim.groups is {entries!r}; it must be a list of (pattern, multiplier > 0 or 'frozen').")
     rules = []
     for number, entry in enumerate(entries, start=1):
         wrong = (

@@ -16,10 +16,14 @@ class InterruptedRun(KeyboardInterrupt):
 
 
 class Interrupt:
-    """A context in which the first signal only sets `signum`, and a second one raises InterruptedRun at once."""
+    """A context in which a signal raises InterruptedRun at once; after `defer` the first one only sets `signum`.
+
+    So what comes before the loop, a download for one, stops when it is told to.
+    """
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._deferred = False
         self._old: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
@@ -31,10 +35,16 @@ class Interrupt:
         for number, handler in self._old.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    def defer(self) -> None:
+        """From now on somebody asks between steps whether a signal has come."""
+        self._deferred = True
+
     def __bool__(self) -> bool:
         return self.signum is not None
 
     def _receive(self, signum: int, _: types.FrameType | None) -> None:
+        if not self._deferred:
+            raise InterruptedRun(signum, "Stopped before the first step of this start; nothing is lost.")
         if self.signum is not None:
             raise InterruptedRun(signum, "Left at once; the next start goes on from the last finished checkpoint.")
         self.signum = signum

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
@@ -43,7 +43,7 @@ def create(
     eps: float,
     weight_decay: float,
     clip_norm: float,
-    groups: Sequence[Sequence[Any]],
+    groups: Any,
     schedule: str,
     warmup_epochs: float,
     plateau_metric: str,

@@ -5,10 +5,9 @@ import html
 from collections.abc import Iterable, Sequence
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --faint: #6b6b6b; --line: #dddddd; --band: #f5f6f7;
-  --better: #00694d; --worse: #a63d00; }
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --faint: #6b6b6b; --line: #dddddd; --band: #f5f6f7; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #161616; --faint: #a0a0a0; --line: #3a3a3a;
-  --band: #202122; --better: #3fc79a; --worse: #ff9a5c; } }
+  --band: #202122; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 84rem;
   margin: 0 auto; padding: 1.5rem 1.25rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .3rem; }
@@ -21,7 +20,6 @@ th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; border-b
 th { font-weight: 600; background: var(--band); }
 th:first-child, td:first-child, .left { text-align: left; }
 td.left { white-space: normal; min-width: 16rem; }
-.better { color: var(--better); } .worse { color: var(--worse); }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 .gallery { display: flex; flex-wrap: wrap; gap: .8rem 1.2rem; align-items: flex-start; }
 .gallery figure { margin: 0; width: min-content; } .gallery figure img { max-width: none; }

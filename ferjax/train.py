@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -25,7 +26,14 @@ from ferjax.preprocess import preprocess
 from ferjax.state import TrainState, create_state
 from ferjax.step import make_eval_step, make_finish_epoch, make_train_step, stream_key
 from ferjax.trainer import OnEpoch, Trainer
-from ferjax.workdir import check_workdir, describe_data, describe_pretrained, describe_run, lock_workdir
+from ferjax.workdir import (
+    check_workdir,
+    describe_data,
+    describe_pretrained,
+    describe_run,
+    forget_pretrained,
+    lock_workdir,
+)
 
 logger = logging.getLogger("ferjax")
 
@@ -64,6 +72,7 @@ def run(
         check_workdir(workdir, config, about, allow_change=allow_config_change)
         trainer = create_trainer(config, workdir, rows, splits, interrupt)
         describe_run(workdir, config, about, step=trainer.step)
+        interrupt.defer()
         try:
             trainer.train(on_epoch)
             return trainer.evaluate_best(rows, splits[split], split)
@@ -98,6 +107,9 @@ def create_trainer(
     )
     checkpoints = Checkpoints(workdir)
     fresh = checkpoints.latest is None
+    if fresh:
+        forget_pretrained(workdir)
+    # A resumed run needs the weights that it began from no more.
     state = _create_state(config, model, optimizer, workdir, config.model.pretrained if fresh else "none")
     if not fresh:
         state = checkpoints.restore(state)
@@ -129,7 +141,7 @@ def _create_state(
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     variables = initialize(create_variables)
-    _describe_groups(optimizer.groups, variables["params"])
+    _describe_groups(optimizer.groups, variables["params"], config.train.epochs)
     if weights != "none":
         variables = _load_pretrained(config, workdir, variables)
     state: TrainState = initialize(
@@ -138,18 +150,24 @@ def _create_state(
     return state
 
 
-def _describe_groups(groups: Groups, params: PyTree) -> None:
+def _describe_groups(groups: Groups, params: PyTree, epochs: int) -> None:
     logger.info("%s", clu.parameter_overview.get_parameter_overview(params, include_stats=False))
     try:
         lines = groups.describe(params)
         groups.split(params, 0)
     except ValueError as error:
         raise UserError(str(error)) from error
-    for pattern, line in lines.items():
-        if line.startswith("0 "):
-            logger.warning("The pattern %r of optim.groups is the first match of no parameter.", pattern)
+    for rule, size in lines:
+        if not size:
+            logger.warning(
+                "The pattern %r of optim.groups (%s) is the first match of no parameter.", rule.pattern, rule
+            )
+        elif epochs <= rule.start_epoch < math.inf:
+            logger.warning(
+                "%s: %s, which never comes, since the run has at most %d epochs.", rule.pattern, rule, epochs
+            )
         elif len(lines) > 1:
-            logger.info("%s: %s", pattern, line)
+            logger.info("%s: %s parameters, %s", rule.pattern, f"{size:,}", rule)
 
 
 def _load_pretrained(config: ConfigDict, workdir: pathlib.Path, variables: PyTree) -> PyTree:
@@ -161,9 +179,10 @@ def _load_pretrained(config: ConfigDict, workdir: pathlib.Path, variables: PyTre
     if scaling != weights.scaling:
         logger.warning(
             "These weights were trained on input scaled as '%s', and this run scales it as '%s'; "
-            "--config.data.scaling=%s gives them their own.",
+            "%s--config.data.scaling=%s gives them their own.",
             weights.scaling,
             scaling,
+            "" if config.data.normalize else "--config.data.normalize=True ",
             weights.scaling,
         )
     facts = {name: getattr(weights, name) for name in ("path", "source", "model", "scaling", "sha256")}

@@ -75,8 +75,17 @@ def check_workdir(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any
         logger.warning("Going on in %s with a changed config: %s.", workdir, every)
 
 
+# What the evaluation at a run's end writes.
+_RESULTS = ("predictions.csv", "worst_mistakes.npz", "report.json", "report.md", "report.csv")
+
+
 def describe_run(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any], *, step: int) -> None:
-    """Write config.json and data.json, and add this start, at `step`, to versions.json."""
+    """Write config.json and data.json, and add this start, at `step`, to versions.json.
+
+    Results of an earlier start go: until this one ends, nobody shall take them for its own.
+    """
+    for name in _RESULTS:
+        (workdir / name).unlink(missing_ok=True)
     starts = _read(workdir / "versions.json") or []
     _write(workdir / "versions.json", [*starts, {"step": step, **_describe_versions()}])
     _write(workdir / "config.json", json.loads(config.to_json()))
@@ -86,6 +95,11 @@ def describe_run(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any]
 def describe_pretrained(workdir: pathlib.Path, about: dict[str, Any]) -> None:
     """Write pretrained.json: which weights the run began from, and what became of them."""
     _write(workdir / "pretrained.json", about)
+
+
+def forget_pretrained(workdir: pathlib.Path) -> None:
+    """Remove the pretrained.json of a start that left no checkpoint."""
+    (workdir / "pretrained.json").unlink(missing_ok=True)
 
 
 def describe_data(path: str, rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:

@@ -70,9 +70,21 @@ queue_run() {
   run_configs+=("$1") run_names+=("$name") run_seeds+=("$2")
 }
 
-# describe_run I: what a finished run was asked for; the same asked for again is not run again.
+# describe_run I [NAME]: what a finished run was asked for; the same asked for again is not run again. A config builds on
+# others of its folder, so a change of any of them counts.
 describe_run() {
-  printf '%s\n' "$(cksum <"${run_configs[$1]}") ${run_names[$1]}.py" ${flags[@]+"${flags[@]}"}
+  local folder
+  folder=$(dirname "${run_configs[$1]}")
+  printf '%s\n' "$(cat "$folder"/*.py | cksum) ${2:-${run_names[$1]}}.py" ${flags[@]+"${flags[@]}"}
+}
+
+# repeat_command WORD...: the command again, with what of the environment it was given.
+repeat_command() {
+  local name
+  for name in WORKDIR SEEDS CONFIGS JOBS PYTHON CUDA_VISIBLE_DEVICES; do
+    if [ -n "${!name+set}" ]; then printf '%s=%q ' "$name" "${!name}"; fi
+  done
+  printf '%q ' "$@"
 }
 
 folder_of() { printf '%s' "$root/${run_names[$1]}/seed_${run_seeds[$1]}"; }
@@ -83,9 +95,7 @@ borrow_training() {
   local folder lender copy=$root/.copy_$1
   folder=$(folder_of "$1") lender=$root/${trains_as[${run_names[$1]}]:-}/seed_${run_seeds[$1]}
   [ -n "${trains_as[${run_names[$1]}]:-}" ] && [ ! -e "$folder" ] || return 0
-  # The first line of .finished is the config's, the others are the flags.
-  [ "$(tail -n +2 "$lender/.finished" 2>/dev/null)" = "$(describe_run "$1" | tail -n +2)" ] || return 0
-  [ -e "$lender/.finished" ] || return 0
+  [ "$(cat "$lender/.finished" 2>/dev/null)" = "$(describe_run "$1" "${trains_as[${run_names[$1]}]}")" ] || return 0
   mkdir -p "$(dirname "$folder")"
   rm -rf "$copy"
   cp -R "$lender" "$copy" && rm "$copy/.finished" && mv "$copy" "$folder" || return 0
@@ -151,6 +161,7 @@ run_pool() {
   for slot in "${!devices[@]}"; do slot_pid[slot]='' slot_run[slot]=''; done
   trap 'stop_pool INT 130' INT
   trap 'stop_pool TERM 143' TERM
+  trap 'stop_pool TERM 129' HUP
   while true; do
     busy=0
     for slot in "${!devices[@]}"; do
@@ -169,7 +180,7 @@ run_pool() {
     [ "$busy" -eq 1 ] || break
     sleep 0.2
   done
-  trap - INT TERM
+  trap - INT TERM HUP
   set -e
   summarize_pool
 }

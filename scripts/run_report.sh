@@ -10,7 +10,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/pool.sh"
 
 root=${WORKDIR:-workdir/report}
-again=$(printf '%q ' "$0" "$@")
+again=$(repeat_command "$0" "$@")
 [ $# -eq 0 ] || [ "$1" = -- ] || misused "What is '$1'? Flags come after --."
 [ $# -eq 0 ] || shift
 flags=("$@")
@@ -19,9 +19,9 @@ check_flags ${flags[@]+"${flags[@]}"}
 # batch32 stands for the learning rate 1e-4 too, which is the same run.
 report="optimal no_augmentation no_normalization focal_gamma2 focal_gamma5 random_init frozen1 frozen3 frozen5
   batch2 batch32 batch2048 lr_1e_3 lr_3e_4 lr_3e_5 lr_1e_5 discriminative"
-trains_as[batch32]=optimal
 for config in ${CONFIGS:-$report}; do
   [ -f "$config" ] || config=$repository/configs/$config.py
+  if [ "$config" = "$repository/configs/batch32.py" ]; then trains_as[batch32]=optimal; fi
   [ -f "$config" ] || misused "There is no config file $config; CONFIGS names those in configs/, or paths."
   for seed in ${SEEDS:-0 1 2 3 4}; do
     [[ $seed =~ ^(0|[1-9][0-9]*)$ ]] || misused "A seed is a whole number from 0 up, which '$seed' of SEEDS is not."

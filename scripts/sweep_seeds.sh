@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/pool.sh"
 
 root=${WORKDIR:-workdir}
-again=$(printf '%q ' "$0" "$@")
+again=$(repeat_command "$0" "$@")
 config=${1:-}
 [ -n "$config" ] && [ "$config" != -- ] || misused "Which config?"
 [ -f "$config" ] || misused "There is no config file $config; ferjax's own are in configs/."

@@ -127,8 +127,12 @@ def test_patterns_match_whole_names_in_order():
     assert (list(trained), list(frozen)) == (["block10_conv1/kernel"], ["block1_conv1/kernel"])
     assert groups.frozen_layers(params, 3) == {"block1_conv1"}
     assert groups.rules[1] == Group(".*", 0.5, 3)
-    assert groups.describe(params)["block1_.*"] == "9 parameters, frozen"
+    assert [(str(rule), size) for rule, size in groups.describe(params)] == [
+        ("frozen", 9),
+        ("0.5 times the learning rate after 3 frozen epochs", 2),
+    ]
     assert join(trained, frozen).keys() == params.keys()
-    assert [groups.phase(epoch) for epoch in (0, 2, 3, 9)] == [3, 3, 3, 3]
+    three = parse([["a", 1.0, 4], ["b", 1.0, 1], [".*", 1.0]])
+    assert [three.phase(epoch) for epoch in (0, 1, 3, 4, 9)] == [0, 1, 1, 4, 4]
     with pytest.raises(ValueError, match="no pattern for block10_conv1/kernel: "):
         parse([["block1_.*", 1.0]]).split(params, 0)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -102,13 +103,13 @@ def test_a_run_that_was_killed_is_not_finished(place):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_reaches_every_run_once_and_starts_none(place, number, code):
-    process = start(place, SWEEP, "one.py", 0, 1, 2, JOBS=2, SLEEPS=300)
+    process = start(place, SWEEP, "one.py", 0, 1, 2, JOBS=2, SLEEPS=150)
     deadline = time.monotonic() + 30
     while len(begun(place)) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.2)
-    # As a terminal does it: to the whole group of the script, in which the runs must not be.
-    os.killpg(process.pid, number)
+    # A terminal signals the whole group of the script, in which the runs must not be; kill signals the script alone.
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == code
     assert sorted(line.split("--workdir ")[1].split(" ")[0] for line in calls(place) if line.startswith("signal")) == [
@@ -164,7 +165,7 @@ def test_wrong_arguments_are_told_with_the_usage(place, arguments, sentence):
 
 def test_the_study_shares_the_devices_and_evaluates_what_there_is(place):
     command = {"CONFIGS": "one.py two.py", "SEEDS": "0 1", "JOBS": 2}
-    code, output = run(place, STUDY, "--", "--config.train.epochs=1", **command, FAIL="1", SLEEPS=3)
+    code, output = run(place, STUDY, "--", "--config.train.epochs=1", **command, FAIL="1", SLEEPS=10)
     assert code == 1
     assert sorted(begun(place)[:2]) == ["runs/one/seed_0", "runs/one/seed_1"]
     # The second setting begins while the first one's slow run goes on.
@@ -179,20 +180,38 @@ def test_the_study_shares_the_devices_and_evaluates_what_there_is(place):
 
 
 def test_what_trains_as_optimal_does_begins_from_a_copy_of_it(place):
-    for name in ("optimal", "batch32"):
-        (place / f"{name}.py").write_text(f"# {name}\n")
-    run(place, STUDY, CONFIGS="optimal.py", SEEDS="0 1")
+    run(place, STUDY, CONFIGS="optimal", SEEDS="0 1")
     (place / "runs" / "optimal" / "seed_0" / "checkpoint").write_text("trained")
     (place / "runs" / "optimal" / "seed_1" / ".finished").unlink()
-    code, output = run(place, STUDY, CONFIGS="batch32.py", SEEDS="0 1")
+    code, output = run(place, STUDY, CONFIGS="batch32", SEEDS="0 1")
     assert code == 0
     assert "[1/2] batch32, seed 0: trains as runs/optimal/seed_0 did" in output
     assert "seed 1: trains as" not in output
     assert (place / "runs" / "batch32" / "seed_0" / "checkpoint").read_text() == "trained"
     assert "runs/batch32/seed_0" in begun(place)
-    # Other flags would have trained otherwise.
-    code, output = run(place, STUDY, "--", "--config.train.epochs=1", CONFIGS="batch32.py", SEEDS="0", WORKDIR="other")
-    assert "trains as" not in output
+    # Other flags would have trained otherwise, and another file of that name may be any config.
+    (place / "batch32.py").write_text("# mine\n")
+    for config, flags in (("batch32", ["--", "--config.train.epochs=1"]), ("batch32.py", [])):
+        shutil.rmtree(place / "runs" / "batch32")
+        assert "trains as" not in run(place, STUDY, *flags, CONFIGS=config, SEEDS="0")[1]
+
+
+def test_a_change_of_what_a_config_builds_on_runs_it_again(place):
+    run(place, SWEEP, "one.py", 0)
+    assert "skipped 1" in run(place, SWEEP, "one.py", 0)[1]
+    (place / "two.py").write_text("# changed\n")
+    assert "ran 1, skipped 0" in run(place, SWEEP, "one.py", 0)[1]
+
+
+def test_a_lost_terminal_stops_the_runs_too(place):
+    process = start(place, SWEEP, "one.py", 0, 1, SLEEPS=100)
+    while not calls(place):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGHUP)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 129
+    assert [line.split(" ")[0] for line in calls(place)] == ["begin", "signal"]
+    assert f"WORKDIR=runs PYTHON={place / 'bin' / 'python'}" in output.splitlines()[-1]
 
 
 def test_the_study_is_the_reports(place):

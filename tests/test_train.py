@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import jax
@@ -189,6 +190,11 @@ def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, step, cap
     train.run(config, tmp_path / "resumed")
     assert read_leaves(tmp_path / "straight") == read_leaves(tmp_path / "resumed")
     assert read_metrics(tmp_path / "straight") == read_metrics(tmp_path / "resumed")
+    assert re.search(r"from epoch 2 on 3,283 of [\d,]+ parameters train", caplog.text)
+    # Adam's second moment is there from the start, and moves from the second epoch on.
+    moments = [name for name in read_leaves(tmp_path / "resumed") if "nu" in name and "block4_conv1" in name]
+    assert len(moments) == 1
+    assert any(read_leaves(tmp_path / "resumed")[moments[0]])
 
 
 @pytest.mark.parametrize(
@@ -199,11 +205,40 @@ def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, step, cap
         (((".*", "frozen"),), "trains nothing"),
         (((".*", 0.0),), "optim.groups, entry 1, is"),
         ((("(", 1.0),), "no regular expression"),
+        (None, "optim.groups is None"),
     ],
 )
 def test_groups_that_cannot_be_are_a_sentence(tmp_path, groups, words):
     with pytest.raises(UserError, match=words):
         train.run(shrink(**{"optim.groups": groups}), tmp_path)
+
+
+def test_a_group_that_never_comes_to_train_is_told(tmp_path, caplog):
+    groups = (("block1_conv1/.*", 1.0, 3), ("nothing", "frozen"), (".*", 1.0))
+    rows = draw(140)
+    train.create_trainer(shrink(**{"optim.groups": groups}), tmp_path, rows, data.split(rows), Interrupt()).close()
+    assert "after 3 frozen epochs, which never comes, since the run has at most 3 epochs" in caplog.text
+    assert "The pattern 'nothing' of optim.groups (frozen) is the first match of no parameter" in caplog.text
+
+
+def test_what_goes_on_has_no_results_until_it_ends(tmp_path, monkeypatch):
+    train.run(shrink(**{"train.steps": 1}), tmp_path)
+    assert (tmp_path / "predictions.csv").exists()
+    interrupt_after(monkeypatch, 2)
+    with pytest.raises(InterruptedRun):
+        train.run(shrink(), tmp_path)
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_a_signal_before_the_loop_stops_at_once(tmp_path, monkeypatch):
+    def load(**_):
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(data, "load", load)
+    with pytest.raises(InterruptedRun, match="before the first step") as stopped:
+        train.run(shrink(), tmp_path)
+    assert stopped.value.signum == signal.SIGINT
 
 
 def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):

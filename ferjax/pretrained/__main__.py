@@ -14,11 +14,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ferjax import models
-from ferjax.data.cache import cache_dir
 from ferjax.errors import UserError
 from ferjax.pretrained import converted, layout
 from ferjax.pretrained.merging import abbreviate
-from ferjax.pretrained.weights import Weights, load, read_file
+from ferjax.pretrained.weights import Weights, load, read
 
 _CONVENTIONS = {
     "imagenet_caffe": "blue, green, red in 0..255, less ImageNet's mean",
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def convert(source: str, model: str | None, output: pathlib.Path | None) -> None:
     """Converts weights to a folder and prints what they are and how to use them; raises UserError."""
     weights = _load(source, model)
-    folder = output or cache_dir() / "weights" / f"{weights.model}-{weights.source}"
+    folder = output or converted.default_folder(weights.source, weights.model)
     converted.write(weights, folder)
     trees = (weights.params, weights.batch_stats)
     names = [f"{layer}/{name}" for tree in trees for layer, tensors in tree.items() for name in tensors]
@@ -76,10 +75,9 @@ def convert(source: str, model: str | None, output: pathlib.Path | None) -> None
 
 
 def _load(source: str, model: str | None) -> Weights:
-    path = pathlib.Path(source).expanduser()
     if model is not None or source in layout.PUBLISHED:
         return load(source, model or "vgg19")
-    return converted.read(path, None) if path.is_dir() else read_file(path, None)
+    return read(pathlib.Path(source), None)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import IO, Any
 
 import tqdm
 
@@ -44,7 +44,7 @@ def download(address: str, path: pathlib.Path, digest: tuple[str, str] | None) -
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with path.with_name(f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several runs that start at once, one downloads
+        _acquire(lock, path)  # of several runs that start at once, one downloads
         if path.exists():
             return
         logger.info("Downloading %s to %s", address, path)
@@ -59,6 +59,14 @@ def download(address: str, path: pathlib.Path, digest: tuple[str, str] | None) -
                 time.sleep(PAUSE_S)
         _check(part, digest or said)
         os.replace(part, path)
+
+
+def _acquire(lock: IO[str], path: pathlib.Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.info("Waiting for another process that downloads %s", path)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def describe_difference(path: pathlib.Path, digest: tuple[str, str]) -> str | None:
@@ -105,10 +113,10 @@ def _transfer(address: str, part: pathlib.Path) -> tuple[str, str] | None:
             part.unlink()
             raise _Broken("the part that was here does not fit") from error
         raise Failed(f"it answers {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise Failed(str(error.reason)) from error
-    except (OSError, http.client.HTTPException) as error:  # a timeout within the answer's header
-        raise Failed(str(error) or type(error).__name__) from error
+    except (OSError, http.client.HTTPException) as error:  # no connection, or a timeout within the answer's header
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        # Where a part is here, the server was there before: what is gone may come back.
+        raise (_Broken if have else Failed)(reason) from error
     with response:
         if response.status == 206 and _starts_at(response.headers) != have:
             part.unlink()
@@ -131,13 +139,17 @@ def _receive(response: http.client.HTTPResponse, part: pathlib.Path, start: int,
         tqdm.tqdm(initial=start, total=total, unit="B", unit_scale=True, disable=None, desc=part.name[1:-5]) as bar,
     ):
         came, reason = start, ""
-        try:
-            while chunk := response.read(_CHUNK_BYTES):
-                file.write(chunk)
-                came += len(chunk)
-                bar.update(len(chunk))
-        except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
-            reason = f" ({str(error) or type(error).__name__})"
+        while True:
+            try:  # around this alone: an OSError is the network's here, and the disk's below
+                chunk = response.read(_CHUNK_BYTES)
+            except (OSError, http.client.HTTPException) as error:
+                reason = f" ({str(error) or type(error).__name__})"
+                break
+            if not chunk:
+                break
+            file.write(chunk)
+            came += len(chunk)
+            bar.update(len(chunk))
     if reason or (total is not None and came < total):
         raise _Broken(f"it ended after {came} of {total or 'an unknown number of'} bytes{reason}")
 

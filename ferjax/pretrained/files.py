@@ -1,6 +1,8 @@
 """Which of the published forms a file has, told by its first bytes, and its tensors by their published names."""
 
 import contextlib
+import errno
+import os
 import pathlib
 import re
 from collections.abc import Iterator
@@ -51,11 +53,20 @@ def open_tensors(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
         raise
     except Unreadable as error:
         raise UserError(f"{path} can't be used: {error}.") from error
-    except Exception as error:  # each library has its own ways to fail on broken bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except OSError as error:
+        # h5py has no number for damage, and a position before the file's start, which a damaged zip names, is EINVAL.
+        if error.errno in (None, errno.EINVAL):
+            raise _damage(path, error) from error
         raise UserError(
-            f"{path} can't be read ({reason}): it may be cut off or damaged, so delete it and get it again."
+            f"{path} can't be read ({os.strerror(error.errno)}): make it readable, or name another file."
         ) from error
+    except Exception as error:  # each library has its own ways to fail on broken bytes
+        raise _damage(path, error) from error
+
+
+def _damage(path: pathlib.Path, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{path} can't be read ({reason}): it may be cut off or damaged, so delete it and get it again.")
 
 
 def _source_of(tensors: dict[str, Tensor], otherwise: str) -> str:

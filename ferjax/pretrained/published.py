@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ferjax.data.cache import cache_dir
 from ferjax.errors import UserError
-from ferjax.pretrained import layout
+from ferjax.pretrained import converted, layout
 from ferjax.pretrained.download import Failed, describe_difference, download
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -58,18 +58,27 @@ def list_files(source: str, model: str) -> list[File]:
     return [File(f"{model}.tv_in1k.safetensors", f"{_TIMM}/{model}.tv_in1k/resolve/main/model.safetensors", None)]
 
 
-def find(source: str, model: str) -> pathlib.Path:
-    """The published weights of `model`: from the cache, Keras's or torch's own cache, else downloaded and checked.
-
-    Raises UserError where the source has none, for a damaged copy, and where the download fails.
-    """
+def check(source: str, model: str) -> None:
+    """Raise UserError where a source publishes no weights of a network."""
     if model not in layout.PUBLISHED[source]:
         others = [name for name, models in layout.PUBLISHED.items() if model in models]
         raise UserError(
             f"{source} publishes no weights of {model}, only of {', '.join(layout.PUBLISHED[source])}: take one of "
             f"these, or the weights of {' or '.join(others)}."
         )
+
+
+def find(source: str, model: str) -> pathlib.Path:
+    """The published weights of `model`: converted ones, a file in the cache, Keras's or torch's own, or downloaded.
+
+    A file is checked by its digest. Raises UserError where the source has none, for a damaged copy, and where the
+    download fails.
+    """
+    check(source, model)
     candidates = list_files(source, model)
+    algorithm, digits = candidates[0].digest or ("", None)
+    if folder := converted.find(source, model, digits if algorithm == "sha256" else None):
+        return folder
     for path, file in ((folder / file.name, file) for file in candidates for folder in _folders(source)):
         if path.is_file():
             if file.digest and (difference := describe_difference(path, file.digest)):

@@ -162,10 +162,14 @@ def _views(state: Any) -> dict[str, _View]:
     """The tensors of an unpickled state dict; Unreadable for anything else in it."""
     if not isinstance(state, dict):
         raise Unreadable(f"it holds no state dict but {type(state).__name__}")
+    kinds: dict[str, str] = {}
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, _View) or not isinstance(value.storage, _Storage):
             kind = "a dictionary" if isinstance(value, dict) else f"{type(value).__name__} {value!r:.40}"
             raise Unreadable(f"{name!r} is no tensor but {kind}: save the network's state_dict() alone")
+        key, kind = value.storage.key, value.storage.kind
+        if kinds.setdefault(key, kind) != kind:  # torch saves no such file, and in one the sizes could not be told
+            raise Unreadable(f"storage {key} is named both as {kinds[key]} and as {kind}")
     return state
 
 
@@ -187,6 +191,9 @@ def _tensor(view: _View, read_storage: Callable[[], np.ndarray]) -> Tensor:
 
     def read() -> np.ndarray:
         values = read_storage()[storage.start + start :]
+        # as_strided checks nothing, and up to here the storage's size was only what the file says of itself.
+        if math.prod(shape) and last - start >= values.size:
+            raise Unreadable(f"storage {storage.key} ends before a tensor of shape {shape!r} does")
         steps = tuple(stride * values.itemsize for stride in strides)
         return np.lib.stride_tricks.as_strided(values, tuple(shape), steps, writeable=False)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import stat
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -44,26 +45,71 @@ def load(weights: str, model: str) -> Weights:
     a file is, its content tells. Raises UserError where there are none, where the file is damaged or of another
     network, and for values that are not finite.
     """
+    from ferjax.pretrained import published
+
+    _check_model(model)
+    return read(published.find(weights, model) if weights in layout.PUBLISHED else pathlib.Path(weights), model)
+
+
+def check(weights: str, model: str, width: float) -> None:
+    """Raise UserError for what `load` and `merge` would refuse and what shows without a download or a tensor read.
+
+    `weights` is what `load` takes, or 'none', which needs nothing; `width` is the factor on the network's channels.
+    That is a network without published weights, of this source or at all, a width other than 1, a path where nothing
+    is, and a converted folder of another network.
+    """
     from ferjax.pretrained import converted, published
 
+    if weights == "none":
+        return
+    _check_model(model)
+    if width != 1:
+        raise UserError(
+            f"ImageNet weights are of the whole width, and model.width is {width}: set model.width=1.0, or "
+            "model.pretrained=none."
+        )
+    if weights in layout.PUBLISHED:
+        published.check(weights, model)
+    elif _is_folder(path := pathlib.Path(weights).expanduser()):
+        converted.read_note(path, model)
+
+
+def read(path: pathlib.Path, model: str | None) -> Weights:
+    """The weights in a published file or a converted folder; `model` None takes whichever is there.
+
+    Raises UserError.
+    """
+    from ferjax.pretrained import converted
+
+    path = path.expanduser()
+    return converted.read(path, model) if _is_folder(path) else _read_file(path, model)
+
+
+def _check_model(model: str) -> None:
     if model.removesuffix("_bn") not in DEPTHS:
         raise UserError(
             f"There are no ImageNet weights for model.name={model}, only for {_join(layout.PUBLISHED['torchvision'])}: "
             "set model.pretrained=none, or take one of these."
         )
-    if weights in layout.PUBLISHED:
-        return read_file(published.find(weights, model), model)
-    path = pathlib.Path(weights).expanduser()
-    return converted.read(path, model) if path.is_dir() else read_file(path, model)
 
 
-def read_file(path: pathlib.Path, model: str | None) -> Weights:
-    """The weights in a published file; `model` None takes the network that the file is of. Raises UserError."""
-    if not path.is_file():
+def _is_folder(path: pathlib.Path) -> bool:
+    """Whether weights lie in a folder, or else in a file; UserError where there is neither."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
+    except OSError as error:  # such as a folder above it that may not be entered
+        raise UserError(f"{path} can't be read ({error.strerror}): make it readable, or name another file.") from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UserError(
             f"There are no weights at {path}: model.pretrained is 'none', {_join(map(repr, layout.PUBLISHED))}, or the "
             "path of a published file or of a folder that python -m ferjax.pretrained wrote."
         )
+    return stat.S_ISDIR(mode)
+
+
+def _read_file(path: pathlib.Path, model: str | None) -> Weights:
     with files.open_tensors(path) as (source, tensors):
         table, ignored = _match(path, source, tensors, model)
         model = model or layout.recognise(source, tensors)

@@ -107,7 +107,7 @@ def _draw_families(study: Study, curves: Curves, folder: pathlib.Path) -> list[D
 def _draw_setting(summary: Summary, runs: list[dict[str, Curve]], folder: pathlib.Path) -> list[Drawn]:
     setting, name = summary.setting, summary.name
     seeds = "one seed" if len(summary.seeds) == 1 else f"{len(summary.seeds)} seeds"
-    subject = f"{name}, {setting.split} split, n = {len(setting.runs[0].row):,}"
+    subject = f"{name}, {setting.split} split, n = {setting.images:,}"
     f1 = [summary.get("f1", class_name) for class_name in setting.classes]
     references = {s.class_name: (s.reference["mean"], s.reference.get("std")) for s in f1 if "mean" in s.reference}
     error = summary.get("calibration_error")

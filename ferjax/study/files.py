@@ -11,14 +11,16 @@ from ferjax import page
 from ferjax.report import to_csv, write_text
 from ferjax.study.comparison import Comparison, Group
 from ferjax.study.drawing import Drawings, Drawn
-from ferjax.study.statistics import CONFIDENCE, RESAMPLES
+from ferjax.study.statistics import CONFIDENCE, RESAMPLES, RESAMPLES_F1, Difference
 from ferjax.study.study import Study
 from ferjax.study.summary import Summary
 from ferjax.study.tables import (
     Table,
+    count_images,
     describe_group,
     describe_setting,
     tabulate_differences,
+    tabulate_f1_differences,
     tabulate_scores,
     tabulate_setting,
 )
@@ -42,7 +44,8 @@ def write_study(study: Study, drawings: Drawings, output: pathlib.Path) -> list[
 
 
 def _list_tables(group: Group) -> list[Table]:
-    return [tabulate_scores(group), *([tabulate_differences(group)] if group.comparisons else [])]
+    differences = [tabulate_differences(group), tabulate_f1_differences(group)] if group.comparisons else []
+    return [tabulate_scores(group), *differences]
 
 
 def _title(study: Study) -> str:
@@ -53,8 +56,10 @@ def _title(study: Study) -> str:
 def _lead(study: Study) -> str:
     runs = sum(len(summary.seeds) for summary in study.summaries)
     finished = "1 finished run" if runs == 1 else f"{runs} finished runs"
-    left_out = len(study.unfinished)
-    return f"{finished}; {left_out} not finished and left out." if left_out else f"{finished}."
+    if left_out := len(study.unfinished):
+        finished += f"; {left_out} not finished and left out"
+    sources = dict.fromkeys(summary.setting.source.describe() for summary in study.summaries)
+    return f"{finished}. Data: {'; '.join(sources)}."
 
 
 def _to_markdown(study: Study, drawings: Drawings, output: pathlib.Path) -> str:
@@ -87,7 +92,7 @@ def _to_latex(study: Study) -> str:
     for group in study.groups:
         parts += [
             to_latex(table, f"{group.split}-{kind}")
-            for kind, table in zip(("scores", "differences"), _list_tables(group), strict=False)
+            for kind, table in zip(("scores", "differences", "macro"), _list_tables(group), strict=False)
         ]
     kinds = ("overall", "precision", "recall", "f1", "seeds")
     for summary in study.summaries:
@@ -141,10 +146,20 @@ def _list_lines(group: Group) -> Iterator[tuple[object, ...]]:
             for seed, value in zip(summary.seeds, score.values.tolist(), strict=True):
                 yield (*place, f"seed_{seed}", _to_cell(value), "")
     for comparison in group.comparisons:
-        for kind in ("seeds", "images"):
-            for statistic, value in dataclasses.asdict(getattr(comparison, kind)).items():
-                place = (comparison.name, group.split, f"accuracy_difference_over_{kind}", "")
+        for metric, kind, test in _list_tests(comparison):
+            for statistic, value in dataclasses.asdict(test).items():
+                place = (comparison.name, group.split, f"{metric}_difference_over_{kind}", "")
                 yield (*place, statistic, _to_cell(value), "")
+
+
+def _list_tests(comparison: Comparison) -> list[tuple[str, str, Difference]]:
+    """Every test with its score and what it is over."""
+    return [
+        ("accuracy", "seeds", comparison.seeds),
+        ("accuracy", "images", comparison.images),
+        ("macro_f1", "seeds", comparison.f1_seeds),
+        ("macro_f1", "images", comparison.f1_images),
+    ]
 
 
 def _to_cell(value: float | int | str | None) -> str:
@@ -155,11 +170,11 @@ def _to_cell(value: float | int | str | None) -> str:
 def _to_json(study: Study) -> dict[str, Any]:
     return {
         "confidence": CONFIDENCE,
-        "bootstrap_resamples": RESAMPLES,
+        "bootstrap_resamples": {"accuracy": RESAMPLES, "macro_f1": RESAMPLES_F1},
         "groups": [
             {
                 "split": group.split,
-                "images": len(group.baseline.setting.runs[0].row),
+                "images": count_images(group),
                 "baseline": group.baseline.name,
                 "baseline_reason": group.reason,
                 "settings": {summary.name: _describe(summary) for summary in group.members},
@@ -174,11 +189,10 @@ def _to_json(study: Study) -> dict[str, Any]:
 
 
 def _compare(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "changes": list(comparison.changes),
-        "over_seeds": dataclasses.asdict(comparison.seeds),
-        "over_images": dataclasses.asdict(comparison.images),
-    }
+    said: dict[str, Any] = {"changes": list(comparison.changes)}
+    for metric, kind, test in _list_tests(comparison):
+        said.setdefault(metric, {})[f"over_{kind}"] = dataclasses.asdict(test)
+    return said
 
 
 def _describe(summary: Summary) -> dict[str, Any]:
@@ -192,6 +206,8 @@ def _describe(summary: Summary) -> dict[str, Any]:
     return {
         "config": summary.setting.config,
         "runs": {str(run.seed): os.fspath(run.folder) for run in summary.setting.runs},
+        "data": dataclasses.asdict(summary.setting.source),
+        "images": summary.setting.images,
         "classes": list(summary.setting.classes),
         "copies_in_training": summary.copies,
         "measured_on": summary.basis,

@@ -1,11 +1,10 @@
-"""Folders of finished runs -> settings: runs that differ by their seed alone."""
+"""The files of finished runs -> settings: runs that differ by their seed alone."""
 
 import dataclasses
 import itertools
 import json
 import pathlib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,34 @@ from ferjax.config import find_differences, flatten
 from ferjax.errors import UserError
 from ferjax.report import read_predictions
 
-DEPTH = 3
-_SEED_FOLDER = re.compile(r"seed_\d+")
-_PASSED_OVER = ("checkpoints", "figures", "tensorboard")
+SYNTHETIC = "synthetic"
+# What the data keys of a config decide, so that with one of them changed other data is no surprise.
+_DATA_KEYS = {f"data.{key}" for key in ("split", "split_seed", "on_bad_row", "dedup", "labels", "synthetic_rows")}
+# The keys of a config that a study reads by themselves.
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    **{key: ((int,), "a whole number") for key in ("train.seed", "train.epochs", "train.steps")},
+    **{key: ((str,), "a name") for key in ("model.name", "model.pretrained", "data.split")},
+    "model.width": ((int, float), "a number"),
+}
+_REMEDY = "train again with 'python -m ferjax.main', or leave that run out"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The data of a run: its path, a digest of its rows and their split, and how many there are and were left out."""
+
+    path: str
+    digest: str
+    rows: int
+    skipped: int
+
+    @property
+    def name(self) -> str:
+        """The last part of the path: what a person calls the file."""
+        return pathlib.PurePath(self.path).name or self.path
+
+    def describe(self) -> str:
+        return f"{self.name}, {self.rows:,} rows"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +50,7 @@ class Run:
 
     folder: pathlib.Path
     config: Mapping[str, Any]
-    digest: str
+    source: Source
     split: str
     classes: tuple[str, ...]
     row: Int64[np.ndarray, " n"]
@@ -58,75 +82,14 @@ class Setting:
     def classes(self) -> tuple[str, ...]:
         return self.runs[0].classes
 
+    @property
+    def source(self) -> Source:
+        return self.runs[0].source
 
-def is_run(folder: pathlib.Path) -> bool:
-    """Whether a folder is that of one run, finished or not."""
-    return any((folder / name).is_file() for name in ("config.json", "predictions.csv"))
-
-
-def is_finished(folder: pathlib.Path) -> bool:
-    return (folder / "predictions.csv").is_file()
-
-
-def find_runs(folders: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """Run folders in and below `folders`, at most DEPTH levels down, each once, numbers in names in their order.
-
-    Raises UserError for a folder that isn't there or that holds no run.
-    """
-    found: dict[pathlib.Path, pathlib.Path] = {}
-    for folder in folders:
-        remedy = f"train into it with 'python -m ferjax.main --workdir {folder}'"
-        if not folder.is_dir():
-            raise UserError(f"{folder} is not a folder; {remedy}")
-        below = list_runs(folder)
-        if not below:
-            raise UserError(f"{folder} holds no run, neither itself nor up to {DEPTH} folders down; {remedy}")
-        for run in below:
-            found.setdefault(run.resolve(), run)
-    return list(found.values())
-
-
-def list_runs(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The folders of runs in and below one folder, at most DEPTH levels down."""
-    return list(_walk(folder, DEPTH))
-
-
-def _walk(folder: pathlib.Path, depth: int) -> Iterator[pathlib.Path]:
-    if is_run(folder):
-        yield folder
-    elif depth:
-        children = (child for child in folder.iterdir() if child.is_dir() and child.name not in _PASSED_OVER)
-        for child in sorted((c for c in children if not c.name.startswith(".")), key=lambda c: natural_key(c.name)):
-            yield from _walk(child, depth - 1)
-
-
-def natural_key(name: str) -> list[tuple[int, int | str]]:
-    """A sort key by which batch2 comes before batch32."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part]
-
-
-def group_runs(runs: Sequence[pathlib.Path], named: Sequence[pathlib.Path]) -> dict[pathlib.Path, list[pathlib.Path]]:
-    """The runs of each setting, by the setting's folder.
-
-    That is the parent of the run, but a run that was itself `named` on the command line is a setting of its own, except
-    one called seed_<n>.
-    """
-    alone = {folder.resolve() for folder in named}
-    groups: dict[pathlib.Path, list[pathlib.Path]] = {}
-    for run in runs:
-        resolved = run.resolve()
-        own = resolved in alone and not _SEED_FOLDER.fullmatch(resolved.name)
-        groups.setdefault(resolved if own else resolved.parent, []).append(run)
-    return groups
-
-
-def name_settings(folders: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
-    """The name of every setting's folder: its own, with as many of its parents' as it takes to tell them apart."""
-    for parts in range(1, max((len(folder.parts) for folder in folders), default=1) + 1):
-        names = ["/".join(folder.parts[-parts:]) for folder in folders]
-        if len(set(names)) == len(names):
-            break
-    return dict(zip(folders, names, strict=True)) if folders else {}
+    @property
+    def images(self) -> int:
+        """How many images were evaluated."""
+        return len(self.runs[0].row)
 
 
 def load_setting(name: str, folders: Sequence[pathlib.Path]) -> Setting:
@@ -151,7 +114,7 @@ def load_setting(name: str, folders: Sequence[pathlib.Path]) -> Setting:
                 f"{before.folder} and {run.folder} have the same train.seed, {run.seed}: "
                 "delete one of them, or train it with another seed"
             )
-        if first.digest != run.digest:
+        if first.source.digest != run.source.digest:
             raise UserError(f"{pair} were trained on different data (the digest in data.json differs): {remedy}")
         if said := find_mismatch(first, run):
             raise UserError(f"{pair} were evaluated on {said}: evaluate all with the same eval.split")
@@ -159,8 +122,27 @@ def load_setting(name: str, folders: Sequence[pathlib.Path]) -> Setting:
 
 
 def find_changes(baseline: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
-    """'key: from -> to' of what is trained otherwise than in the baseline, whatever the seed."""
-    return {key: text for key, text in find_differences(baseline, config).items() if key != "train.seed"}
+    """'key: from -> to' of what is trained otherwise than in the baseline, whatever the seed.
+
+    A resumed run may go on with another train.steps; here it tells how far a network was trained.
+    """
+    changes = {key: text for key, text in find_differences(baseline, config).items() if key != "train.seed"}
+    old, new = baseline["train"]["steps"], config["train"]["steps"]
+    if old != new:
+        changes["train.steps"] = f"train.steps: {old} -> {new}"
+    return changes
+
+
+def list_changes(baseline: Setting, setting: Setting) -> tuple[str, ...]:
+    """What find_changes says of two settings, and other data where no key of the config explains it."""
+    changes = find_changes(baseline.config, setting.config)
+    old, new = baseline.source, setting.source
+    said = tuple(changes.values())
+    if old.digest != new.digest and not _DATA_KEYS & changes.keys():
+        names = f"{old.describe()} -> {new.describe()}"
+        same = f"{new.describe()} with other content"
+        said += (f"other data ({same if old.describe() == new.describe() else names})",)
+    return said
 
 
 def find_mismatch(ours: Run, other: Run) -> str:
@@ -179,21 +161,12 @@ def find_mismatch(ours: Run, other: Run) -> str:
 def load_run(folder: pathlib.Path) -> Run:
     """Reads a finished run. Raises UserError for a file that is missing or broken."""
     predictions = read_predictions(folder / "predictions.csv")
-    config, data = _read(folder / "config.json"), _read(folder / "data.json")
-    try:
-        dict(flatten(config))
-        int(config["train"]["seed"])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise UserError(
-            f"{folder / 'config.json'} is not a run's config: train again with 'python -m ferjax.main', or leave "
-            "that run out"
-        ) from None
-    if not isinstance(data, dict) or not isinstance(data.get("digest"), str):
-        raise UserError(f"{folder / 'data.json'} lacks the digest of the data: train again, or leave that run out")
+    config = _read_config(folder / "config.json")
+    source = _read_source(folder / "data.json")
     return Run(
         folder,
         config,
-        data["digest"],
+        source,
         predictions.split,
         predictions.classes,
         predictions.row,
@@ -201,6 +174,35 @@ def load_run(folder: pathlib.Path) -> Run:
         predictions.probabilities,
         mark_copies(folder / "data.json", predictions.split, predictions.row),
     )
+
+
+def _read_config(path: pathlib.Path) -> Mapping[str, Any]:
+    config = _read(path)
+    flat = dict(flatten(config)) if isinstance(config, dict) else {}
+    for key, (types, kind) in _TYPES.items():
+        if key not in flat:
+            raise UserError(f"{path} is not a run's config, for it lacks {key}: {_REMEDY}")
+        if type(flat[key]) not in types:
+            raise UserError(f"{path} is not a run's config, for {key} is not {kind}: {_REMEDY}")
+    return dict(config)
+
+
+def _read_source(path: pathlib.Path) -> Source:
+    data = _read(path)
+    if not isinstance(data, dict) or not isinstance(data.get("digest"), str):
+        raise UserError(f"{path} lacks the digest of the data: {_REMEDY}")
+    if not isinstance(data.get("path"), str):
+        raise UserError(f"{path} lacks the path of the data: {_REMEDY}")
+    counts = data.get("counts")
+    if not isinstance(counts, dict) or not all(map(_is_counts, counts.values())):
+        raise UserError(f"{path}: 'counts' is not a list of the classes' images for each split: {_REMEDY}")
+    if not isinstance(data.get("skipped"), list):
+        raise UserError(f"{path}: 'skipped' is not the list of rows that were left out: {_REMEDY}")
+    return Source(data["path"], data["digest"], sum(map(sum, counts.values())), len(data["skipped"]))
+
+
+def _is_counts(value: object) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
 
 
 def mark_copies(path: pathlib.Path, split: str, row: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"] | None:
@@ -211,17 +213,14 @@ def mark_copies(path: pathlib.Path, split: str, row: Int64[np.ndarray, " n"]) ->
     if not path.exists():
         return None
     data = _read(path)
-    try:
-        copies = data.get("copies", {}).get(split)
-        return None if copies is None else np.isin(row, np.array(copies, np.int64))
-    except (AttributeError, TypeError, ValueError):
-        raise UserError(f"{path}: 'copies' is not a list of row numbers for each split; train again") from None
+    copies = data.get("copies", {}) if isinstance(data, dict) else None
+    if not isinstance(copies, dict) or not all(map(_is_counts, copies.values())):
+        raise UserError(f"{path}: 'copies' is not a list of row numbers for each split: {_REMEDY}")
+    return np.isin(row, np.array(copies[split], np.int64)) if split in copies else None
 
 
 def _read(path: pathlib.Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): train again with 'python -m ferjax.main', or leave that run out"
-        ) from None
+        raise UserError(f"{path} cannot be read ({error}): {_REMEDY}") from None

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ferjax.errors import UserError
 from ferjax.study.comparison import Group, compare_settings
-from ferjax.study.runs import Setting, find_runs, group_runs, is_finished, load_setting, name_settings
+from ferjax.study.folders import create_slugs, find_runs, group_runs, is_finished, name_settings
+from ferjax.study.runs import Setting, load_setting
 from ferjax.study.summary import Summary, summarize_setting
 
 
@@ -28,9 +29,9 @@ def load_study(folders: Sequence[pathlib.Path], baseline: str | None = None) -> 
 
     Raises UserError where nothing is finished, for a broken file, and for runs of one setting that are no repeats.
     """
-    runs = find_runs(folders)
+    runs, searches = find_runs(folders)
     unfinished = tuple(run for run in runs if not is_finished(run))
-    groups = group_runs([run for run in runs if is_finished(run)], folders)
+    groups, beside = group_runs([run for run in runs if is_finished(run)])
     if not groups:
         raise UserError(
             f"{folders[0]} holds {len(unfinished)} runs, none of them finished: the command that began a run goes on "
@@ -38,8 +39,18 @@ def load_study(folders: Sequence[pathlib.Path], baseline: str | None = None) -> 
         )
     names = name_settings(list(groups))
     settings = [load_setting(names[folder], found) for folder, found in groups.items()]
-    summaries = [summarize_setting(setting) for setting in settings]
-    notes = [f"{run}: not finished, left out" for run in unfinished] + _remark_on(settings)
+    slugs = create_slugs([setting.name for setting in settings])
+    summaries = [summarize_setting(*pair) for pair in zip(settings, slugs, strict=True)]
+    notes = [f"{run}: not finished, left out" for run in unfinished]
+    notes += [
+        f"{run}: the run in this folder itself is left out, since its seed_<n> folders are the setting; see its own "
+        f"{run / 'report.md'}"
+        for run in beside
+    ]
+    notes += [
+        f"{folder}: a search, whose trials are left out; {folder / 'search.md'} compares them" for folder in searches
+    ]
+    notes += _remark_on(settings)
     notes += [
         f"{summary.name}: not measured as the report's ({'; '.join(summary.departures)})"
         for summary in summaries

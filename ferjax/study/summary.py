@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import operator
-import re
 from typing import Literal
 
 import numpy as np
@@ -49,6 +48,7 @@ class Summary:
     """What is known of a setting; confusions are a matrix a seed, rows true classes."""
 
     setting: Setting
+    slug: str  # the name as a part of a file's name
     scores: tuple[Score, ...]
     confusions: Int64[np.ndarray, "seeds c c"]
     calibrations: tuple[Calibration, ...]
@@ -59,11 +59,6 @@ class Summary:
     @property
     def name(self) -> str:
         return self.setting.name
-
-    @property
-    def slug(self) -> str:
-        """The name as a part of a file's name."""
-        return re.sub(r"[^\w.-]+", "_", self.name)
 
     @property
     def seeds(self) -> list[int]:
@@ -78,12 +73,15 @@ class Summary:
 
     def get_correctness(self) -> Float64[np.ndarray, " n"]:
         """Each image's share of seeds that were right."""
-        right = [run.probabilities.argmax(axis=1) == run.labels for run in self.setting.runs]
-        return np.array(right, np.float64).mean(axis=0)
+        return (self.get_answers() == self.setting.runs[0].labels).mean(axis=0, dtype=np.float64)
+
+    def get_answers(self) -> Int64[np.ndarray, "seeds n"]:
+        """The class that each seed's network answers for each image."""
+        return np.array([run.probabilities.argmax(axis=1) for run in self.setting.runs], np.int64)
 
 
-def summarize_setting(setting: Setting) -> Summary:
-    """Scores every run of a setting and describes each score over the seeds."""
+def summarize_setting(setting: Setting, slug: str) -> Summary:
+    """Scores every run of a setting and describes each score over the seeds; `slug` is for its files."""
     reports = [
         create_report(run.labels, run.probabilities, run.split, classes=run.classes, copied=run.copied)
         for run in setting.runs
@@ -95,6 +93,7 @@ def summarize_setting(setting: Setting) -> Summary:
     scores = [_create_score(setting, *key, np.array([values[key] for values in per_run])) for key in keys]
     return Summary(
         setting,
+        slug,
         tuple(scores),
         np.array([report["confusion"] for report in reports], np.int64),
         calibrations,

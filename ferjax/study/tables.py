@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 
 from ferjax.study.comparison import Comparison, Group
 from ferjax.study.reference import NOTE
-from ferjax.study.statistics import RESAMPLES, Difference
+from ferjax.study.statistics import RESAMPLES, RESAMPLES_F1, Difference
 from ferjax.study.summary import IN_NATS, OVERALL, PER_CLASS, Score, Summary
 
 NONE = "\N{EN DASH}"
 P_SEEDS = (
-    "p seeds: paired t test of the accuracies of the seeds that both settings have. It asks whether another set "
+    "p seeds: paired t test of the scores of the seeds that both settings have. It asks whether another set "
     "of seeds would show the difference, on these same images."
 )
 P_IMAGES = (
-    f"p images: paired bootstrap, {RESAMPLES:,} resamples of the images, of each image's share of seeds that were "
-    "right. It asks whether another test set would show the difference, with these same trained networks."
+    f"p images: paired bootstrap over the images, for accuracy {RESAMPLES:,} resamples of each image's share of seeds "
+    f"that were right, for macro F1 {RESAMPLES_F1:,} resamples in which each seed's is computed anew. It asks whether another test set would show the difference, with these same trained networks."
 )
 UNITS = (
     "Scores and differences are in percent, variances in squared percent; deviations divide by n - 1; s.e. is the "
@@ -23,6 +23,10 @@ UNITS = (
     "bins of confidence."
 )
 SPREAD = ("mean", "std", "variance", "max", "min")
+_TESTED = (
+    "setting", "seeds", "difference, 95% t interval", "p seeds", "corrected",
+    "by images, 95% interval", "p images", "corrected",
+)  # fmt: skip
 _NAMES = {"f1": "F1"}
 
 
@@ -51,14 +55,23 @@ def tabulate_scores(group: Group) -> Table:
     ]
     if any("mean" in summary.get("accuracy").reference for summary in group.members):
         columns.insert(3, ("report", lambda s: _reference_mean_and_std(s.get("accuracy"))))
+    images = count_images(group)
+    if images is None:
+        columns.insert(1, ("images", lambda s: f"{s.setting.images:,}"))
     if any(_has_copies(summary) for summary in group.members):
         columns.append(("without copies", _describe_without_copies))
     return Table(
-        f"Scores on the {group.split} split, {len(group.baseline.setting.runs[0].row):,} images, mean ± standard "
-        "deviation over the seeds",
+        f"Scores on the {group.split} split{'' if images is None else f', {images:,} images'}, mean ± standard deviation "
+        "over the seeds",
         tuple(name for name, _ in columns),
         tuple(tuple(show(summary) for _, show in columns) for summary in group.members),
     )
+
+
+def count_images(group: Group) -> int | None:
+    """How many images a group's settings were evaluated on; None where they differ in that."""
+    counts = {summary.setting.images for summary in group.members}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def _has_copies(summary: Summary) -> bool:
@@ -70,29 +83,32 @@ def _describe_without_copies(summary: Summary) -> str:
 
 
 def tabulate_differences(group: Group) -> Table:
-    """Each setting's difference to the baseline, with both tests and what the setting changes."""
-    header = (
-        "setting", "seeds", "difference, 95% t interval", "p seeds", "corrected",
-        "by images, 95% interval", "p images", "corrected", "changes, remarks",
-    )  # fmt: skip
+    """Each setting's difference of accuracy to the baseline, with both tests and what the setting changes."""
     return Table(
         f"Difference of accuracy to {group.baseline.name}, {group.split} split",
-        header,
+        (*_TESTED, "changes, remarks"),
         tuple(
-            (
-                comparison.name,
-                str(comparison.seeds.n),
-                *_show(comparison.seeds),
-                *_show(comparison.images),
-                _remark(comparison),
-            )
+            (comparison.name, *_show(comparison.seeds, comparison.images), _remark(comparison))
             for comparison in group.comparisons
         ),
         ("changes, remarks",),
     )
 
 
-def _show(test: Difference) -> tuple[str, str, str]:
+def tabulate_f1_differences(group: Group) -> Table:
+    """Each setting's difference of macro F1 to the baseline, with both tests."""
+    return Table(
+        f"Difference of macro F1 to {group.baseline.name}, {group.split} split",
+        _TESTED,
+        tuple((comparison.name, *_show(comparison.f1_seeds, comparison.f1_images)) for comparison in group.comparisons),
+    )
+
+
+def _show(seeds: Difference, images: Difference) -> tuple[str, ...]:
+    return (str(seeds.n), *_show_test(seeds), *_show_test(images))
+
+
+def _show_test(test: Difference) -> tuple[str, str, str]:
     interval = "" if test.low is None else f", {signed(test.low)} to {signed(test.high)}"
     return f"{signed(test.mean)}{interval}", show_p(test.p), show_p(test.p_corrected)
 
@@ -166,7 +182,7 @@ def describe_group(group: Group) -> list[str]:
     if group.comparisons:
         m = len(group.comparisons)
         correction = (
-            f"corrected: by Holm's method for the {m} comparisons of this split, separately for the two tests."
+            f"corrected: by Holm's method for the {m} comparisons of this split, separately for each test and score."
             if m > 1
             else "corrected: with one comparison there is nothing to correct."
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ferjax.study.comparison import Group
 from ferjax.study.statistics import Difference
-from ferjax.study.tables import Table, percent, show_p, signed, tabulate_scores
+from ferjax.study.tables import Table, count_images, percent, show_p, signed, tabulate_scores
 
 # The last ones are not special, but two hyphens are a dash, and what follows a line's end may be taken for its option.
 _LATEX = {
@@ -69,7 +69,7 @@ def format_group(group: Group) -> str:
     """A group as one compact table for the terminal."""
     comparisons = {comparison.name: comparison for comparison in group.comparisons}
     wide = tabulate_scores(group)
-    shown = ("setting", "seeds", "accuracy", "report", "95% t interval")
+    shown = ("setting", "images", "seeds", "accuracy", "report", "95% t interval")
     kept = [i for i, name in enumerate(wide.header) if name in shown]
     header = [*(wide.header[i] for i in kept), "macro F1", "difference", "p seeds (corrected)", "p images (corrected)"]
     rows = []
@@ -82,8 +82,9 @@ def format_group(group: Group) -> str:
             difference = over_images.mean if over_seeds.mean is None else over_seeds.mean
             row += [signed(difference), _show_both(over_seeds), _show_both(over_images)]
         rows.append(row)
-    images = len(group.baseline.setting.runs[0].row)
-    title = f"{group.split} split, {images:,} images, baseline {group.baseline.name} ({group.reason}); percent"
+    images = count_images(group)
+    size = "" if images is None else f", {images:,} images"
+    title = f"{group.split} split{size}, baseline {group.baseline.name} ({group.reason}); percent"
     return f"{title}\n\n{_align([header, *rows])}"
 
 
