@@ -5,7 +5,8 @@
     python -m ferjax.evaluate --workdir workdir                  a study: its folders are settings, or runs of one seed
     python -m ferjax.evaluate --workdir A B C --output DIR       any of these side by side
 
-A run that holds its repeats too has both reports, the one on the repeats in its folder 'repeats'. Needs neither the data set nor the network: everything comes from the files that training left in the workdirs.
+A run that holds its repeats too has both reports, the one on the repeats in its folder 'repeats'. Needs neither
+the data set nor the network: everything comes from the files that training left in the workdirs.
 """
 
 import argparse

@@ -5,7 +5,8 @@ import html
 from collections.abc import Iterable, Sequence
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --faint: #6b6b6b; --line: #dddddd; --band: #f5f6f7; }
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --faint: #6b6b6b; --line: #dddddd;
+  --band: #f5f6f7; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --paper: #161616; --faint: #a0a0a0; --line: #3a3a3a;
   --band: #202122; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 84rem;
@@ -17,13 +18,14 @@ p.lead, p.note, figcaption { color: var(--faint); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; background: var(--band); }
+th { font-weight: 600; background: var(--band); white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child, .left { text-align: left; }
 td.left { white-space: normal; min-width: 16rem; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 .gallery { display: flex; flex-wrap: wrap; gap: .8rem 1.2rem; align-items: flex-start; }
 .gallery figure { margin: 0; width: min-content; } .gallery figure img { max-width: none; }
 .gallery figcaption { font-size: .8rem; line-height: 1.3; }
+@media (max-width: 84rem) { table { font-size: .82rem; } th, td { padding: .25rem .4rem; } }
 nav a { margin-right: 1rem; white-space: nowrap; } a { color: inherit; }
 @media print { body { max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """

@@ -235,6 +235,8 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path, trained):
     search(tmp_path / "s")
     with pytest.raises(UserError, match=r"space\.train\.seed: \"0,1\" -> \"0,2\"; optim\.b1: 0\.9 -> 0\.8"):
         search(tmp_path / "s", RATES[0], "train.seed=0,2", config=shrink(**{"optim.b1": 0.8}))
+    with pytest.raises(UserError, match="steps: 0 -> 1"):
+        search(tmp_path / "s", config=shrink(**{"train.steps": 1}))
     with pytest.raises(UserError, match="pruner"):
         search(tmp_path / "s", pruner="median")
     with pytest.raises(UserError, match="test"):
@@ -301,6 +303,7 @@ def test_a_half_written_journal_is_read_on(tmp_path, trained):
         (("optim.learning_rate=1e-4..1e-2",), "use --sampler=tpe"),
         (("train.best_metric=loss,accuracy",), "the score that the trials are compared by"),
         (("eval.split=test",), "the score that the trials are compared by"),
+        (("data.split_seed=0,1",), "the score that the trials are compared by"),
     ],
 )
 def test_a_wrong_space_is_one_sentence(texts, sentence):
@@ -357,8 +360,8 @@ def test_mistakes_at_the_command_line(tmp_path, monkeypatch, capsys, flags, code
 
 
 WORKER = """#!/usr/bin/env bash
-echo "$CUDA_VISIBLE_DEVICES $XLA_PYTHON_CLIENT_MEM_FRACTION $*" >>"$CALLS"
 trap 'echo "signal" >>"$CALLS"; exit 143' TERM
+echo "$CUDA_VISIBLE_DEVICES $XLA_PYTHON_CLIENT_MEM_FRACTION $*" >>"$CALLS"
 for ((i = 0; i < SLEEPS; i++)); do sleep 0.05; done
 if [ -n "$FAILS" ]; then echo "ferjax: No luck." >&2; exit 1; fi
 """

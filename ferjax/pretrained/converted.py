@@ -33,7 +33,7 @@ def find(source: str, model: str, sha256: str | None) -> pathlib.Path | None:
     taken for the published one. Raises UserError where the folder is damaged or of another source or network.
     """
     folder = default_folder(source, model)
-    if not folder.is_dir():
+    if not (folder / _NOTE).is_file():
         return None
     note = read_note(folder, model)
     if note["source"] != source:

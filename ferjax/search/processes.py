@@ -28,6 +28,7 @@ def run_workers(argv: Sequence[str], count: int, folder: pathlib.Path, watch: Ca
     workers: list[tuple[pathlib.Path, subprocess.Popen[bytes]]] = []
     signum = None
     with Interrupt() as interrupt:
+        interrupt.defer()
         for i, environment in enumerate(_share_devices(list_gpus(), count, os.environ)):
             path = folder / f"worker_{i}.log"
             with path.open("ab") as log:

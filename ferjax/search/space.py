@@ -68,7 +68,8 @@ def parse_space(texts: Sequence[str], config: ConfigDict, sampler: str) -> Space
 def _check_comparable(space: Space, config: ConfigDict) -> None:
     """Raise KeyMistake for a key that changes what the trials are compared by."""
     for key in space:
-        if key.startswith("eval.") or key == "train.best_metric":
+        other_rows = key.startswith("data.") and key not in ("data.normalize", "data.scaling", "data.dedup")
+        if other_rows or key.startswith("eval.") or key == "train.best_metric":
             raise KeyMistake(f"--space {key} would change the score that the trials are compared by: leave it out.")
         if key.startswith("loss.") and config.train.best_metric == "loss":
             raise KeyMistake(

@@ -48,6 +48,8 @@ def _describe(config: ConfigDict, space: Space, rules: Rules) -> dict[str, objec
     """All that makes the scores of a search comparable; how many trials there are does not."""
     return {
         "config": json.loads(config.to_json()),
+        # A run may go on to more steps, but trials of different lengths are not comparable.
+        "steps": config.train.steps,
         "space": describe_space(space),
         "sampler": rules.sampler,
         "pruner": [rules.pruner, rules.startup_trials, rules.warmup_epochs] if rules.pruner != "none" else ["none"],
@@ -82,6 +84,7 @@ def work(config: ConfigDict, queue: Queue) -> None:
         return
     _check_data(config, queue.folder)
     with Interrupt() as interrupt:
+        interrupt.defer()
         while not interrupt and (claim := queue.claim()) is not None:
             logger.info("Trial %d: %s, in %s", claim.trial.number, format_point(claim.point), claim.folder)
             with claim.lease:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,10 +79,15 @@ def _compare_group(split: str, members: list[Summary], named: Summary | None, wh
         found: list[Difference] = [getattr(comparison, test) for comparison in comparisons]
         corrected = correct_holm([difference.p for difference in found])
         comparisons = [
-            dataclasses.replace(comparison, **{test: dataclasses.replace(difference, p_corrected=p)})
+            _replace(comparison, test, dataclasses.replace(difference, p_corrected=p))
             for comparison, difference, p in zip(comparisons, found, corrected, strict=True)
         ]
     return Group(split, baseline, reason, (baseline, *others), tuple(comparisons))
+
+
+def _replace(comparison: Comparison, test: str, difference: Difference) -> Comparison:
+    changed: dict[str, Any] = {test: difference}
+    return dataclasses.replace(comparison, **changed)
 
 
 def _choose_baseline(members: list[Summary], named: Summary | None, why: str) -> tuple[Summary, str]:

@@ -19,6 +19,7 @@ from ferjax.study.tables import (
     count_images,
     describe_group,
     describe_setting,
+    tabulate_changes,
     tabulate_differences,
     tabulate_f1_differences,
     tabulate_scores,
@@ -44,8 +45,8 @@ def write_study(study: Study, drawings: Drawings, output: pathlib.Path) -> list[
 
 
 def _list_tables(group: Group) -> list[Table]:
-    differences = [tabulate_differences(group), tabulate_f1_differences(group)] if group.comparisons else []
-    return [tabulate_scores(group), *differences]
+    compared = (tabulate_differences, tabulate_f1_differences, tabulate_changes) if group.comparisons else ()
+    return [tabulate(group) for tabulate in (tabulate_scores, *compared)]
 
 
 def _title(study: Study) -> str:
@@ -92,7 +93,7 @@ def _to_latex(study: Study) -> str:
     for group in study.groups:
         parts += [
             to_latex(table, f"{group.split}-{kind}")
-            for kind, table in zip(("scores", "differences", "macro"), _list_tables(group), strict=False)
+            for kind, table in zip(("scores", "differences", "macro", "changes"), _list_tables(group), strict=False)
         ]
     kinds = ("overall", "precision", "recall", "f1", "seeds")
     for summary in study.summaries:

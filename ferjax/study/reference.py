@@ -13,7 +13,8 @@ from ferjax.study.runs import SYNTHETIC, Setting
 NOTE = (
     "report: the figures of the 2023 course report, of the test split of a stratified 80/10/10 hold-out, 5 repeats; "
     "a dash where it gives none that can be read. It does not say whether its deviations divide by n or n - 1; ours "
-    "divide by n - 1. The report's mean accuracy of optimal, 69.32, stands above its own maximum, 69.0, as printed there."
+    "divide by n - 1. The report's mean accuracy of optimal, 69.32, stands above its own maximum, 69.0, as printed "
+    "there."
 )
 # The one experiment of the report that starts from random weights.
 RANDOM_START = "random_init"

@@ -19,8 +19,8 @@ SYNTHETIC = "synthetic"
 _DATA_KEYS = {f"data.{key}" for key in ("split", "split_seed", "on_bad_row", "dedup", "labels", "synthetic_rows")}
 # The keys of a config that a study reads by themselves.
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
-    **{key: ((int,), "a whole number") for key in ("train.seed", "train.epochs", "train.steps")},
-    **{key: ((str,), "a name") for key in ("model.name", "model.pretrained", "data.split")},
+    **dict.fromkeys(("train.seed", "train.epochs", "train.steps"), ((int,), "a whole number")),
+    **dict.fromkeys(("model.name", "model.pretrained", "data.split"), ((str,), "a name")),
     "model.width": ((int, float), "a number"),
 }
 _REMEDY = "train again with 'python -m ferjax.main', or leave that run out"

@@ -8,7 +8,10 @@ import pytest
 
 from ferjax import pretrained
 from ferjax.data.cache import cache_dir
+from ferjax.errors import UserError
+from ferjax.pretrained import converted, published
 from ferjax.pretrained.__main__ import main
+from ferjax.pretrained.weights import Weights
 
 
 @pytest.fixture
@@ -53,15 +56,61 @@ def test_batch_norm_and_its_statistics_are_converted(tmp_path):
     np.testing.assert_array_equal(weights.params["block1_norm1"]["scale"], state["features.1.weight"].numpy())
 
 
-def test_a_converted_folder_is_replaced_and_others_are_not(folder, vgg11_file, capsys):
+def test_a_converted_folder_is_replaced_and_others_are_not(folder, capsys):
     before = os.stat(folder).st_ino
     assert main([str(folder), "--output", str(folder)]) == 0  # onto itself
     assert os.stat(folder).st_ino != before
     assert [path.name for path in folder.parent.iterdir()] == ["vgg11"]
-    (folder / "weights.json").rename(folder / "mine.json")
-    assert main([str(vgg11_file), "--output", str(folder)]) == 1
+    (folder / "mine.json").touch()  # beside the conversion itself
+    assert main([str(folder), "--output", str(folder)]) == 1
     assert "holds something else" in capsys.readouterr().err
     assert (folder / "mine.json").exists()
+
+
+@pytest.mark.parametrize("note", [None, "mine", "{}", "[]", '{"model": "vgg11", "source": "torchvision"}'])
+def test_a_folder_that_only_looks_converted_is_not_replaced(note, tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "mine").touch()
+    if note is not None:
+        (tmp_path / "weights.json").write_text(note)
+    weights = Weights({}, {}, "torchvision", "vgg11", "imagenet_torch", "0", (), "")
+    with pytest.raises(UserError, match="holds something else"):
+        converted.write(weights, tmp_path)
+    assert (tmp_path / "checkpoint" / "mine").exists()
+
+
+@pytest.fixture
+def fixed_digest(folder, monkeypatch):
+    """A conversion in the default place, and the digest that torchvision's file is known by set to that of its file."""
+    place = converted.default_folder("torchvision", "vgg11")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(place)
+    digest = ("sha256", json.loads((place / "weights.json").read_text())["sha256"][:8])
+    file = published.File("vgg11-a.pth", "http://127.0.0.1:9/file", digest)
+    monkeypatch.setattr(published, "list_files", lambda source, model: [file])
+    yield place
+    shutil.rmtree(place)
+
+
+def test_a_published_word_takes_its_conversion(fixed_digest):
+    assert pretrained.load("torchvision", "vgg11").path == str(fixed_digest)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"source": "timm"}, "holds the weights of timm, not of torchvision"),
+        ({"model": "vgg13"}, "holds the weights of vgg13, not of vgg11"),
+        ({"sha256": "0"}, "There are no weights of torchvision's vgg11 here"),
+        ({"sha256": 0}, "is damaged"),
+    ],
+)
+def test_a_published_word_takes_no_other_conversion(changed, message, fixed_digest, caplog):
+    note = json.loads((fixed_digest / "weights.json").read_text())
+    (fixed_digest / "weights.json").write_text(json.dumps(note | changed))
+    with pytest.raises(UserError, match=message):
+        pretrained.load("torchvision", "vgg11")
+    assert ("is of another file than torchvision publishes" in caplog.text) == (changed.get("sha256") == "0")
 
 
 def test_a_folder_of_another_network_or_a_damaged_one_is_refused(folder, capsys):

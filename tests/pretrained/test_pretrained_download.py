@@ -1,10 +1,13 @@
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import http.server
 import re
 import sys
 import threading
+import time
 
 import pytest
 
@@ -104,6 +107,61 @@ def test_a_half_download_is_kept_and_not_taken_for_a_whole_one(server, tmp_path)
     assert names(tmp_path) == [".file.part"]
     get(server, tmp_path)
     assert server.asked[-1] == "bytes=4000-"
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+class Cut(OSError):
+    """How a network fails within an answer; `ssl.SSLEOFError` and 'Network is unreachable' are as plain."""
+
+
+def test_a_lost_network_is_no_full_disk(server, tmp_path, monkeypatch):
+    server.cuts, lost, read = [1000], [], http.client.HTTPResponse.read
+
+    def lose(response, amount=None):
+        chunk = read(response, amount)
+        if not chunk and not lost:
+            lost.append(True)
+            raise Cut(errno.ENETUNREACH, "Network is unreachable")
+        return chunk
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", lose)
+    get(server, tmp_path)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=1000-"]
+
+
+def test_a_full_disk_is_no_lost_network(server, tmp_path):
+    (tmp_path / ".file.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as error:
+        get(server, tmp_path)
+    assert error.value.errno == errno.ENOSPC
+    assert server.asked == [None]
+
+
+@pytest.mark.parametrize(("have", "attempts"), [(1000, download.ATTEMPTS), (0, 1)])
+def test_a_lost_connection_is_tried_again_behind_a_part(have, attempts, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PAUSE_S", 0.0)
+    tried, transfer = [], download._transfer
+    monkeypatch.setattr(download, "_transfer", lambda *given: tried.append(given) or transfer(*given))
+    (tmp_path / ".file.part").write_bytes(CONTENT[:have])
+    with pytest.raises(download.Failed, match="Connection refused"):
+        download.download("http://127.0.0.1:9/file", tmp_path / "file", None)
+    assert len(tried) == attempts
+    assert (tmp_path / ".file.part").stat().st_size == have
+
+
+def test_waiting_for_another_download_is_said(server, tmp_path, caplog):
+    caplog.set_level("INFO", "ferjax")
+    with (tmp_path / ".file.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=get, args=(server, tmp_path))
+        waiting.start()
+        until = time.monotonic() + 10
+        while "Waiting for another process" not in caplog.text and time.monotonic() < until:
+            time.sleep(0.01)
+        assert server.asked == []
+    waiting.join()
+    assert [record.message.split()[0] for record in caplog.records] == ["Waiting", "Downloading"]
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 

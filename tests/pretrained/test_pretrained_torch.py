@@ -184,6 +184,36 @@ def test_a_storage_that_is_too_small_is_refused(size, view, tmp_path):
         read(path)
 
 
+def rename_storage(tmp_path, *kinds):
+    """A legacy file of one storage of 20 bytes that each of its tensors names as another kind."""
+    markers = [object() for _ in kinds]
+    names = {id(marker): ("storage", kind, "1", "cpu", 20, None) for marker, kind in zip(markers, kinds, strict=True)}
+    state = {str(i): OldTensor(marker) for i, marker in enumerate(markers)}
+    return write_legacy(tmp_path / "old", state, {"1": np.arange(20, dtype=np.uint8)}, names)
+
+
+def test_a_storage_of_two_kinds_is_refused(tmp_path):
+    import torch
+
+    with pytest.raises(Unreadable, match="named both as DoubleStorage and as ByteStorage"):
+        read(rename_storage(tmp_path, torch.DoubleStorage, torch.ByteStorage))
+    np.testing.assert_array_equal(read(rename_storage(tmp_path, torch.ByteStorage))["0"], [[1, 2, 3], [4, 5, 6]])
+
+
+def test_a_zip_that_lies_of_a_storages_size_is_refused(tmp_path):
+    import torch
+
+    path = save({"a": torch.arange(1024, dtype=torch.uint8)}, tmp_path / "weights.pth", zipped=True)
+    content = path.read_bytes().replace(b"M\x00\x04", b"M\x00\x08")  # 1024 becomes 2048 in the pickle
+    entry = content.index(b"data/0", content.index(b"PK\x01\x02"))
+    entry = content.rindex(b"PK\x01\x02", 0, entry)
+    sizes = content[entry + 20 : entry + 28]
+    assert sizes == np.array([1024, 1024], "<u4").tobytes()
+    path.write_bytes(content[: entry + 24] + np.uint32(2048).tobytes() + content[entry + 28 :])
+    with pytest.raises(Unreadable, match="storage 0 ends before a tensor"):
+        read(path)
+
+
 class Attack:
     """Runs a program when an ordinary unpickler meets it."""
 

@@ -1,4 +1,8 @@
+import errno
+import json
+import pathlib
 import re
+import zipfile
 
 import jax
 import numpy as np
@@ -8,7 +12,7 @@ from published_networks import create_variables
 
 from ferjax import pretrained
 from ferjax.errors import UserError
-from ferjax.pretrained import layout, merging
+from ferjax.pretrained import files, layout, merging
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +108,36 @@ def test_a_network_without_published_weights_is_said(weights, others):
             pretrained.load(weights, "vgg19_bn")
 
 
+@pytest.mark.parametrize(
+    ("weights", "model", "width", "message"),
+    [
+        ("keras", "compact", 1.0, "no ImageNet weights for model.name=compact"),
+        ("keras", "vgg19_bn", 1.0, "keras publishes no weights of vgg19_bn"),
+        ("timm", "vgg19_bn", 0.5, "model.width is 0.5: set model.width=1.0"),
+        ("nowhere", "vgg11", 1.0, "no weights at nowhere: model.pretrained is 'none'"),
+        ("vgg13", "vgg11", 1.0, "vgg13 holds the weights of vgg13, not of vgg11"),
+        (".", "vgg11", 1.0, "holds no weights.json"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_anything_slow(weights, model, width, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vgg13").mkdir()
+    note = {"source": "timm", "model": "vgg13", "scaling": "imagenet_torch", "sha256": "0", "ignored": []}
+    (tmp_path / "vgg13" / "weights.json").write_text(json.dumps(note))
+    with pytest.raises(UserError, match=re.escape(message)):
+        pretrained.check(weights, model, width)
+
+
+@pytest.mark.parametrize(
+    ("weights", "model", "width"),
+    [("none", "compact", 0.5), ("timm", "vgg19_bn", 1.0), ("keras", "vgg16", 1.0), ("file", "vgg13_bn", 1.0)],
+)
+def test_the_check_reads_and_gets_nothing(weights, model, width, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("neither .pth nor .h5")
+    pretrained.check(weights, model, width)
+
+
 def test_another_architecture_is_named(vgg11_file):
     with pytest.raises(UserError, match=r"vgg11\.safetensors holds the weights of vgg11, not of vgg13"):
         pretrained.load(str(vgg11_file), "vgg13")
@@ -165,6 +199,33 @@ def test_other_files_are_refused(content, message, tmp_path):
         pretrained.load(str(tmp_path / "file"), "vgg11")
     assert str(error.value).startswith(str(tmp_path / "file"))
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path, vgg11_file, monkeypatch):
+    with (
+        pytest.raises(UserError, match=r"can't be read \(Is a directory\): make it readable"),
+        files.open_tensors(tmp_path),
+    ):
+        pass
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for method in ("open", "stat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(pathlib.Path, method, refuse)
+            with pytest.raises(UserError, match=r"can't be read \(Permission denied\): make it readable"):
+                pretrained.load(str(vgg11_file), "vgg11")
+
+
+def test_a_zip_that_lost_bytes_is_damaged(tmp_path):
+    with zipfile.ZipFile(tmp_path / "file", "w") as file:
+        file.writestr("weights/version", bytes(1000))
+        file.writestr("weights/data.pkl", b"")
+    content = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(content[:100] + content[200:])  # so that it names a place before its start
+    with pytest.raises(UserError, match="damaged, so delete it"):
+        pretrained.load(str(tmp_path / "file"), "vgg11")
 
 
 def test_a_truncated_safetensors_file_is_refused(vgg11_file, tmp_path):
