@@ -56,9 +56,8 @@ def run(
     """
     validate(config)
     with Interrupt() as interrupt, lock_workdir(workdir):
-        rows, splits = data.load(
-            **{key: value for key, value in config.data.items() if key not in ("normalize", "scaling")}
-        )
+        pretrained.check(config.model.pretrained, config.model.name, config.model.width)
+        rows, splits = load_data(config)
         for note in rows.notes:
             logger.info("%s", note)
         split = _choose_split(config.eval.split, splits)
@@ -78,6 +77,11 @@ def run(
             return trainer.evaluate_best(rows, splits[split], split)
         finally:
             trainer.close()
+
+
+def load_data(config: ConfigDict) -> tuple[data.Rows, Splits]:
+    """The data set of a config; raises UserError for whatever is wrong with it."""
+    return data.load(**{key: value for key, value in config.data.items() if key not in ("normalize", "scaling")})
 
 
 def create_trainer(

@@ -98,9 +98,7 @@ def work(config: ConfigDict, queue: Queue) -> None:
 
 def _check_data(config: ConfigDict, folder: pathlib.Path) -> None:
     """Raise UserError for what would fail every trial: data that can't be read, or other data than at first."""
-    rows, splits = data.load(
-        **{key: value for key, value in config.data.items() if key not in ("normalize", "scaling")}
-    )
+    rows, splits = train.load_data(config)
     data.select(splits, "validation")
     digest = describe_data(config.data.path, rows, splits)["digest"]
     path = folder / "data_digest"

@@ -1,6 +1,7 @@
 """Networks in torchvision's layout with random weights, and what a network here computes."""
 
 import functools
+from unittest import mock
 
 import flax.linen as nn
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import models
+from ferjax.models import conv
 from ferjax.models.head import Head
 
 # torchvision's own table (torchvision.models.vgg.cfgs), so that the tests do not count layers as the code does.
@@ -74,7 +76,8 @@ def compute_features(name, variables, images):
                 seen.append(args[0])
             return call(*args, **kwargs)
 
-        with nn.intercept_methods(spy):
+        # XLA's convolution compiles faster than the CPU's forms of it, which have tests of their own.
+        with mock.patch.object(conv, "conv3x3", conv._conv_xla), nn.intercept_methods(spy):
             model.apply(variables, images, train=False)
         return seen[0]
 

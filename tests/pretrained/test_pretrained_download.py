@@ -110,10 +110,6 @@ def test_a_half_download_is_kept_and_not_taken_for_a_whole_one(server, tmp_path)
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
-class Cut(OSError):
-    """How a network fails within an answer; `ssl.SSLEOFError` and 'Network is unreachable' are as plain."""
-
-
 def test_a_lost_network_is_no_full_disk(server, tmp_path, monkeypatch):
     server.cuts, lost, read = [1000], [], http.client.HTTPResponse.read
 
@@ -121,7 +117,7 @@ def test_a_lost_network_is_no_full_disk(server, tmp_path, monkeypatch):
         chunk = read(response, amount)
         if not chunk and not lost:
             lost.append(True)
-            raise Cut(errno.ENETUNREACH, "Network is unreachable")
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
         return chunk
 
     monkeypatch.setattr(http.client.HTTPResponse, "read", lose)

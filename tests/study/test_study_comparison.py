@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -7,7 +9,7 @@ from ferjax.errors import UserError
 from ferjax.report import read_predictions, write_predictions
 from ferjax.study import reference
 from ferjax.study.runs import load_setting
-from ferjax.study.statistics import compare_images, correct_holm
+from ferjax.study.statistics import compare_images, compare_macro_f1, correct_holm
 from ferjax.study.study import load_study
 
 
@@ -21,7 +23,7 @@ def root(tmp_path, setting):
 
 def test_settings_are_compared_with_optimal_over_common_seeds_and_all_images(root):
     (group,) = load_study([root]).groups
-    assert (group.baseline.name, group.reason) == ("optimal", "as named")
+    assert (group.baseline.name, group.reason) == ("optimal", "the default")
     assert [summary.name for summary in group.members] == ["optimal", "focal_gamma2", "no_augmentation"]
     comparison = {c.name: c for c in group.comparisons}["no_augmentation"]
     summaries = {summary.name: summary for summary in group.members}
@@ -38,11 +40,55 @@ def test_settings_are_compared_with_optimal_over_common_seeds_and_all_images(roo
 
 def test_p_values_are_corrected_for_the_comparisons_of_the_group(root):
     (group,) = load_study([root]).groups
-    for kind in ("seeds", "images"):
+    for kind in ("seeds", "images", "f1_seeds", "f1_images"):
         tests = [getattr(comparison, kind) for comparison in group.comparisons]
         assert [test.p_corrected for test in tests] == correct_holm([test.p for test in tests])
     smallest = min(comparison.images.p for comparison in group.comparisons)
     assert min(c.images.p_corrected for c in group.comparisons) == pytest.approx(2 * smallest)
+
+
+def test_the_macro_f1_is_compared_as_the_accuracy_is(root):
+    (group,) = load_study([root]).groups
+    comparison = {c.name: c for c in group.comparisons}["no_augmentation"]
+    ours, theirs = ({s.name: s for s in group.members}[name] for name in ("no_augmentation", "optimal"))
+    values = [summary.get("macro_f1").values for summary in (ours, theirs)]
+    assert comparison.f1_seeds.n == 2
+    assert comparison.f1_seeds.p == scipy.stats.ttest_rel(values[0][:2], values[1][1:]).pvalue
+    assert comparison.f1_images.mean == pytest.approx(values[0].mean() - values[1].mean())
+    labels = ours.setting.runs[0].labels
+    expected = compare_macro_f1(labels, ours.get_answers(), theirs.get_answers(), 7)
+    assert (comparison.f1_images.low, comparison.f1_images.p) == (expected.low, expected.p)
+
+
+def test_of_several_called_optimal_the_first_is_the_baseline(setting, tmp_path):
+    for seed in range(2):
+        write_run(tmp_path / "later" / "optimal" / f"seed_{seed}", seed, wrong=15)
+    (group,) = load_study([setting, tmp_path / "later"]).groups
+    assert group.baseline.name == f"{tmp_path.name}/optimal"
+    assert group.reason == "the default, the first of 2 settings called optimal"
+    (group,) = load_study([setting, tmp_path / "later"], "later/optimal").groups
+    assert (group.baseline.name, group.reason) == ("later/optimal", "as named")
+    with pytest.raises(UserError, match=r"--baseline=optimal is not one setting .* later/optimal"):
+        load_study([setting, tmp_path / "later"], "optimal")
+
+
+def test_how_far_each_was_trained_and_on_what_shows_between_settings(root):
+    for run in (root / "focal_gamma2").iterdir():
+        edit_json(run / "config.json", train=json.loads((run / "config.json").read_text())["train"] | {"steps": 5})
+        edit_json(run / "data.json", digest="e", path="x/other.csv", counts={"train": [9]})
+    for seed in (1, 2, 3):
+        changes = {"data.dedup": "exact", "data.normalize": False}
+        write_run(root / "no_augmentation" / f"seed_{seed}", seed, changes=changes)
+        edit_json(root / "no_augmentation" / f"seed_{seed}" / "data.json", digest="e")
+    write_run(root / "zero" / "seed_0", 0, changes={"data.normalize": False})
+    edit_json(root / "zero" / "seed_0" / "data.json", digest="f")
+    (group,) = load_study([root]).groups
+    changes = {c.name: c.changes for c in group.comparisons}
+    assert "train.steps: 0 -> 5" in changes["focal_gamma2"]
+    assert changes["focal_gamma2"][-1] == "other data (faces.csv, 35,887 rows -> other.csv, 9 rows)"
+    # A key of the config says why the data are others; how pixels are scaled does not.
+    assert not any("other data" in change for change in changes["no_augmentation"])
+    assert changes["zero"][-1] == "other data (faces.csv, 35,887 rows with other content)"
 
 
 def test_the_p_over_seeds_is_scipys(setting, tmp_path):
@@ -87,6 +133,8 @@ def test_other_images_are_not_compared(root):
     images = {c.name: c.images for c in group.comparisons}
     assert images["no_augmentation"].note == "not comparable: evaluated on different rows of the test split"
     assert images["no_augmentation"].p is None
+    seeds = {c.name: c.seeds for c in group.comparisons}["no_augmentation"]
+    assert seeds.note.endswith("evaluated on different rows of the test split")
     # One comparison is left to correct for.
     assert images["focal_gamma2"].p_corrected == images["focal_gamma2"].p
 
@@ -130,6 +178,7 @@ def test_departures_from_the_report_are_said(tmp_path, name):
     setting = load_first(tmp_path / name)
     assert reference.get_key(setting) == name
     assert reference.find_departures(setting) == []
+    assert reference.describe_basis(setting).endswith(", one seed, data faces.csv, 35,887 rows")
     other = {
         "model.name": "compact",
         "train.epochs": 2,
@@ -149,6 +198,28 @@ def test_departures_from_the_report_are_said(tmp_path, name):
     assert basis.startswith(
         "model compact, validation split (official), at most 2 epochs and 9 steps, start from random"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"counts": {"train": [32_000], "test": [298]}}, "32,298 of FER-2013's 35,887 rows (faces.csv)"),
+        (
+            {"counts": {"train": [35_885]}, "skipped": ["row 1", "row 2"]},
+            "35,885 of FER-2013's 35,887 rows (faces.csv, 2 bad ones left out)",
+        ),
+        ({"counts": {"train": [40_000]}}, "40,000 rows instead of FER-2013's 35,887 (faces.csv)"),
+        (
+            {"path": "synthetic", "counts": {"train": [4_000]}},
+            "4,000 drawn faces instead of FER-2013's 35,887 photographs",
+        ),
+    ],
+)
+def test_other_data_than_all_of_fer2013_is_a_departure(tmp_path, changes, said):
+    run = write_run(tmp_path / "optimal" / "seed_0", 0, changes={"model.pretrained": "keras"})
+    edit_json(run / "data.json", **changes)
+    (summary,) = load_study([tmp_path]).summaries
+    assert summary.departures == (said,)
 
 
 def test_a_pretrained_random_start_is_a_departure(tmp_path):

@@ -11,10 +11,13 @@ from written_runs import N, write_run
 
 from ferjax.data.rows import EMOTIONS
 from ferjax.evaluate import main
+from ferjax.report import read_predictions, write_predictions
 from ferjax.study.drawing import Drawings
-from ferjax.study.tables import NONE
-from ferjax.study.text import escape_latex, escape_markdown
+from ferjax.study.study import load_study
+from ferjax.study.tables import NONE, tabulate_changes, tabulate_scores
+from ferjax.study.text import escape_latex, escape_markdown, format_group
 
+NO_FIGURES = {"optimal": [], "compact": []}
 STATISTICS = ["n", "max", "min", "std", "variance", "mean", "standard_error", "t95_low", "t95_high"]
 
 
@@ -51,7 +54,7 @@ def lines(written):
 def test_the_terminal_shows_each_setting_and_where_the_files_are(written):
     folder, out = written
     table = out.splitlines()
-    assert table[0] == f"test split, {N} images, baseline optimal (as named); percent"
+    assert table[0] == f"test split, {N} images, baseline optimal (the default); percent"
     assert re.split(r"\s{2,}", table[2])[:4] == ["setting", "seeds", "accuracy", "report"]
     optimal = re.split(r"\s{2,}", table[3].strip())
     # 8, 9 and 10 of 42 images are wrong.
@@ -84,8 +87,10 @@ def test_json_holds_every_score_of_every_seed(report):
     assert np.array(optimal["confusion"]["1"]).trace() == 33
     assert sum(optimal["calibration"]["count"]) == 3 * N
     comparison = test["comparisons"]["no_augmentation"]
-    assert comparison["over_seeds"]["n"] == 2
-    assert comparison["over_images"]["n"] == N
+    assert comparison["accuracy"]["over_seeds"]["n"] == 2
+    assert comparison["accuracy"]["over_images"]["n"] == comparison["macro_f1"]["over_images"]["n"] == N
+    assert optimal["data"]["rows"] == 35_887
+    assert (test["images"], optimal["images"]) == (N, N)
     assert report["unfinished"][0].endswith("no_augmentation/seed_2")
 
 
@@ -100,9 +105,12 @@ def test_csv_is_tidy_and_holds_the_same(report, lines):
     assert float(found["optimal", "test", "f1", "fear", "mean"]["reference"]) == 0.5532
     assert found["optimal", "test", "precision", "disgust", "max"]["reference"] == ""
     assert float(found["optimal", "test", "accuracy", "", "seed_2"]["value"]) == 32 / 42
-    p = report["groups"][0]["comparisons"]["no_augmentation"]["over_images"]["p"]
+    p = report["groups"][0]["comparisons"]["no_augmentation"]["accuracy"]["over_images"]["p"]
     key = ("no_augmentation", "test", "accuracy_difference_over_images", "", "p")
     assert float(found[key]["value"]) == p
+    f1 = report["groups"][0]["comparisons"]["no_augmentation"]["macro_f1"]["over_seeds"]["mean"]
+    key = ("no_augmentation", "test", "macro_f1_difference_over_seeds", "", "mean")
+    assert float(found[key]["value"]) == f1
 
 
 def test_markdown_shows_theirs_beside_ours_and_every_figure(written):
@@ -119,6 +127,10 @@ def test_markdown_shows_theirs_beside_ours_and_every_figure(written):
     assert disgust[9] == NONE
     assert "It asks whether another set of seeds would show the difference" in text
     assert "another test set" in text
+    assert "11 finished runs; 1 not finished and left out. Data: faces.csv, 35,887 rows." in text
+    assert "**Difference of macro F1 to optimal, test split**" in text
+    assert "for macro F1 2,000 resamples" in text
+    assert "69.32, stands above its own maximum, 69.0, as printed there" in text
     assert "does not say whether its deviations divide by n or n - 1" in text
     linked = re.findall(r"\]\((figures/[^)]+)\)", text)
     assert sorted(linked) == sorted(f"figures/{path.name}" for path in (folder / "figures").iterdir())
@@ -184,8 +196,8 @@ def test_latex_tables_are_whole_and_escaped(written):
             assert stack.pop() == name
     assert stack == []
     tables = re.findall(r"\\begin\{tabular\}\{([^\n]+)\}\n(.*?)\\end\{tabular\}\}", text, re.DOTALL)
-    # Scores and differences of two splits, and five tables of each of four settings.
-    assert len(tables) == 4 + 5 * 4 == text.count("\\caption{") == len(set(re.findall(r"\\label\{(.+)\}", text)))
+    # Scores, two tables of differences and one of changes of two splits, and five tables of each of four settings.
+    assert len(tables) == 8 + 5 * 4 == text.count("\\caption{") == len(set(re.findall(r"\\label\{(.+)\}", text)))
     for columns, body in tables:
         n = len(re.sub(r"p\{[^}]*\}", "p", columns))
         rows = [line for line in body.splitlines() if line.endswith(r"\\")]
@@ -209,6 +221,25 @@ def test_special_characters_are_escaped():
     assert escape_markdown("a|b_c*<d>") == r"a\|b\_c\*\<d\>"
 
 
+def test_settings_of_different_images_each_have_their_own_count(setting, tmp_path):
+    for seed in range(2):
+        run = write_run(tmp_path / "fewer" / f"seed_{seed}", seed)
+        old = read_predictions(run / "predictions.csv")
+        part = {"row": old.row[:30], "labels": old.labels[:30], "probabilities": old.probabilities[:30]}
+        write_predictions(run / "predictions.csv", split="test", **part)
+    (group,) = load_study([setting, tmp_path / "fewer"]).groups
+    table = tabulate_scores(group)
+    assert f"{N} images" not in table.caption
+    column = table.header.index("images")
+    assert [row[column] for row in table.rows] == [str(N), "30"]
+    title, _, header, *rows = format_group(group).splitlines()
+    assert title.startswith("test split, baseline optimal")
+    assert header.split()[:2] == ["setting", "images"]
+    assert [row.split()[1] for row in rows] == [str(N), "30"]
+    (row,) = tabulate_changes(group).rows
+    assert "seeds: evaluated on different rows of the test split; images: not comparable" in row[1]
+
+
 def test_output_goes_where_it_is_told(setting, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("ferjax.study.draw_study", lambda *_: Drawings({"test": []}, [], {"optimal": []}))
     output = tmp_path / "new" / "place"
@@ -218,6 +249,33 @@ def test_output_goes_where_it_is_told(setting, tmp_path, capsys, monkeypatch):
     }  # fmt: skip
     assert not (setting / "report.json").exists()
     assert "baseline optimal" in capsys.readouterr().out
+
+
+def test_a_run_beside_its_repeats_has_a_report_and_they_have_one(setting, capsys, monkeypatch):
+    monkeypatch.setattr("ferjax.study.draw_study", lambda *_: Drawings({"test": []}, [], {"optimal": []}))
+    monkeypatch.setattr("ferjax.evaluate.draw_all", lambda _: [])
+    write_run(setting, 7, wrong=21)
+    assert main(["--workdir", str(setting)]) == 0
+    assert json.loads((setting / "report.json").read_text())["accuracy"] == 0.5
+    (group,) = json.loads((setting / "repeats" / "report.json").read_text())["groups"]
+    assert list(group["settings"]["optimal"]["scores"]["accuracy"]["seeds"]) == ["0", "1", "2"]
+    out = capsys.readouterr().out
+    assert str(setting / "report.md") in out
+    assert str(setting / "repeats" / "report.md") in out
+    assert f"note     {setting}: the run in this folder itself is left out" in out
+    # What was written there is no run: the next time finds the same.
+    assert main(["--workdir", str(setting), "--output", str(setting.parent / "other")]) == 0
+    assert "optimal" in capsys.readouterr().out
+
+
+def test_lone_runs_are_set_side_by_side(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ferjax.study.draw_study", lambda *_: Drawings({"test": []}, [], NO_FIGURES))
+    write_run(tmp_path / "optimal", 0)
+    write_run(tmp_path / "compact", 0, changes={"model.name": "compact"})
+    assert main(["--workdir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "baseline optimal (the default)" in out
+    assert re.search(r"^compact +1 ", out, re.MULTILINE)
 
 
 def fail(capsys, *arguments):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ferjax.study.statistics import compare_images, compare_seeds, correct_holm, describe
+from ferjax.metrics import confusion_matrix, summarize
+from ferjax.study.statistics import compare_images, compare_macro_f1, compare_seeds, correct_holm, describe
 
 
 def test_a_description_is_that_of_the_textbook():
@@ -90,6 +91,38 @@ def test_a_difference_of_chance_alone_is_rarely_significant():
     p = [compare_images(rng.integers(0, 2, 200) / 1, rng.integers(0, 2, 200) / 1, resamples=500).p for _ in range(200)]
     assert 0 <= np.mean(np.array(p) < 0.05) <= 0.1
     assert scipy.stats.kstest(p, "uniform").pvalue > 1e-3
+
+
+def test_the_bootstrap_of_the_macro_f1_is_that_of_each_seed():
+    rng = np.random.default_rng(0)
+    n = 200
+    labels = rng.integers(0, 4, n)  # class 4 is absent
+    ours, baseline = (
+        np.where(rng.random((k, n)) < share, labels, rng.integers(0, 5, (k, n))) for k, share in ((3, 0.6), (2, 0.5))
+    )
+
+    def measure(chosen):
+        predicted = [seed[chosen] for seeds in (ours, baseline) for seed in seeds]
+        scores = [summarize(confusion_matrix(labels[chosen], seed, 5))["macro_f1"] for seed in predicted]
+        return np.mean(scores[: len(ours)]) - np.mean(scores[len(ours) :])
+
+    got = compare_macro_f1(labels, ours, baseline, 5)
+    assert got.n == n
+    assert got.mean == pytest.approx(measure(np.arange(n)))
+    means = [measure(rng.integers(0, n, n)) for _ in range(400)]
+    spread = np.std(means)
+    assert got.low == pytest.approx(np.quantile(means, 0.025), abs=0.25 * spread)
+    assert got.high == pytest.approx(np.quantile(means, 0.975), abs=0.25 * spread)
+    assert 0.01 < got.p < 0.5
+    assert got.p == pytest.approx(2 * np.mean(np.array(means) <= 0), abs=0.06)
+    assert got == compare_macro_f1(labels, ours, baseline, 5)
+    assert compare_macro_f1(labels, baseline, ours, 5).mean == pytest.approx(-got.mean)
+    # The same resamples, so that only the last of them, fewer than the others, can go wrong.
+    assert compare_macro_f1(labels, ours, ours, 5, resamples=201).p == 1
+    wrong = (labels[None] + 1) % 5
+    assert compare_macro_f1(labels, labels[None], wrong, 5, resamples=201).p == pytest.approx(2 / 202)
+    with pytest.raises(ValueError, match="no images"):
+        compare_macro_f1(labels[:0], ours[:, :0], baseline[:, :0], 5)
 
 
 def test_holm_corrects_as_in_the_paper_and_passes_over_what_was_not_tested():

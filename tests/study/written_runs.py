@@ -8,6 +8,8 @@ import numpy as np
 from ferjax.report import write_predictions
 
 N = 42
+# The images of FER-2013, whose few that are written here stand for all.
+COUNTS = {"train": [28_709, 0], "validation": [3_589, 0], "test": [3_589, 0]}
 
 
 def write_run(folder, seed, *, config="optimal", changes=(), split="test", wrong=10, epochs=3, copies=(100, 101)):
@@ -22,7 +24,7 @@ def write_run(folder, seed, *, config="optimal", changes=(), split="test", wrong
     data = {
         "path": "faces.csv",
         "digest": "d",
-        "counts": {},
+        "counts": COUNTS,
         "skipped": [],
         "notes": [],
         "copies": {split: list(copies)},
@@ -53,5 +55,5 @@ def write_run(folder, seed, *, config="optimal", changes=(), split="test", wrong
     return folder
 
 
-def edit_json(path, **changes):
+def edit_json(path, /, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
