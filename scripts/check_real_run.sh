@@ -27,7 +27,7 @@ PYTHON
 
 # train STEPS [SIGNAL LINES]: run to STEPS, or send SIGNAL once metrics.jsonl has LINES lines; sets $status.
 train() {
-  "$python" -m ferjax.main --config configs/optimal.py --workdir "$folder/run" \
+  "$python" -m ferjax.main --config configs/random_init.py --workdir "$folder/run" \
     --config.data.path="$folder/fer2013.csv" --config.train.steps="$1" --config.train.log_every_steps=2 \
     --config.train.checkpoint_interval_s=20 &
   local run=$! wait_lines=${3:-}
