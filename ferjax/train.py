@@ -32,6 +32,7 @@ from ferjax.workdir import (
     describe_pretrained,
     describe_run,
     forget_pretrained,
+    has_checkpoint,
     lock_workdir,
 )
 
@@ -56,7 +57,9 @@ def run(
     """
     validate(config)
     with Interrupt() as interrupt, lock_workdir(workdir):
-        pretrained.check(config.model.pretrained, config.model.name, config.model.width)
+        if not has_checkpoint(workdir):
+            # Before anything slow; a resumed run needs no weights.
+            pretrained.check(config.model.pretrained, config.model.name, config.model.width)
         rows, splits = load_data(config)
         for note in rows.notes:
             logger.info("%s", note)
@@ -113,7 +116,6 @@ def create_trainer(
     fresh = checkpoints.latest is None
     if fresh:
         forget_pretrained(workdir)
-    # A resumed run needs the weights that it began from no more.
     state = _create_state(config, model, optimizer, workdir, config.model.pretrained if fresh else "none")
     if not fresh:
         state = checkpoints.restore(state)

@@ -49,13 +49,18 @@ def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
         yield
 
 
+def has_checkpoint(workdir: pathlib.Path) -> bool:
+    """Whether a run in this folder would go on from where another start came to."""
+    return any((workdir / "checkpoints").glob("[0-9]*"))
+
+
 def check_workdir(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any], *, allow_change: bool) -> None:
     """Raise UserError, naming what differs, where the folder's checkpoints are of another config or data set.
 
     With `allow_change` only those keys are refused that a checkpoint can't go on without.
     """
     saved, saved_data = _read(workdir / "config.json"), _read(workdir / "data.json")
-    if saved is None or saved_data is None or not any((workdir / "checkpoints").glob("[0-9]*")):
+    if saved is None or saved_data is None or not has_checkpoint(workdir):
         return
     differences = find_differences(saved, json.loads(config.to_json()))
     fixed = [text for key, text in differences.items() if key in FIXED_KEYS]

@@ -79,6 +79,23 @@ def test_a_resumed_run_needs_no_weights(weights, tmp_path):
         create(tmp_path / "other", tmp_path / "gone")
 
 
+def test_missing_weights_are_told_before_the_data_is_read_unless_there_is_a_checkpoint(tmp_path, monkeypatch):
+    class DataIsReadError(Exception):
+        pass
+
+    def load_data(_):
+        raise DataIsReadError
+
+    monkeypatch.setattr(train, "load_data", load_data)
+    config = optimal.get_config()
+    config.model.pretrained = str(tmp_path / "gone")
+    with pytest.raises(UserError, match="gone"):
+        train.run(config, tmp_path)
+    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
+    with pytest.raises(DataIsReadError):
+        train.run(config, tmp_path)
+
+
 def test_a_network_without_published_weights_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match=r"no ImageNet weights for model\.name=compact.*model\.pretrained=none"):
         create(tmp_path, "timm", **{"model.name": "compact"})
