@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ferjax.errors import UserError
+from ferjax.figures.confusion import draw_confusion_matrix
 from ferjax.figures.curves import draw_curves
 from ferjax.figures.distribution import draw_class_distribution
-from ferjax.figures.style import GRAY, INK, save
+from ferjax.figures.style import INK, save
 from ferjax.report import read_predictions, read_report
 
 GRID_COLUMNS = 6
@@ -32,35 +33,10 @@ def draw_all(workdir: pathlib.Path) -> list[pathlib.Path]:
 
 
 def draw_confusion(workdir: pathlib.Path) -> Figure:
-    """The confusion matrix: colour and percentage by true class, with the counts beneath."""
+    """The run's confusion matrix."""
     report = read_report(workdir / "report.json")
-    counts = np.array(report["confusion"], np.int64)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(7.6, 6.4), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(counts.shape):
-        if not counts[i, j]:
-            axes.text(j, i, "0", ha="center", va="center", color=GRAY, fontsize=8)
-            continue
-        color = "white" if shares[i, j] > 0.55 else INK
-        axes.text(j, i - 0.12, f"{shares[i, j]:.0%}", ha="center", va="center", color=color, fontsize=11)
-        axes.text(j, i + 0.22, f"{counts[i, j]:,}", ha="center", va="center", color=color, fontsize=7.5)
-    names = list(report["per_class"])
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(
-        range(len(names)), [f"{name}\nn = {n:,}" for name, n in zip(names, counts.sum(axis=1), strict=True)]
-    )
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.tick_params(length=0, labelsize=9)
-    axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{share:.0%}")
-    bar.set_label("share of the true class")
-    bar.outline.set_visible(False)
     title = f"Confusion matrix, {report['split']} split, n = {report['n']:,}\naccuracy {report['accuracy']:.1%}"
-    axes.set_title(title, fontsize=12, color=INK)
-    return figure
+    return draw_confusion_matrix(title, np.array([report["confusion"]], np.int64), list(report["per_class"]))
 
 
 def draw_worst_mistakes(workdir: pathlib.Path) -> Figure:

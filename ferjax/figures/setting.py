@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ferjax.figures.confusion import draw_confusion_matrix
 from ferjax.figures.curves import Curve
 from ferjax.figures.style import BLUE, GRAY, INK, ORANGE, tidy
 
@@ -76,35 +77,10 @@ def plot_band(
 
 
 def draw_mean_confusion(title: str, confusions: Int64[np.ndarray, "seeds c c"], classes: Sequence[str]) -> Figure:
-    """The mean confusion matrix: colour and percentage by true class, beneath the counts' mean ± deviation."""
-    mean = confusions.mean(axis=0)
-    shares = mean / np.maximum(mean.sum(axis=1, keepdims=True), 1)
-    std = confusions.std(axis=0, ddof=1) if len(confusions) > 1 else None
-    side = 0.96 * len(classes) + 1.2
-    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(shares.shape):
-        if not mean[i, j]:
-            axes.text(j, i, "0", ha="center", va="center", color=GRAY, fontsize=8)
-            continue
-        color = "white" if shares[i, j] > 0.55 else INK
-        count = f"{mean[i, j]:,.0f}" if std is None else f"{mean[i, j]:,.1f} ± {std[i, j]:.1f}"
-        axes.text(j, i - 0.12, f"{shares[i, j]:.0%}", ha="center", va="center", color=color, fontsize=11)
-        axes.text(j, i + 0.24, count, ha="center", va="center", color=color, fontsize=7)
-    support = confusions[0].sum(axis=1)
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), [f"{name}\nn = {n:,}" for name, n in zip(classes, support, strict=True)])
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.tick_params(length=0, labelsize=9)
-    axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{share:.0%}")
-    bar.set_label("share of the true class")
-    bar.outline.set_visible(False)
-    said = "images, one seed" if std is None else f"images, mean ± standard deviation of {len(confusions)} seeds"
-    axes.set_title(f"{title}\n{said}", fontsize=12, color=INK)
-    return figure
+    """The mean confusion matrix over the seeds."""
+    n = len(confusions)
+    said = "images, one seed" if n == 1 else f"images, mean ± standard deviation of {n} seeds"
+    return draw_confusion_matrix(f"{title}\n{said}", confusions, classes)
 
 
 def draw_class_scores(
