@@ -118,3 +118,12 @@ def test_global_pools():
     np.testing.assert_allclose(pool_globally(x, "max"), np.max(x, (1, 2)))
     np.testing.assert_allclose(pool_globally(x, "mean"), np.mean(x, (1, 2)), rtol=1e-5)
     assert pool_globally(x, "both").shape == (2, 10)
+
+
+def test_the_global_maximums_gradient_has_one_place_and_needs_no_comparison_with_the_maximum():
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 3, (4, 3, 3, 5)), jnp.float32)  # many are equal
+    gradient = np.asarray(jax.grad(lambda x: (pool_globally(x, "max") * 7.0).sum())(x)).reshape(4, 9, 5)
+    np.testing.assert_array_equal((gradient != 0).sum(1), 1)
+    np.testing.assert_array_equal(gradient.argmax(1), np.asarray(x).reshape(4, 9, 5).argmax(1))
+    assert gradient.max() == 7
+    assert np.isnan(pool_globally(x.at[0, 1, 1, 2].set(jnp.nan), "max")[0, 2])
