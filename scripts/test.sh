@@ -10,4 +10,4 @@ source scripts/install.sh
 .venv/bin/mypy
 .venv/bin/lint-imports
 # A file's tests stay in one process, since they share what is compiled.
-.venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"
+.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -6,7 +6,7 @@ import tempfile
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
     " --xla_force_host_platform_device_count=4"
     # The tests' networks are tiny, and compiling them takes most of the time.
-    " --xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
+    " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
@@ -26,3 +26,11 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("FERJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+# The files that take longest begin first, so that at the end no process waits long for another.
+_LONGEST = ("test_train", "test_main", "test_step", "test_groups", "test_search")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))

@@ -91,9 +91,7 @@ def test_pmap_equals_one_device():
 def test_masked_rows_leave_loss_and_gradient_alone():
     # No batch norm here: statistics would see the padding, which training never has.
     parts = Parts()
-    parts.model = models.create(
-        name="vgg11", num_classes=7, pool="max", hidden=(), dropout=0.0, width=0.05, dtype="float32"
-    )
+    parts.model = models.VGG((1, 1, 1, 1, 1), False, 7, "max", (), 0.0, 0.05, jnp.float32)
     loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
     train_step = make_train_step(
         parts.model,
