@@ -52,8 +52,8 @@ def run(
     """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
 
     `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with validation's loss (nats) and
-    accuracy (0..1); what it raises ends the run there. Raises UserError for what the
-    user can mend, InterruptedRun after a signal, when everything is saved.
+    accuracy (0..1); what it raises ends the run there. Raises UserError for what the user can mend, InterruptedRun
+    after a signal, when everything is saved.
     """
     validate(config)
     with Interrupt() as interrupt, lock_workdir(workdir):
@@ -101,7 +101,7 @@ def create_trainer(
         loss_fn = _create_loss(config.loss, counts.tolist())
     except ValueError as error:
         raise UserError(str(error)) from error
-    scaling = config.data.scaling if config.data.normalize else "none"
+    scaling = _choose_scaling(config)
     prepare = functools.partial(preprocess, scaling=scaling, channels=model.in_channels, dtype=model.dtype)
     program = create_program(
         make_train_step(model, optimizer, loss_fn, functools.partial(augment.augment, **config.augment), prepare),
@@ -121,6 +121,11 @@ def create_trainer(
         state = checkpoints.restore(state)
         logger.info("Resumed from step %d (epoch %d).", int(state.step), int(state.epoch))
     return Trainer(config.train, workdir, program, state, checkpoints, optimizer.groups, validation, n, interrupt)
+
+
+def _choose_scaling(config: ConfigDict) -> str:
+    scaling: str = config.data.scaling if config.data.normalize else "none"
+    return scaling
 
 
 def _choose_split(wanted: str, splits: Splits) -> str:
@@ -181,7 +186,7 @@ def _load_pretrained(config: ConfigDict, workdir: pathlib.Path, variables: PyTre
     weights = pretrained.load(config.model.pretrained, config.model.name)
     variables, merged = pretrained.merge(variables, weights)
     logger.info("%s", merged)
-    scaling = config.data.scaling if config.data.normalize else "none"
+    scaling = _choose_scaling(config)
     if scaling != weights.scaling:
         logger.warning(
             "These weights were trained on input scaled as '%s', and this run scales it as '%s'; "
