@@ -67,10 +67,17 @@ def get_config() -> ConfigDict:
     train.epochs = 50  # at most; >= 1
     train.steps = 0  # stop early after this many steps, for short runs; 0 is off; >= 0
     train.seed = 0  # of parameters, order, augmentation and dropout; 0..4294967295
+    train.seeds = ()  # several seeds in one program, each in WORKDIR/seed_<n>; each 0..4294967295; () is train.seed
     train.best_metric = "accuracy"  # of validation, picks the best epoch: 'accuracy' or 'loss'
     train.early_stop_patience_epochs = 11  # epochs without a new best before stopping; 0 is off; >= 0
     train.checkpoint_interval_s = 300.0  # between saves within an epoch; every epoch's end saves too; > 0
     train.log_every_steps = 10  # lines in metrics.jsonl and progress; >= 1
+
+    config.parallel = parallel = ConfigDict()  # changes how fast a run is, not what it computes
+    parallel.mode = "mesh"  # rows of a batch over the devices: 'mesh' (XLA partitions the step) or 'pmap' (by hand)
+    parallel.devices = 0  # how many to use; 0 is all; >= 0
+    parallel.seeds = "auto"  # of train.seeds: 'together', 'in_turn' (never two on a device), 'auto' (in turn on CPU)
+    parallel.steps_per_dispatch = 0  # 0 is 1 on CPU and elsewhere as many as a second holds; >= 0
 
     config.eval = evaluation = ConfigDict()
     evaluation.batch_size = 256  # images; >= 1

@@ -43,15 +43,18 @@ def augment(
     shear_deg: float,
     erase_prob: float,
     erase_px: int,
+    axis_name: str | None = None,
 ) -> Float32[Array, "b 48 48 1"]:
     """Draw and apply one random change per image; gray levels 0..255 in, gray levels 0..255 out, as float32.
 
     Ranges (see `draw_parameters`) are Python numbers, and a change whose range is 0 is not traced at all: with all of
-    them off this is a cast.
+    them off this is a cast. Under a mapped `axis_name` every shard draws for the images of all shards, which costs next
+    to nothing, and takes its own, so that a batch changes in the same way on one device as on many.
     """
+    rows = images.shape[0]
     params = draw_parameters(
         key,
-        images.shape[0],
+        rows if axis_name is None else rows * jax.lax.axis_size(axis_name),
         side_px=images.shape[1],
         flip_prob=flip_prob,
         rotation_deg=rotation_deg,
@@ -61,6 +64,9 @@ def augment(
         erase_prob=erase_prob,
         erase_px=erase_px,
     )
+    if axis_name is not None:
+        first = jax.lax.axis_index(axis_name) * rows
+        params = jax.tree.map(lambda drawn: jax.lax.dynamic_slice_in_dim(drawn, first, rows), params)
     moves = (params.rotation_deg, params.shift_px, params.shear_deg, params.zoom)
     if any(move is not None for move in moves):
         moved = apply_affine(images, affine_matrices(params, side_px=images.shape[1]))
@@ -90,11 +96,11 @@ def draw_parameters(
     axis's zoom in 1 +- `zoom_fraction`. The erased square is centred on a uniformly drawn pixel, so it may overlap the
     border.
 
-    All numbers come from one call, and each change has its own row of them: turning one off leaves the others' draws as
-    they were.
+    All numbers come from one call, and each change has its own column of them: turning one off leaves the others' draws
+    as they were, and so does a longer batch those of its first images.
     """
     uniform_key, noise_key = jax.random.split(key)
-    u = jax.random.uniform(uniform_key, (10, batch))
+    u = jax.random.uniform(uniform_key, (batch, 10)).T
     signed = 2.0 * u - 1.0
     erases = erase_prob > 0
     centre = jnp.minimum((u[8:10].T * side_px).astype(jnp.int32), side_px - 1)  # u * side may round up to side

@@ -38,6 +38,11 @@ class Checkpoints:
         """The newest whole checkpoint's number, or None."""
         return self._manager.latest_step()
 
+    @property
+    def numbers(self) -> set[int]:
+        """Every whole checkpoint's number."""
+        return set(self._manager.all_steps())
+
     def save(self, number: int, state: TrainState) -> None:
         """Write a checkpoint in the background; does nothing where this one is saved already.
 
@@ -55,8 +60,13 @@ class Checkpoints:
             ),
         )
 
-    def restore(self, like: TrainState) -> TrainState:
-        """The newest checkpoint, in the shapes of `like`; UserError where it holds another network's."""
+    def restore(self, like: TrainState, number: int | None = None) -> TrainState:
+        """The newest checkpoint, in the shapes and on the devices of `like`; UserError where it is another network's.
+
+        With a `number`, that checkpoint; newer ones are deleted, since the run goes on from this one.
+        """
+        for newer in [saved for saved in self._manager.all_steps() if number is not None and saved > number]:
+            self._manager.delete(newer)
         number = self._manager.latest_step()
         wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _split(like))
         try:

@@ -66,6 +66,11 @@ def fail(sentence: str, code: int) -> int:
     return code
 
 
+def be_quiet() -> None:
+    """Leave the telling to the run's main process; only what goes wrong here is said."""
+    logging.getLogger("ferjax").setLevel(logging.ERROR)
+
+
 def keep_compiled() -> None:
     """Have jax keep what it compiles in ferjax's cache: a second start of the same program skips compiling."""
     import jax

@@ -73,7 +73,7 @@ class Anything:
 
 
 _FRACTION, _NOT_NEGATIVE, _POSITIVE = Range(0, 1), Range(0), Range(0, open=True)
-_COUNT, _SIZE = Range(0, whole=True), Range(1, whole=True)
+_COUNT, _SIZE, _SEED = Range(0, whole=True), Range(1, whole=True), Range(0, 2**32 - 1, whole=True)
 _TEXT, _FLAG = Anything(str), Anything(bool)
 _METRIC = Choice(("accuracy", "loss"))
 
@@ -125,11 +125,16 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "train.batch_size": _SIZE,
     "train.epochs": _SIZE,
     "train.steps": _COUNT,
-    "train.seed": Range(0, 2**32 - 1, whole=True),
+    "train.seed": _SEED,
+    "train.seeds": Each(_SEED),
     "train.best_metric": _METRIC,
     "train.early_stop_patience_epochs": _COUNT,
     "train.checkpoint_interval_s": _POSITIVE,
     "train.log_every_steps": _SIZE,
+    "parallel.mode": Choice(("mesh", "pmap")),
+    "parallel.devices": _COUNT,
+    "parallel.seeds": Choice(("auto", "together", "in_turn")),
+    "parallel.steps_per_dispatch": _COUNT,
     "eval.batch_size": _SIZE,
     "eval.split": Choice(("auto", "validation", "test")),
     "eval.mirror": _FLAG,
@@ -143,6 +148,10 @@ FREE_KEYS = (
     "train.steps",
     "train.checkpoint_interval_s",
     "train.log_every_steps",
+    "parallel.mode",
+    "parallel.devices",
+    "parallel.seeds",
+    "parallel.steps_per_dispatch",
     "eval.split",
 )
 

@@ -88,6 +88,16 @@ def evaluate(workdir: pathlib.Path) -> None:
             print(f"no figure {name}: {workdir} lacks {' or '.join(sources)}")
 
 
+def evaluate_seeds(workdir: pathlib.Path, seeds: Sequence[int]) -> None:
+    """Rewrites report and figures of each seed's run in `workdir`, and of all of them together, and prints both."""
+    for seed in seeds:
+        print(f"seed {seed}")
+        evaluate(workdir / f"seed_{seed}")
+        print()
+    if len(seeds) > 1:
+        evaluate_study([workdir], None, None)
+
+
 def evaluate_study(workdirs: Sequence[pathlib.Path], output: pathlib.Path | None, baseline: str | None) -> None:
     """Writes the report and the figures of repeated runs and prints what they say and where they are.
 

@@ -28,14 +28,14 @@ class Diagnostics(flax.struct.PyTreeNode):
 
 
 class Batch(flax.struct.PyTreeNode):
-    """Images as gray levels 0..255 and their labels; `mask` is False for the rows that only pad.
+    """Images as gray levels 0..255 and their labels; `mask`, where there is one, is False for rows that only pad.
 
     Where there are `targets`, a probability of each class, the loss is taken against them; accuracy is of the labels.
     """
 
     images: UInt8[Array, "*shards b 48 48 1"]
     labels: Int32[Array, "*shards b"]
-    mask: Bool[Array, "*shards b"]
+    mask: Bool[Array, "*shards b"] | None = None
     targets: Float32[Array, "*shards b k"] | None = None
 
 
@@ -49,7 +49,7 @@ def make_train_step(
     model: nn.Module,
     optimizer: Optimizer,
     loss_fn: LossFn,
-    augment: Callable[[Key[Array, ""], UInt8[Array, "b 48 48 1"]], Float32[Array, "b 48 48 1"]],
+    augment: Callable[..., Float32[Array, "b 48 48 1"]],
     preprocess: Callable[[Array], Array],
 ) -> Callable[..., tuple[TrainState, Sums, Diagnostics]]:
     """Bind the parts; the result is `train_step(state, batch, *, axis_name=None, epoch=0)`.
@@ -60,24 +60,27 @@ def make_train_step(
     def train_step(
         state: TrainState, batch: Batch, *, axis_name: str | None = None, epoch: int = 0
     ) -> tuple[TrainState, Sums, Diagnostics]:
-        """One update. Under a mapped axis `axis_name`, gradients, sums and batch statistics are of all its shards.
+        """One update. Under a mapped axis `axis_name` gradients, sums, batch statistics and draws are of all shards.
 
         `epoch`, a Python number, says which groups of parameters are frozen. The gradient of frozen parameters is not
         computed, and layers of which all is frozen compute as at inference.
         """
         keys = {stream: stream_key(state.seed, stream, state.step) for stream in ("augment", "dropout")}
-        if axis_name is not None:
-            keys = {stream: jax.random.fold_in(key, jax.lax.axis_index(axis_name)) for stream, key in keys.items()}
         total = functools.partial(_sum_over, axis_name=axis_name)
-        count = total(batch.mask.astype(jnp.float32).sum())
-        inputs = preprocess(augment(keys["augment"], batch.images))
+        count = total(_count(batch))
+        inputs = preprocess(augment(keys["augment"], batch.images, axis_name=axis_name))
         trained, frozen = optimizer.groups.split(state.params, epoch)
         frozen_layers = optimizer.groups.frozen_layers(state.params, epoch)
 
         def mean_loss(trained: Named) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
             variables = {"params": join(trained, frozen), "batch_stats": state.batch_stats}
             logits, updated = model.clone(axis_name=axis_name, frozen_layers=frozen_layers).apply(
-                variables, inputs, train=True, mutable=["batch_stats"], rngs={"dropout": keys["dropout"]}
+                variables,
+                inputs,
+                train=True,
+                mask=batch.mask,
+                mutable=["batch_stats"],
+                rngs={"dropout": keys["dropout"]},
             )
             sums = _measure(logits, batch, loss_fn)
             # This shard's part of the mean over all shards; the parts of the gradient are added up below.
@@ -153,12 +156,17 @@ def make_finish_epoch(
     return finish_epoch
 
 
+def _count(batch: Batch) -> Float32[Array, ""]:
+    return jnp.float32(len(batch.labels)) if batch.mask is None else batch.mask.astype(jnp.float32).sum()
+
+
 def _measure(logits: Float32[Array, "b k"], batch: Batch, loss_fn: LossFn) -> Sums:
-    mask = batch.mask.astype(jnp.float32)
     correct = (logits.argmax(-1).astype(jnp.int32) == batch.labels).astype(jnp.float32)
-    # `where`, not a product: what a padded row computes may be NaN and still must not count.
-    losses = jnp.where(batch.mask, loss_fn(logits, batch.labels if batch.targets is None else batch.targets), 0.0)
-    return Sums(loss=losses.sum(), correct=(correct * mask).sum(), count=mask.sum())
+    losses = loss_fn(logits, batch.labels if batch.targets is None else batch.targets)
+    if batch.mask is not None:
+        # `where`, not a product: what a padded row computes may be NaN and still must not count.
+        correct, losses = (jnp.where(batch.mask, values, 0.0) for values in (correct, losses))
+    return Sums(loss=losses.sum(), correct=correct.sum(), count=_count(batch))
 
 
 def _sum_over(tree: PyTree, axis_name: str | None) -> PyTree:

@@ -1,45 +1,27 @@
-"""From a config to a finished run: `run` unpacks the config into the parts, and hands them to the loop."""
+"""One run, or several seeds of a setting in one program: locks and checks their folders, trains, evaluates."""
 
-import dataclasses
-import functools
+import contextlib
+import copy
 import logging
-import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import clu.parameter_overview
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float32, Int, PyTree
 from ml_collections import ConfigDict
 
-from ferjax import augment, data, losses, models, optim, pretrained, report
+from ferjax import data, pretrained, report
+from ferjax.assembly import Splits, create_parts, create_trainer, load_data
 from ferjax.checkpoint import Checkpoints
 from ferjax.config import validate
-from ferjax.data.resident import place
-from ferjax.data.rows import SIDE_PX
 from ferjax.errors import UserError
-from ferjax.groups import Groups
 from ferjax.interrupt import Interrupt
-from ferjax.parallel import create_program, initialize
-from ferjax.preprocess import preprocess
-from ferjax.state import TrainState, create_state
-from ferjax.step import make_eval_step, make_finish_epoch, make_train_step, stream_key
-from ferjax.trainer import OnEpoch, Trainer
-from ferjax.workdir import (
-    check_workdir,
-    describe_data,
-    describe_pretrained,
-    describe_run,
-    forget_pretrained,
-    has_checkpoint,
-    lock_workdir,
-)
+from ferjax.parallel import count_processes, create_layout, is_main, plan_seeds
+from ferjax.trainer import OnEpoch
+from ferjax.workdir import check_workdir, describe_data, describe_run, has_checkpoint, lock_workdir
 
 logger = logging.getLogger("ferjax")
 
-Model = models.VGG | models.Compact
-Splits = dict[str, Int[np.ndarray, " _"]]
+Report = report.Report
 
 
 def run(
@@ -48,7 +30,7 @@ def run(
     *,
     allow_config_change: bool = False,
     on_epoch: OnEpoch | None = None,
-) -> report.Report:
+) -> Report:
     """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
 
     `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with validation's loss (nats) and
@@ -56,8 +38,51 @@ def run(
     after a signal, when everything is saved.
     """
     validate(config)
-    with Interrupt() as interrupt, lock_workdir(workdir):
-        if not has_checkpoint(workdir):
+    if config.train.seeds:
+        raise UserError("train.seeds is for a run of several seeds: leave it empty here, and name one as train.seed.")
+    folders = {int(config.train.seed): workdir}
+    reports, failures = _run(
+        config, folders, [list(folders)], allow_config_change=allow_config_change, on_epoch=on_epoch
+    )
+    assert not failures  # the loop of a single seed raises them
+    return reports[int(config.train.seed)]
+
+
+def run_seeds(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool = False) -> dict[int, Report]:
+    """Train every seed of `train.seeds` in one program, each in `workdir/seed_<n>` as if it had been run alone.
+
+    A seed's folder, config.json included, is that of a run with `train.seed=<n>`, which may go on in it. Raises as
+    `run` does; a seed whose numbers stop being finite doesn't stop the others, and is told of at the end.
+    """
+    validate(config)
+    seeds = [int(seed) for seed in config.train.seeds]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--config.train.seeds={tuple(seeds)} names a seed twice: each of them is one run.")
+    if count_processes() > 1:
+        raise UserError(
+            "Several seeds in one program train within one process: start each process with seeds and a --workdir of "
+            "its own (scripts/slurm/sweep_seeds.sbatch does), or leave --config.train.seeds empty."
+        )
+    folders = {seed: workdir / f"seed_{seed}" for seed in seeds}
+    turns = plan_seeds(seeds, config.parallel.seeds, config.parallel.devices)
+    reports, failures = _run(config, folders, turns, allow_config_change=allow_config_change, on_epoch=None)
+    if failures:
+        raise UserError(" ".join(failures))
+    return reports
+
+
+def _run(
+    config: ConfigDict,
+    folders: dict[int, pathlib.Path],
+    turns: Sequence[Sequence[int]],
+    *,
+    allow_config_change: bool,
+    on_epoch: OnEpoch | None,
+) -> tuple[dict[int, Report], list[str]]:
+    """The reports of all seeds of `folders`, and what those that failed say; `turns` says which train side by side."""
+    configs = {seed: _choose_seed(config, seed) for seed in folders}
+    with Interrupt() as interrupt, _lock(folders.values()):
+        if not all(has_checkpoint(folder) for folder in folders.values()):
             # Before anything slow; a resumed run needs no weights.
             pretrained.check(config.model.pretrained, config.model.name, config.model.width)
         rows, splits = load_data(config)
@@ -71,61 +96,65 @@ def run(
                 f"{config.data.path}: choose {n} or less."
             )
         about = describe_data(config.data.path, rows, splits)
-        check_workdir(workdir, config, about, allow_change=allow_config_change)
-        trainer = create_trainer(config, workdir, rows, splits, interrupt)
-        describe_run(workdir, config, about, step=trainer.step)
-        interrupt.defer()
-        try:
-            trainer.train(on_epoch)
-            return trainer.evaluate_best(rows, splits[split], split)
-        finally:
-            trainer.close()
+        for seed, folder in folders.items():
+            check_workdir(folder, configs[seed], about, allow_change=allow_config_change)
+        together = max(len(turn) for turn in turns)
+        layout = create_layout(config.parallel.mode, config.parallel.devices, together if together > 1 else 0)
+        logger.info("%s", layout.describe(len(folders)))
+        parts = create_parts(config, rows, splits, layout)
+        reports: dict[int, Report] = {}
+        failures: list[str] = []
+        for turn in turns:
+            for number, seeds in _align({seed: folders[seed] for seed in turn}):
+                trainer = create_trainer(parts, {seed: folders[seed] for seed in seeds}, interrupt, number)
+                try:
+                    for repeat in trainer.repeats:
+                        if is_main():
+                            describe_run(repeat.workdir, configs[repeat.seed], about, step=repeat.step)
+                    interrupt.defer()
+                    trainer.train(on_epoch)
+                    reports |= trainer.evaluate_best(rows, splits[split], split)
+                    failures += [repeat.failure for repeat in trainer.repeats if repeat.failure]
+                finally:
+                    trainer.close()
+        return reports, failures
 
 
-def load_data(config: ConfigDict) -> tuple[data.Rows, Splits]:
-    """The data set of a config; raises UserError for whatever is wrong with it."""
-    return data.load(**{key: value for key, value in config.data.items() if key not in ("normalize", "scaling")})
+def _choose_seed(config: ConfigDict, seed: int) -> ConfigDict:
+    """The config of one seed's run alone."""
+    chosen = ConfigDict(copy.deepcopy(config.to_dict()))
+    chosen.train.seed, chosen.train.seeds = seed, ()
+    return chosen.lock()
 
 
-def create_trainer(
-    config: ConfigDict, workdir: pathlib.Path, rows: data.Rows, splits: Splits, interrupt: Interrupt
-) -> Trainer:
-    """Make every part that the config names, and restore the state where the workdir has one."""
-    train_split, validation = (place(rows, splits[name]) for name in ("train", "validation"))
-    n, batch_size, classes = len(train_split), config.train.batch_size, len(rows.classes)
-    model_config = {key: value for key, value in config.model.items() if key != "pretrained"}
-    model = models.create(num_classes=classes, **model_config)
-    counts = np.bincount(rows.emotion[splits["train"]], minlength=classes)
-    try:
-        optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
-        loss_fn = _create_loss(config.loss, counts.tolist())
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    scaling = _choose_scaling(config)
-    prepare = functools.partial(preprocess, scaling=scaling, channels=model.in_channels, dtype=model.dtype)
-    program = create_program(
-        make_train_step(model, optimizer, loss_fn, functools.partial(augment.augment, **config.augment), prepare),
-        make_eval_step(model, loss_fn, prepare, config.eval.mirror),
-        make_finish_epoch(optimizer, config.train.best_metric),
-        train_split,
-        num_classes=classes,
-        batch_size=batch_size,
-        eval_batch_size=config.eval.batch_size,
-    )
-    checkpoints = Checkpoints(workdir)
-    fresh = checkpoints.latest is None
-    if fresh:
-        forget_pretrained(workdir)
-    state = _create_state(config, model, optimizer, workdir, config.model.pretrained if fresh else "none")
-    if not fresh:
-        state = checkpoints.restore(state)
-        logger.info("Resumed from step %d (epoch %d).", int(state.step), int(state.epoch))
-    return Trainer(config.train, workdir, program, state, checkpoints, optimizer.groups, validation, n, interrupt)
+@contextlib.contextmanager
+def _lock(folders: Any) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for folder in folders if is_main() else ():
+            stack.enter_context(lock_workdir(folder))
+        yield
 
 
-def _choose_scaling(config: ConfigDict) -> str:
-    scaling: str = config.data.scaling if config.data.normalize else "none"
-    return scaling
+def _align(folders: dict[int, pathlib.Path]) -> list[tuple[int | None, list[int]]]:
+    """Seeds that can train side by side, each list with the checkpoint's number that it goes on from.
+
+    A kill between two saves leaves some seeds one checkpoint ahead of others; they go back to the one that all have.
+    """
+    if len(folders) == 1:
+        return [(None, list(folders))]
+    numbers = {}
+    for seed, folder in folders.items():
+        checkpoints = Checkpoints(folder)
+        numbers[seed] = checkpoints.numbers or {0}
+        checkpoints.close()
+    groups: list[tuple[int | None, list[int]]] = []
+    while numbers:
+        lowest = min(max(saved) for saved in numbers.values())
+        seeds = [seed for seed, saved in numbers.items() if lowest in saved]
+        groups.append((lowest, seeds))
+        for seed in seeds:
+            del numbers[seed]
+    return groups
 
 
 def _choose_split(wanted: str, splits: Splits) -> str:
@@ -133,69 +162,3 @@ def _choose_split(wanted: str, splits: Splits) -> str:
         return "test" if len(splits["test"]) else "validation"
     data.select(splits, wanted)
     return wanted
-
-
-def _create_loss(config: ConfigDict, counts: list[int]) -> Callable[..., Float32[Array, " b"]]:
-    weights = losses.parse_class_weights(config.class_weights, counts)
-    return losses.make_loss(**{**config, "class_weights": weights})
-
-
-def _create_state(
-    config: ConfigDict, model: Model, optimizer: optim.Optimizer, workdir: pathlib.Path, weights: str
-) -> TrainState:
-    """The state before the first step, from random parameters or from pretrained `weights`."""
-    seed = jnp.asarray(config.train.seed, jnp.uint32)
-
-    def create_variables() -> PyTree:
-        key = stream_key(seed, "parameters", jnp.zeros((), jnp.int32))
-        variables = model.init(key, jnp.zeros((1, SIDE_PX, SIDE_PX, model.in_channels)), train=False)
-        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
-
-    variables = initialize(create_variables)
-    _describe_groups(optimizer.groups, variables["params"], config.train.epochs)
-    if weights != "none":
-        variables = _load_pretrained(config, workdir, variables)
-    state: TrainState = initialize(
-        functools.partial(create_state, optimizer=optimizer), seed, variables["params"], variables["batch_stats"]
-    )
-    return state
-
-
-def _describe_groups(groups: Groups, params: PyTree, epochs: int) -> None:
-    logger.info("%s", clu.parameter_overview.get_parameter_overview(params, include_stats=False))
-    try:
-        lines = groups.describe(params)
-        groups.split(params, 0)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    for rule, size in lines:
-        if not size:
-            logger.warning(
-                "The pattern %r of optim.groups (%s) is the first match of no parameter.", rule.pattern, rule
-            )
-        elif epochs <= rule.start_epoch < math.inf:
-            logger.warning(
-                "%s: %s, which never comes, since the run has at most %d epochs.", rule.pattern, rule, epochs
-            )
-        elif len(lines) > 1:
-            logger.info("%s: %s parameters, %s", rule.pattern, f"{size:,}", rule)
-
-
-def _load_pretrained(config: ConfigDict, workdir: pathlib.Path, variables: PyTree) -> PyTree:
-    """`variables` with the pretrained weights in their places; says what was loaded, also in pretrained.json."""
-    weights = pretrained.load(config.model.pretrained, config.model.name)
-    variables, merged = pretrained.merge(variables, weights)
-    logger.info("%s", merged)
-    scaling = _choose_scaling(config)
-    if scaling != weights.scaling:
-        logger.warning(
-            "These weights were trained on input scaled as '%s', and this run scales it as '%s'; "
-            "%s--config.data.scaling=%s gives them their own.",
-            weights.scaling,
-            scaling,
-            "" if config.data.normalize else "--config.data.normalize=True ",
-            weights.scaling,
-        )
-    facts = {name: getattr(weights, name) for name in ("path", "source", "model", "scaling", "sha256")}
-    describe_pretrained(workdir, {**facts, **dataclasses.asdict(merged)})
-    return variables

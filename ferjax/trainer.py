@@ -1,4 +1,4 @@
-"""One run's host loop: steps, validation, early stop, saving and logging around a state on the device."""
+"""The host loop of one run, or of several seeds side by side: steps, validation, early stop, saving and logging."""
 
 import collections
 import dataclasses
@@ -7,109 +7,138 @@ import math
 import pathlib
 import signal
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
 from ferjax import report
 from ferjax.atomic import replacing
-from ferjax.checkpoint import Checkpoints
 from ferjax.data import Rows
-from ferjax.data.resident import Resident, place
+from ferjax.data.resident import Resident
 from ferjax.errors import UserError
+from ferjax.flops import Peak, find_utilization
 from ferjax.groups import Groups
 from ferjax.interrupt import Interrupt, InterruptedRun
-from ferjax.parallel import Program
+from ferjax.parallel import Figures, Program, Votes, is_main, place
+from ferjax.repeat import Repeat
 from ferjax.state import Sums, TrainState
-from ferjax.step import Diagnostics
-from ferjax.writer import Progress, Writer
+from ferjax.writer import Progress
 
 logger = logging.getLogger("ferjax")
 
 # Told of every validated epoch: its number from 1, and validation's loss and accuracy.
 OnEpoch = Callable[[int, dict[str, float]], None]
 
+# A dispatch of many steps lasts about this long, so that a signal is heard and a line is shown in time.
+_DISPATCH_S = 1.0
+
 
 @dataclasses.dataclass
 class Trainer:
     """The loop and what it holds; `config` is the train group, `n` the number of training rows.
 
-    `groups` says which parameters train in which epoch.
+    `state` holds the states of all `repeats`, which stand at the same step unless they are finished. `groups` says
+    which parameters train in which epoch. An image costs `flops_per_image(phase)` in training; `find_peak` says what
+    the devices could do. `adaptive` lets a dispatch take as many steps as a second holds.
     """
 
     config: ConfigDict
-    workdir: pathlib.Path
     program: Program
     state: TrainState
-    checkpoints: Checkpoints
+    repeats: Sequence[Repeat]
     groups: Groups
     validation: Resident
     n: int
     interrupt: Interrupt
+    flops_per_image: Callable[[int], int]
+    find_peak: Callable[[], Peak]
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
-        # The loop's own copies of three scalars: reading them from the device would wait for the step in flight.
-        self.step, self.epoch = int(self.state.step), int(self.state.epoch)
-        self._epochs_since_best = int(self.state.epochs_since_best)
-        self._saved_step = self.step if self.checkpoints.latest is not None else None
         self._total_steps = math.ceil(self.config.epochs * self.n / self.config.batch_size)
         if self.config.steps:
             self._total_steps = min(self._total_steps, self.config.steps)
-        self._writer = Writer(self.workdir, self.step, self.epoch)
-        self._progress = Progress(total_steps=self._total_steps, step=self.step, batch_size=self.config.batch_size)
-        # Figures of dispatched steps, fetched one step late, so that the device never waits for the host.
-        self._pending: collections.deque[tuple[int, Sums, Diagnostics]] = collections.deque()
+        first = next(iter(self._active()), self.repeats[0])
+        self.step, self.epoch = first.step, first.epoch
+        self._progress = Progress(
+            total_steps=self._total_steps, step=self.step, batch_size=self.config.batch_size, quiet=not is_main()
+        )
+        # Figures of dispatched steps, fetched one dispatch late, so that the device never waits for the host.
+        self._pending: collections.deque[tuple[int, int, Figures, Array | None]] = collections.deque()
+        self._votes = Votes(self.program.layout) if jax.process_count() > 1 else None
+        self._must_leave = self._must_save = False
+        self._stride = 1 if self.adaptive else self.program.steps_at_most
+        self._fetched_s = self._saved_s = time.monotonic()
+
+    def _active(self) -> list[Repeat]:
+        patience = self.config.early_stop_patience_epochs
+        return [repeat for repeat in self.repeats if not repeat.is_finished(self._total_steps, patience)]
 
     def train(self, on_epoch: OnEpoch | None = None) -> None:
-        """Run to the last epoch, the early stop, or `train.steps`; raises InterruptedRun or UserError on the way."""
+        """Run to the last epoch, the early stop, or `train.steps`; raises InterruptedRun or UserError on the way.
+
+        `on_epoch` is told of the first seed's epochs.
+        """
+        first_step, compiled = self.step, None
         order = self.program.order(self.state)
-        saved_s, first_step, compiled = time.monotonic(), self.step, None
         # Every array is on the device by now: an implicit copy in the loop is a mistake, and fails.
         with jax.transfer_guard("disallow"):
             while True:
-                if self.interrupt:
+                self._ask()
+                if self._must_leave:
                     self._leave()
                 if self._epoch_is_complete():
                     if scores := self._finish_epoch():
                         if on_epoch is not None:
                             on_epoch(self.epoch, scores)
-                        order, saved_s = self.program.order(self.state), time.monotonic()
+                        order = self.program.order(self.state)
                     continue
-                if self._is_finished():
+                if not self._active():
                     break
                 phase = self.groups.phase(self.epoch)
-                self._take_step(order)
+                self._take_steps(order)
                 if phase != compiled:
                     self._drain()
                     self._progress.restart(self.step)  # the step compiled
+                    self._fetched_s = time.monotonic()
                     compiled = phase
-                if time.monotonic() - saved_s > self.config.checkpoint_interval_s:
+                if self._must_save:
                     self._save()
-                    saved_s = time.monotonic()
             self._save()
-        self.checkpoints.wait()
+        for repeat in self.repeats:
+            repeat.checkpoints.wait()
         if self.step == first_step:
-            logger.info("The run in %s is finished; evaluating it again.", self.workdir)
+            for repeat in self.repeats:
+                logger.info("The run in %s is finished; evaluating it again.", repeat.workdir)
+
+    def _ask(self) -> None:
+        """Whether to leave or to save: of one process, its own wish; of several, what they voted with a past step."""
+        if self._votes is None:
+            self._must_leave = bool(self.interrupt)
+            self._must_save = self._is_time_to_save()
+
+    def _is_time_to_save(self) -> bool:
+        return time.monotonic() - self._saved_s > self.config.checkpoint_interval_s
 
     def _epoch_is_complete(self) -> bool:
         return self.step * self.config.batch_size >= (self.epoch + 1) * self.n
 
-    def _is_finished(self) -> bool:
-        patience = self.config.early_stop_patience_epochs
-        return self.step >= self._total_steps or (0 < patience <= self._epochs_since_best)
-
-    def _take_step(self, order: Int[Array, " two_n"]) -> None:
-        phase = self.groups.phase(self.epoch)
-        self.state, window, diagnostics = self.program.train(self.state, order, phase)
-        self.step += 1
-        if self.step % self.config.log_every_steps == 0:
-            self.state = self.program.open_window(self.state)
-        self._pending.append((self.step, window, diagnostics))
-        if len(self._pending) > 1:
+    def _take_steps(self, order: Int[Array, "*seeds two_n"]) -> None:
+        epoch_end = math.ceil((self.epoch + 1) * self.n / self.config.batch_size)
+        steps = min(self._stride, epoch_end - self.step, self._total_steps - self.step)
+        votes = None
+        if self._votes is not None:
+            votes = self._votes.cast(bool(self.interrupt), self._is_time_to_save())
+        self.state, figures = self.program.train(self.state, order, self.groups.phase(self.epoch), steps)
+        self.step += steps
+        for repeat in self._active():
+            repeat.step = self.step
+        self._pending.append((self.step - steps, steps, figures, votes))
+        while len(self._pending) > self.program.steps_ahead:
             self._fetch()
 
     def _drain(self) -> None:
@@ -117,106 +146,182 @@ class Trainer:
             self._fetch()
 
     def _fetch(self) -> None:
-        """Take the oldest pending step's figures: check them, and log where a line is due."""
-        step, window, diagnostics = jax.device_get(self._pending.popleft())
-        values = _means(window)
-        for name, value in (("loss", values["loss"]), ("update's norm", diagnostics.update_norm)):
-            if not math.isfinite(value):
-                self._stop_not_finite(step, name)
-        if step % self.config.log_every_steps and step != self._total_steps:
-            return
-        values["images_per_s"] = self._progress.measure(step)
-        self._progress.show(step, epoch=self.epoch + 1, **values)
-        epochs = step * self.config.batch_size / self.n
-        rate = float(diagnostics.learning_rate)
-        self._writer.write(step=step, epoch=epochs, split="train_step", learning_rate=rate, **values)
+        """Take the oldest dispatch's figures: check every step's, and log where a line is due."""
+        first, steps, figures, votes = self._pending.popleft()
+        figures, votes = jax.device_get((figures, votes))
+        if votes is not None:
+            self._must_leave, self._must_save = (bool(count) for count in votes)
+        by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, leaf.shape[-1]), figures)
+        for i in range(steps):
+            self._log_step(first + i + 1, jax.tree.map(lambda leaf, i=i: leaf[:, i], by_seed))
+        if self.adaptive:
+            now = time.monotonic()
+            second = steps * _DISPATCH_S / max(now - self._fetched_s, 1e-6)
+            self._stride, self._fetched_s = max(1, min(self.program.steps_at_most, round(second))), now
 
-    def _stop_not_finite(self, step: int, name: str) -> NoReturn:
-        self.checkpoints.wait()
-        last = self._saved_step
-        kept = "no checkpoint was written yet" if last is None else f"the checkpoint of step {last} is intact"
-        raise UserError(
-            f"The {name} is not a finite number at step {step} (epoch {self.epoch + 1}); {kept}. Lower "
-            "optim.learning_rate, set optim.clip_norm, or lengthen optim.warmup_epochs, and use a new --workdir."
+    def _log_step(self, step: int, figures: Figures) -> None:
+        lines = {}
+        told = figures.diagnostics
+        rows = zip(self.repeats, _means(figures.window), told.learning_rate, told.update_norm, strict=False)
+        for repeat, values, rate, norm in rows:
+            if repeat.failure is not None or repeat.step < step:
+                continue
+            broken = [
+                name for name, value in (("loss", values["loss"]), ("update's norm", norm)) if not np.isfinite(value)
+            ]
+            if broken:
+                self._fail(repeat, step, broken[0])
+            else:
+                lines[repeat] = {"learning_rate": float(rate), **values}
+        if not lines or (step % self.config.log_every_steps and step != self._total_steps):
+            return
+        rate = self._progress.measure(step)
+        mean = {name: float(np.mean([line[name] for line in lines.values()])) for name in ("loss", "accuracy")}
+        self._progress.show(step, epoch=self.epoch + 1, images_per_s=rate * len(lines), **mean)
+        epoch = step * self.config.batch_size / self.n
+        for repeat, line in lines.items():
+            repeat.write(step=step, epoch=epoch, split="train_step", images_per_s=rate, **line)
+
+    def _fail(self, repeat: Repeat, step: int, name: str) -> None:
+        """Stop a seed whose numbers are no longer finite; raises UserError where no other goes on without it."""
+        repeat.checkpoints.wait()
+        seed = f" of seed {repeat.seed}" if len(self.repeats) > 1 else ""
+        repeat.failure = (
+            f"The {name}{seed} is not a finite number at step {step} (epoch {self.epoch + 1}); "
+            f"{repeat.describe_saved()}. Lower optim.learning_rate, set optim.clip_norm, or lengthen "
+            "optim.warmup_epochs, and use a new --workdir."
         )
+        if len(self.repeats) == 1:
+            raise UserError(repeat.failure)
+        self._progress.say(f"{repeat.failure} The other seeds go on.")
 
     def _save(self) -> None:
         with self._progress.pause():
             self._drain()
-            self.checkpoints.save(self.step + self.epoch, self.program.copy(self.state))
-            self._saved_step = self.step
+            for slot, repeat in enumerate(self.repeats):
+                if repeat in self._present():
+                    repeat.save(self.program.take(self.state, slot))
+        self._saved_s, self._must_save = time.monotonic(), False
 
     def _leave(self) -> NoReturn:
         self._save()
-        self.checkpoints.wait()
-        signum = self.interrupt.signum or signal.SIGINT
-        raise InterruptedRun(signum, f"Saved step {self.step} in {self.workdir}. The same command goes on from there.")
+        for repeat in self.repeats:
+            repeat.checkpoints.wait()
+        signum = self.interrupt.signum or signal.SIGTERM
+        workdirs = ", ".join(str(repeat.workdir) for repeat in self.repeats)
+        raise InterruptedRun(signum, f"Saved step {self.step} in {workdirs}. The same command goes on from there.")
 
     def _finish_epoch(self) -> dict[str, float] | None:
-        """Validate, log, keep the best, save; validation's scores, or None where a signal came between."""
+        """Validate, log, keep the best, save; the first seed's scores, or None where a signal came between."""
         with self._progress.pause():
             self._drain()
-            result = self.program.evaluate(_variables(self.state), self.validation, self.interrupt.__bool__)
+            variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
+            result = self.program.evaluate(variables, self.validation, self._stops_evaluating)
             if result is None:
                 return None
             train, validation = (_means(sums) for sums in jax.device_get((self.state.epoch_sums, result[0])))
-            if not math.isfinite(validation["loss"]):
-                self._stop_not_finite(self.step, "validation loss")
-            self.state, improved = self.program.finish_epoch(self.state, result[0])
+            for repeat, values in zip(self.repeats, validation, strict=False):
+                if repeat in self._present() and not math.isfinite(values["loss"]):
+                    self._fail(repeat, self.step, "validation loss")
+            present = [repeat in self._present() for repeat in self.repeats]
+            # The slots that only fill up a layout repeat its last seed.
+            flags = np.asarray(present + present[-1:] * (self.program.layout.slots - len(present)))
+            self.state, improved = self.program.finish_epoch(self.state, result[0], flags)
             self.epoch += 1
-            self._epochs_since_best = int(jax.device_get(self.state.epochs_since_best))
-            scale = float(jax.device_get(self.state.plateau.scale))
-        for split, values in (("train", train), ("validation", validation)):
-            self._writer.write(step=self.step, epoch=float(self.epoch), split=split, **values)
-        self._progress.say(
-            f"epoch {self.epoch}: train loss {train['loss']:.4f}, accuracy {train['accuracy']:.2%}; validation loss "
-            f"{validation['loss']:.4f}, accuracy {validation['accuracy']:.2%}"
-            f"{', the best so far' if jax.device_get(improved) else ''}"
-            f"{f'; learning rate cut to {scale:.3g} of the schedule' if scale < 1 else ''}"
-        )
+            told = (self.state.epochs_since_best, self.state.plateau.scale, improved)
+            rows = zip(self.repeats, train, validation, *map(np.atleast_1d, jax.device_get(told)), strict=False)
+        speed = self._measure_epoch(sum(present))
+        for repeat, trained, validated, waited, scale, is_best in rows:
+            if repeat not in self._present():
+                continue
+            repeat.epoch, repeat.epochs_since_best = self.epoch, int(waited)
+            repeat.write(step=self.step, epoch=float(self.epoch), split="train", **trained, **speed)
+            repeat.write(step=self.step, epoch=float(self.epoch), split="validation", **validated)
+            self._progress.say(
+                f"{f'seed {repeat.seed}, ' if len(self.repeats) > 1 else ''}epoch {self.epoch}: train loss "
+                f"{trained['loss']:.4f}, accuracy {trained['accuracy']:.2%}; validation loss "
+                f"{validated['loss']:.4f}, accuracy {validated['accuracy']:.2%}{', the best so far' if is_best else ''}"
+                f"{f'; learning rate cut to {scale:.3g} of the schedule' if scale < 1 else ''}"
+            )
         if self.groups.phase(self.epoch) != self.groups.phase(self.epoch - 1):
             self._progress.say(f"from epoch {self.epoch + 1} on {self._count_trained()}")
         self._save()
-        return validation
+        return validation[0]
+
+    def _present(self) -> list[Repeat]:
+        """The seeds that stand where the loop does."""
+        return [repeat for repeat in self.repeats if repeat.step == self.step and repeat.failure is None]
+
+    def _stops_evaluating(self) -> bool:
+        # Of several processes none may leave the others alone in a step.
+        return bool(self.interrupt) and self._votes is None
+
+    def _measure_epoch(self, seeds: int) -> dict[str, float]:
+        """The epoch's speed, as it goes to metrics.jsonl; says it too, with the model FLOP utilisation."""
+        rate = self._progress.measure_epoch(self.step)
+        if not rate:
+            return {}
+        flops = self.flops_per_image(self.groups.phase(self.epoch - 1))
+        with self._progress.pause():
+            peak = self.find_peak()
+        used = find_utilization(flops, rate * seeds, peak, self.program.layout.devices)
+        share = "" if used is None else f", model FLOP utilisation {used:.1%}"
+        self._progress.say(f"epoch {self.epoch}: {rate * seeds:.4g} images/s{share}")
+        return {"images_per_s": rate} | ({} if used is None else {"model_flop_utilisation": used / seeds})
 
     def _count_trained(self) -> str:
         trained, frozen = self.groups.split(self.state.params, self.epoch)
-        counts = [sum(leaf.size for leaf in part.values()) for part in (trained, frozen)]
+        counts = [sum(leaf.size for leaf in part.values()) // self.program.layout.slots for part in (trained, frozen)]
         return f"{counts[0]:,} of {sum(counts):,} parameters train"
 
-    def evaluate_best(self, rows: Rows, index: Int[np.ndarray, " n"], split: str) -> report.Report:
-        """Evaluate the best epoch on a split; write predictions.csv and worst_mistakes.npz.
+    def evaluate_best(self, rows: Rows, index: Int[np.ndarray, " n"], split: str) -> dict[int, report.Report]:
+        """Evaluate each seed's best epoch on a split; write predictions.csv and worst_mistakes.npz.
 
-        A run that stopped within its first epoch has no best yet; its last parameters are evaluated.
+        The reports are by seed, without those that failed. A run that stopped within its first epoch has no best yet;
+        its last parameters are evaluated.
         """
-        best = self.state.best if int(self.state.best.epoch) else self.state
-        result = self.program.evaluate(_variables(best), place(rows, index), self.interrupt.__bool__)
+        placed = place(rows, index, self.program.layout)
+        result = self.program.evaluate(self.program.choose_best(self.state), placed, self._stops_evaluating)
         if result is None:
             self._leave()
-        labels, probabilities = rows.emotion[index], np.asarray(result[1])
-        worst = report.choose_worst(labels, probabilities)
-        with replacing(self.workdir / "worst_mistakes.npz") as beside:
-            np.savez(beside, pixels=rows.pixels[index][worst], row=index[worst])
-        report.write_predictions(
-            self.workdir / "predictions.csv",
-            row=index,
-            split=split,
-            labels=labels,
-            probabilities=probabilities,
-            classes=rows.classes,
-        )
-        return report.create_report(labels, probabilities, split, classes=rows.classes)
+        labels = rows.emotion[index]
+        probabilities = np.asarray(result[1]).reshape(-1, len(index), len(rows.classes))
+        reports = {}
+        for repeat, own in zip(self.repeats, probabilities, strict=False):
+            if repeat.failure is None:
+                if is_main():
+                    _write_predictions(repeat.workdir, rows, index, split, own)
+                reports[repeat.seed] = report.create_report(labels, own, split, classes=rows.classes)
+        return reports
 
     def close(self) -> None:
         """Finish what is being written."""
         self._progress.close()
-        self._writer.close()
-        self.checkpoints.close()
+        for repeat in self.repeats:
+            repeat.close()
 
 
-def _variables(part: Any) -> dict[str, Any]:
-    return {"params": part.params, "batch_stats": part.batch_stats}
+def _write_predictions(
+    workdir: pathlib.Path,
+    rows: Rows,
+    index: Int[np.ndarray, " n"],
+    split: str,
+    probabilities: Float[np.ndarray, "n k"],
+) -> None:
+    worst = report.choose_worst(rows.emotion[index], probabilities)
+    with replacing(workdir / "worst_mistakes.npz") as beside:
+        np.savez(beside, pixels=rows.pixels[index][worst], row=index[worst])
+    report.write_predictions(
+        workdir / "predictions.csv",
+        row=index,
+        split=split,
+        labels=rows.emotion[index],
+        probabilities=probabilities,
+        classes=rows.classes,
+    )
 
 
-def _means(sums: Sums) -> dict[str, float]:
-    return {"loss": float(sums.loss / sums.count), "accuracy": float(sums.correct / sums.count)}
+def _means(sums: Sums) -> list[dict[str, float]]:
+    """Loss and accuracy of each seed."""
+    losses, accuracies = (np.atleast_1d(total / sums.count) for total in (sums.loss, sums.correct))
+    return [{"loss": float(a), "accuracy": float(b)} for a, b in zip(losses, accuracies, strict=True)]

@@ -88,9 +88,9 @@ class Progress:
 
     _SECONDS_BETWEEN_LINES = 15.0
 
-    def __init__(self, *, total_steps: int, step: int, batch_size: int) -> None:
-        self._total, self._batch_size = total_steps, batch_size
-        self._terminal = sys.stderr.isatty()
+    def __init__(self, *, total_steps: int, step: int, batch_size: int, quiet: bool = False) -> None:
+        self._total, self._batch_size, self._quiet = total_steps, batch_size, quiet
+        self._terminal = sys.stderr.isatty() and not quiet
         self._bar = tqdm.tqdm(
             total=total_steps,
             initial=step,
@@ -100,13 +100,13 @@ class Progress:
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
         )
         self._clock = time.monotonic
-        self._first_step = self._window_step = step
-        self._start_s = self._window_s = self._line_s = self._clock()
+        self._first_step = self._window_step = self._epoch_step = step
+        self._start_s = self._window_s = self._epoch_s = self._line_s = self._clock()
 
     def restart(self, step: int) -> None:
         """Count from here on: what passed so far was compilation."""
-        self._start_s = self._window_s = self._clock()
-        self._first_step = self._window_step = step
+        self._start_s = self._window_s = self._epoch_s = self._clock()
+        self._first_step = self._window_step = self._epoch_step = step
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:
@@ -116,6 +116,7 @@ class Progress:
         passed_s = self._clock() - start_s
         self._start_s += passed_s
         self._window_s += passed_s
+        self._epoch_s += passed_s
 
     def measure(self, step: int) -> float:
         """Images a second since the last call or `restart`."""
@@ -124,8 +125,17 @@ class Progress:
         self._window_s, self._window_step = now, step
         return rate
 
+    def measure_epoch(self, step: int) -> float:
+        """Images a second since the last call or `restart`; 0 where no step was taken since."""
+        now = self._clock()
+        rate = (step - self._epoch_step) * self._batch_size / max(now - self._epoch_s, 1e-9)
+        self._epoch_s, self._epoch_step = now, step
+        return rate
+
     def show(self, step: int, *, epoch: int, loss: float, accuracy: float, images_per_s: float) -> None:
         """Say where training is."""
+        if self._quiet:
+            return
         text = f"loss {loss:.4f}, accuracy {accuracy:.1%}, {images_per_s:.0f} images/s"
         if self._terminal:
             self._bar.set_description_str(f"epoch {epoch}", refresh=False)
@@ -137,6 +147,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line without breaking the bar."""
+        if self._quiet:
+            return
         if self._terminal:
             self._bar.clear()
         logger.info(text)

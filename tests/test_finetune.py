@@ -8,11 +8,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from configs import optimal
-from ferjax import data, models, train
+from ferjax import assembly, data, models, train
 from ferjax.data.synthetic import draw
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 from ferjax.models.vgg import DEPTHS, WIDTHS
+from ferjax.parallel import create_layout
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,8 @@ def create(workdir, path, **changed):
     )
     workdir.mkdir(exist_ok=True)
     rows = draw(140)
-    trainer = train.create_trainer(config, workdir, rows, data.split(rows, "stratified"), Interrupt())
+    parts = assembly.create_parts(config, rows, data.split(rows, "stratified"), create_layout("mesh", 1))
+    trainer = assembly.create_trainer(parts, {0: workdir}, Interrupt())
     trainer.close()
     return trainer
 

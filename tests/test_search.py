@@ -99,7 +99,7 @@ def open_queue(folder, *texts, **rules):
 
 def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, capsys):
     """Two real runs; SIGTERM within the second, the same command again, and once more when all is finished."""
-    take = Trainer._take_step
+    take = Trainer._take_steps
     monkeypatch.chdir(tmp_path)
     starts = []
 
@@ -108,7 +108,7 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
         if self.workdir.name == f"{KEY}=6" and self.step == 7 and len(starts) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Trainer, "_take_step", take_then_signal)
+    monkeypatch.setattr(Trainer, "_take_steps", take_then_signal)
     # One convolution: the loop is the real one, and its network compiles in seconds.
     shallow = functools.partial(Compact, stages=((64,),))
     monkeypatch.setattr(worker.train.models, "create", lambda *, name, **keys: shallow(**keys))

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from ferjax import data, train
+from ferjax import assembly, data, train
 from ferjax.checkpoint import Checkpoints
 from ferjax.data.rows import EMOTIONS
 from ferjax.data.synthetic import draw
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
+from ferjax.parallel import create_layout
 from ferjax.trainer import Trainer
 from ferjax.workdir import lock_workdir
 
@@ -32,6 +33,7 @@ def shrink(**changed):
         "train.epochs": 3,
         "eval.batch_size": 8,
         "train.log_every_steps": 2,
+        "parallel.devices": 1,
         "optim.schedule": "constant",
         # Any change counts as none, so that the plateau cuts the rate at every epoch's end but the first.
         "optim.plateau_patience_epochs": 1,
@@ -41,10 +43,15 @@ def shrink(**changed):
     return config
 
 
+def create_trainer(config, workdir, rows, splits):
+    parts = assembly.create_parts(config, rows, splits, create_layout("mesh", 1))
+    return assembly.create_trainer(parts, {0: workdir}, Interrupt())
+
+
 def read_metrics(workdir, split=None):
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [
-        {key: value for key, value in line.items() if key != "images_per_s"}
+        {key: value for key, value in line.items() if key not in ("images_per_s", "model_flop_utilisation")}
         for line in lines
         if split in (None, line["split"])
     ]
@@ -71,14 +78,14 @@ def straight(tmp_path_factory):
 
 def interrupt_after(monkeypatch, step, signum=signal.SIGTERM):
     """Send this process a real signal once the loop has taken `step` steps."""
-    take = Trainer._take_step
+    take = Trainer._take_steps
 
     def take_then_signal(self, order):
         take(self, order)
         if self.step == step:
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(Trainer, "_take_step", take_then_signal)
+    monkeypatch.setattr(Trainer, "_take_steps", take_then_signal)
 
 
 @pytest.mark.parametrize("kills", [(2, 9), (14,)])
@@ -100,7 +107,7 @@ def test_a_kill_without_a_save_resumes_from_the_last_checkpoint(straight, tmp_pa
     class Killed(BaseException):
         pass
 
-    take = Trainer._take_step
+    take = Trainer._take_steps
 
     def take_or_die(self, order):
         if self.step == 11:
@@ -108,7 +115,7 @@ def test_a_kill_without_a_save_resumes_from_the_last_checkpoint(straight, tmp_pa
         take(self, order)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_take_step", take_or_die)
+        patch.setattr(Trainer, "_take_steps", take_or_die)
         with pytest.raises(Killed):
             train.run(shrink(), tmp_path)
     assert read_metrics(tmp_path)[-1]["step"] == 10
@@ -126,7 +133,7 @@ def test_stopping_by_steps_and_going_on_equals_straight(straight, tmp_path):
 
 def test_a_finished_run_only_evaluates_again(straight, monkeypatch):
     workdir, summary = straight
-    monkeypatch.setattr(Trainer, "_take_step", None)
+    monkeypatch.setattr(Trainer, "_take_steps", None)
     (workdir / "predictions.csv").unlink()
     assert train.run(shrink(), workdir) == summary
     assert (workdir / "predictions.csv").exists()
@@ -159,19 +166,19 @@ def test_the_best_epoch_is_evaluated(tmp_path):
 
 def test_the_step_compiles_once(straight, tmp_path, monkeypatch):
     programs = []
-    create = train.create_program
+    create = assembly.create_program
 
     def create_and_keep(*args, **kwargs):
         programs.append(create(*args, **kwargs))
         return programs[-1]
 
-    monkeypatch.setattr(train, "create_program", create_and_keep)
+    monkeypatch.setattr(assembly, "create_program", create_and_keep)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 8)
         with pytest.raises(InterruptedRun):
             train.run(shrink(), tmp_path)
     train.run(shrink(), tmp_path)
-    assert [program.train.func._cache_size() for program in programs] == [1, 1]
+    assert [program.count_compilations() for program in programs] == [1, 1]
 
 
 # Epoch 1 trains the head, epoch 2 also the last block, the others never train.
@@ -217,7 +224,7 @@ def test_groups_that_cannot_be_are_a_sentence(tmp_path, groups, words):
 def test_a_group_that_never_comes_to_train_is_told(tmp_path, caplog):
     groups = (("block1_conv1/.*", 1.0, 3), ("nothing", "frozen"), (".*", 1.0))
     rows = draw(140)
-    train.create_trainer(shrink(**{"optim.groups": groups}), tmp_path, rows, data.split(rows), Interrupt()).close()
+    create_trainer(shrink(**{"optim.groups": groups}), tmp_path, rows, data.split(rows)).close()
     assert "after 3 frozen epochs, which never comes, since the run has at most 3 epochs" in caplog.text
     assert "The pattern 'nothing' of optim.groups (frozen) is the first match of no parameter" in caplog.text
 
@@ -244,9 +251,9 @@ def test_a_signal_before_the_loop_stops_at_once(tmp_path, monkeypatch):
 
 def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):
     def take_with_host_data(self, order):
-        self.program.train(self.state, np.asarray(jax.device_get(order)), 0)
+        self.program.train(self.state, np.asarray(jax.device_get(order)), 0, 1)
 
-    monkeypatch.setattr(Trainer, "_take_step", take_with_host_data)
+    monkeypatch.setattr(Trainer, "_take_steps", take_with_host_data)
     with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):
         train.run(shrink(), tmp_path)
 
@@ -368,14 +375,14 @@ def test_a_signal_during_validation_saves_too(straight, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_leaves_at_once(tmp_path, monkeypatch):
-    take = Trainer._take_step
+    take = Trainer._take_steps
 
     def signal_twice(self, order):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         take(self, order)
 
-    monkeypatch.setattr(Trainer, "_take_step", signal_twice)
+    monkeypatch.setattr(Trainer, "_take_steps", signal_twice)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(InterruptedRun, match="Left at once"):
         train.run(shrink(), tmp_path)
@@ -418,9 +425,9 @@ def trace_step():
 
     def trace(workdir, **changed):
         config = shrink(**changed)
-        trainer = train.create_trainer(config, workdir, rows, index, Interrupt())
+        trainer = create_trainer(config, workdir, rows, index)
         order = trainer.program.order(trainer.state)
-        text = str(jax.make_jaxpr(trainer.program.train, static_argnums=2)(trainer.state, order, 0))
+        text = str(jax.make_jaxpr(trainer.program.train, static_argnums=(2, 3))(trainer.state, order, 0, 1))
         trainer.close()
         return text
 

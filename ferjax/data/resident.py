@@ -3,14 +3,11 @@
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float32, Int, Int32, Key, UInt8
-
-from ferjax.data.rows import Rows
+from jaxtyping import Array, Float32, Int32, Key, UInt8
 
 
 class Resident(flax.struct.PyTreeNode):
-    """One split on the device; `targets` are soft targets, of a data set that has them."""
+    """One split on the devices; `targets` are soft targets, of a data set that has them."""
 
     images: UInt8[Array, "n 48 48 1"]
     labels: Int32[Array, " n"]
@@ -18,15 +15,6 @@ class Resident(flax.struct.PyTreeNode):
 
     def __len__(self) -> int:
         return len(self.labels)
-
-
-def place(rows: Rows, index: Int[np.ndarray, " n"]) -> Resident:
-    """Copy the rows of `index` to the default device; the only host-to-device copy of pixels in a run."""
-    return Resident(
-        images=jax.device_put(rows.pixels[index][..., None]),
-        labels=jax.device_put(rows.emotion[index].astype(np.int32)),
-        targets=None if rows.targets is None else jax.device_put(rows.targets[index]),
-    )
 
 
 def epoch_order(this_epoch: Key[Array, ""], next_epoch: Key[Array, ""], n: int) -> Int32[Array, " two_n"]:

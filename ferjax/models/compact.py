@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ferjax.models.conv import Conv3x3, scale_width
 from ferjax.models.head import Head
@@ -31,7 +31,9 @@ class Compact(nn.Module):
     in_channels: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b 48 48 1"], *, train: bool) -> Float[Array, "b k"]:
+    def __call__(
+        self, x: Float[Array, "b 48 48 1"], *, train: bool, mask: Bool[Array, " b"] | None = None
+    ) -> Float[Array, "b k"]:
         x = space_to_depth(x)
         for stage, widths in enumerate(self.stages, start=1):
             if stage > 1:
@@ -41,9 +43,12 @@ class Compact(nn.Module):
                     scale_width(width, self.width), use_bias=False, dtype=self.dtype, name=f"block{stage}_conv{layer}"
                 )(x)
                 name = f"block{stage}_norm{layer}"
-                x = BatchNorm(self.dtype, self.axis_name, name=name)(x, train=train and name not in self.frozen_layers)
+                x = BatchNorm(self.dtype, self.axis_name, name=name)(
+                    x, train=train and name not in self.frozen_layers, mask=mask
+                )
                 x = nn.relu(x)
-        return Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")(x, train=train)
+        head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, self.axis_name, name="head")
+        return head(x, train=train)
 
 
 def space_to_depth(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 4*c"]:

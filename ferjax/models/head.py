@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from ferjax.models.dropout import Dropout
 from ferjax.models.pool import pool_globally
 
 
@@ -19,12 +20,13 @@ class Head(nn.Module):
     hidden: tuple[int, ...]
     dropout: float
     dtype: DTypeLike
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b k"]:
         x = pool_globally(x, self.pool)
         for number, size in enumerate(self.hidden, start=1):
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, self.axis_name)(x, train=train)
             x = nn.relu(nn.Dense(size, dtype=self.dtype, name=f"hidden{number}")(x))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, self.axis_name)(x, train=train)
         return nn.Dense(self.num_classes, name="output")(x.astype(jnp.float32))

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 MOMENTUM = 0.9
 EPSILON = 1e-5
@@ -15,24 +15,23 @@ class BatchNorm(nn.Module):
 
     The same numbers, parameters and statistics as flax's BatchNorm; folding mean, variance, scale and bias into one
     factor and one shift a channel first makes its gradient on CPU faster (scripts/time_layers.sh).
-    Statistics are float32 whatever `dtype` is.
+    Statistics are float32 whatever `dtype` is, and leave out the rows where a `mask` is False.
     """
 
     dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w c"]:
+    def __call__(
+        self, x: Float[Array, "b h w c"], *, train: bool, mask: Bool[Array, " b"] | None = None
+    ) -> Float[Array, "b h w c"]:
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones_init(), (channels,))
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
         if train:
-            pixels = x.reshape(-1, channels).astype(jnp.float32)
-            mean, square = pixels.mean(0), (pixels * pixels).mean(0)
-            if self.axis_name is not None:
-                mean, square = jax.lax.pmean((mean, square), self.axis_name)
+            mean, square = self._measure(x.astype(jnp.float32), mask)
             var = jnp.maximum(square - mean * mean, 0.0)
             if not self.is_initializing():
                 running_mean.value = MOMENTUM * running_mean.value + (1 - MOMENTUM) * mean
@@ -42,3 +41,17 @@ class BatchNorm(nn.Module):
         factor = scale * jax.lax.rsqrt(var + EPSILON)
         shift = bias - mean * factor
         return x * factor.astype(self.dtype) + shift.astype(self.dtype)
+
+    def _measure(
+        self, x: Float[Array, "b h w c"], mask: Bool[Array, " b"] | None
+    ) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+        """Mean and mean square of each channel over the rows of every shard that count."""
+        pixels = x.reshape(-1, x.shape[-1])
+        if mask is None:
+            moments = pixels.mean(0), (pixels * pixels).mean(0)
+            return moments if self.axis_name is None else jax.lax.pmean(moments, self.axis_name)
+        pixels = jnp.where(mask[:, None, None, None], x, 0.0).reshape(pixels.shape)
+        sums = pixels.sum(0), (pixels * pixels).sum(0), mask.astype(jnp.float32).sum() * (x.shape[1] * x.shape[2])
+        if self.axis_name is not None:
+            sums = jax.lax.psum(sums, self.axis_name)
+        return sums[0] / sums[2], sums[1] / sums[2]

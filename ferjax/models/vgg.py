@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ferjax.models.conv import Conv3x3, scale_width
 from ferjax.models.head import Head
@@ -39,16 +39,18 @@ class VGG(nn.Module):
     in_channels: int = 3
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b 48 48 3"], *, train: bool) -> Float[Array, "b k"]:
+    def __call__(
+        self, x: Float[Array, "b 48 48 3"], *, train: bool, mask: Bool[Array, " b"] | None = None
+    ) -> Float[Array, "b k"]:
         for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
             for layer in range(1, depth + 1):
                 x = Conv3x3(scale_width(width, self.width), dtype=self.dtype, name=f"block{block}_conv{layer}")(x)
                 if self.batch_norm:
                     name = f"block{block}_norm{layer}"
                     x = BatchNorm(self.dtype, self.axis_name, name=name)(
-                        x, train=train and name not in self.frozen_layers
+                        x, train=train and name not in self.frozen_layers, mask=mask
                     )
                 x = nn.relu(x)
             x = max_pool2x2(x)
-        head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")
+        head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, self.axis_name, name="head")
         return head(x, train=train)

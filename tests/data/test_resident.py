@@ -2,8 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from ferjax.data.resident import epoch_order, place
-from ferjax.data.synthetic import draw
+from ferjax.data.resident import epoch_order
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(10, 10), (10, 4), (10, 3), (10, 1), (7, 5)])
@@ -22,12 +21,3 @@ def test_every_epoch_reads_every_row_once(n, batch_size):
     for epoch in range(6):
         assert sorted(stream[epoch * n : (epoch + 1) * n]) == list(range(n))
     assert stream[:n] != stream[n : 2 * n]
-
-
-def test_place_takes_the_rows_of_the_index():
-    rows = draw(80)
-    index = np.asarray([5, 2, 70])
-    split = place(rows, index)
-    np.testing.assert_array_equal(split.images[..., 0], rows.pixels[index])
-    np.testing.assert_array_equal(split.labels, rows.emotion[index])
-    assert len(split) == 3

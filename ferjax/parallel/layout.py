@@ -1,0 +1,164 @@
+"""How a run lies on its devices: the rows of a batch spread over a mesh, or several seeds side by side."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Int
+
+from ferjax.data import Rows
+from ferjax.data.resident import Resident
+from ferjax.errors import UserError
+
+logger = logging.getLogger("ferjax")
+
+AXIS = "shards"
+_EVERYWHERE, _SPLIT = PartitionSpec(), PartitionSpec(AXIS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A mesh of one axis, and what lies along it.
+
+    'mesh' and 'pmap' spread the rows of each batch, with one state that is the same everywhere; they differ in who
+    partitions the step, XLA or the step's own collectives. 'seeds' holds one state a slot, stacked along the first
+    axis of every array; a device has one slot or, by `vmap`, several.
+    """
+
+    mesh: Mesh
+    mode: str
+    slots: int = 1
+
+    @property
+    def devices(self) -> int:
+        return int(self.mesh.size)
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        """The same on each device."""
+        return NamedSharding(self.mesh, _EVERYWHERE)
+
+    @property
+    def state(self) -> NamedSharding:
+        """Where a state and what is computed from it lie."""
+        return self.spread if self.mode == "seeds" else self.everywhere
+
+    @property
+    def spread(self) -> NamedSharding:
+        """The first axis over the mesh."""
+        return NamedSharding(self.mesh, _SPLIT)
+
+    @property
+    def stacked(self) -> tuple[int, ...]:
+        """The leading axes of a state's arrays."""
+        return (self.slots,) if self.mode == "seeds" else ()
+
+    def describe(self, seeds: int) -> str:
+        """Which devices `seeds` seeds train on, and how."""
+        kind = self.mesh.devices.flat[0].device_kind
+        if self.mode != "seeds":
+            how = "" if self.devices == 1 else f", each batch's rows spread over them ({self.mode})"
+            turns = f"; {seeds} seeds, one after the other" if seeds > 1 else ""
+            return f"{self.devices} x {kind}{how}{turns}."
+        each = self.slots // self.devices
+        turns = "" if self.slots >= seeds else f", {self.slots} at a time"
+        return f"{self.devices} x {kind}; {seeds} seeds{turns}, {each} on each device."
+
+    def pad(self, rows: int) -> int:
+        """The least number of rows, at least `rows`, of which every device gets as many."""
+        return rows if self.mode == "seeds" else -(-rows // self.devices) * self.devices
+
+    def spread_rows(self, tree: Any) -> Any:
+        """Lay the first axis of every array over the mesh, so that XLA partitions what is computed from it."""
+        return tree if self.mode == "seeds" else jax.lax.with_sharding_constraint(tree, self.spread)
+
+    def map_seeds(self, function: Callable[..., Any], stacked: int) -> Callable[..., Any]:
+        """`function` on each slot's part of its first `stacked` arguments; the others are shared.
+
+        A device with one slot runs the function as it is: under `vmap` a convolution with a kernel a seed is a grouped
+        one, which is slower.
+        """
+        if self.mode != "seeds":
+            return function
+
+        def run_local(*arguments: Any) -> Any:
+            mine, shared = arguments[:stacked], arguments[stacked:]
+            if self.slots > self.devices:
+                return jax.vmap(lambda *one: function(*one, *shared))(*mine)
+            results = function(*jax.tree.map(lambda leaf: leaf[0], mine), *shared)
+            return jax.tree.map(lambda leaf: leaf[None], results)
+
+        def mapped(*arguments: Any) -> Any:
+            specs = tuple(_SPLIT if number < stacked else _EVERYWHERE for number in range(len(arguments)))
+            return _shard_map(run_local, self.mesh, specs, _SPLIT)(*arguments)
+
+        return mapped
+
+    def map_shards(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function` once a device, on arguments that are the same everywhere; its results must be too.
+
+        `jax.pmap` is a wrapper of this: jit around shard_map, without the check of what varies over the mesh. (With
+        that check the gradient would be summed over the devices by itself, and once more by the step.)
+        """
+
+        def mapped(*arguments: Any) -> Any:
+            return _shard_map(function, self.mesh, (_EVERYWHERE,) * len(arguments), _EVERYWHERE)(*arguments)
+
+        return mapped
+
+
+def _shard_map(function: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable[..., Any]:
+    return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+
+
+def create_layout(mode: str, devices: int, seeds: int = 0) -> Layout:
+    """The layout of a run on `devices` devices (0 is all): `mode` spreads rows, and `seeds` above 0 a seed a slot.
+
+    Raises UserError where there are fewer devices.
+    """
+    found = find_devices(devices, local=seeds > 0)
+    if not seeds:
+        return Layout(_create_mesh(found), mode)
+    used = min(seeds, len(found))
+    return Layout(_create_mesh(found[:used]), "seeds", -(-seeds // used) * used)
+
+
+def find_devices(count: int, *, local: bool) -> list[jax.Device]:
+    """The first `count` devices (0 is all) of every process, or of this one; raises UserError where there are fewer."""
+    found = jax.local_devices() if local else jax.devices()
+    if count > len(found):
+        raise UserError(
+            f"--config.parallel.devices={count}, but there {'is' if len(found) == 1 else 'are'} {len(found)} here "
+            f"({found[0].device_kind}): choose {len(found)} or less, or 0 for all."
+        )
+    if 0 < count < len(found) and jax.process_count() > 1 and not local:
+        raise UserError("With several processes every device takes part: leave --config.parallel.devices at 0.")
+    return found[:count] if count else found
+
+
+def _create_mesh(devices: Sequence[jax.Device]) -> Mesh:
+    # Explicit axes, make_mesh's default, would put shardings into the types of every function here.
+    return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
+
+
+def plan_seeds(seeds: Sequence[int], how: str, devices: int) -> list[list[int]]:
+    """Which seeds train side by side: lists of seeds, one list after the other.
+
+    `how` is 'together' (all at once, several a device if need be), 'in_turn' (never more than one a device) or 'auto':
+    in turn on CPU, where several on a device are no faster than one after the other, and else together.
+    """
+    found = find_devices(devices, local=True)
+    in_turn = how == "in_turn" or (how == "auto" and found[0].platform == "cpu")
+    width = len(found) if in_turn else len(seeds)
+    return [list(seeds[first : first + width]) for first in range(0, len(seeds), width)]
+
+
+def place(rows: Rows, index: Int[np.ndarray, " n"], layout: Layout) -> Resident:
+    """Copy the rows of `index` to every device; the only host-to-device copy of pixels in a run."""
+    targets = None if rows.targets is None else rows.targets[index]
+    arrays = (rows.pixels[index][..., None], rows.emotion[index].astype(np.int32), targets)
+    return Resident(*jax.device_put(arrays, layout.everywhere))

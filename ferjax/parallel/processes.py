@@ -1,0 +1,58 @@
+"""Several processes of one run, on one machine or many: how they meet, and how they agree."""
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int32
+
+from ferjax.errors import UserError
+from ferjax.parallel.layout import Layout
+
+
+def join_processes(
+    coordinator_address: str | None = None, process_count: int | None = None, process_index: int | None = None
+) -> None:
+    """Meet the run's other processes; call it before anything touches a device.
+
+    Without arguments JAX finds them by what Slurm, Open MPI, Kubernetes or a TPU pod says of itself. Raises UserError
+    where that says nothing, or where the others don't come within five minutes.
+    """
+    # JAX's own notifier would take SIGTERM away from the run, which saves and stops by it.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(coordinator_address, process_count, process_index)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"The processes of this run did not meet ({reason}): start them by Slurm, Open MPI or Kubernetes, or give "
+            "each --coordinator_address=HOST:PORT --process_count=N --process_index=0..N-1."
+        ) from error
+
+
+def count_processes() -> int:
+    """How many processes take part in this run."""
+    return jax.process_count()
+
+
+def is_main() -> bool:
+    """Whether this process is the one that logs and writes."""
+    return jax.process_index() == 0
+
+
+class Votes:
+    """What the processes agree on between steps: each says what it wants, and all see the same sums.
+
+    The sums come from the device like a step's figures, so that nobody waits for them; all processes read those of the
+    same step at the same place of their loops.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._sharding = layout.spread
+        self._count = jax.jit(lambda votes: votes.sum(0), out_shardings=layout.everywhere)
+
+    def cast(self, *wanted: bool) -> Int32[Array, " questions"]:
+        """This process's votes; the result is how many devices' processes want each."""
+        local = np.tile(np.asarray(wanted, np.int32), (jax.local_device_count(), 1))
+        with jax.transfer_guard("allow"):  # JAX takes this copy, which is meant, for an implicit one
+            votes = jax.make_array_from_process_local_data(self._sharding, local)
+        counted: Int32[Array, " questions"] = self._count(votes)
+        return counted
