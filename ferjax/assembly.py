@@ -37,7 +37,7 @@ Splits = dict[str, Int[np.ndarray, " _"]]
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What every seed of a setting shares; `n` is the number of training rows."""
+    """What every seed of a setting shares; `n` is the number of training rows, `shapes` are the parameters'."""
 
     config: ConfigDict
     model: Model
@@ -45,6 +45,7 @@ class Parts:
     program: Program
     validation: Resident
     n: int
+    shapes: PyTree
 
 
 def load_data(config: ConfigDict) -> tuple[data.Rows, Splits]:
@@ -78,7 +79,9 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
         log_every_steps=config.train.log_every_steps,
         steps_at_most=_choose_steps(config, n),
     )
-    return Parts(config, model, optimizer, program, validation, n)
+    shapes = jax.eval_shape(functools.partial(_create_variables, model), jnp.zeros((), jnp.uint32))["params"]
+    _describe_groups(optimizer.groups, shapes, config.train.epochs)
+    return Parts(config, model, optimizer, program, validation, n, shapes)
 
 
 def _choose_steps(config: ConfigDict, n: int) -> int:
@@ -97,21 +100,29 @@ def _choose_steps(config: ConfigDict, n: int) -> int:
 
 
 def create_trainer(
-    parts: Parts, workdirs: dict[int, pathlib.Path], interrupt: Interrupt, number: int | None = None
+    parts: Parts,
+    workdirs: dict[int, pathlib.Path],
+    interrupt: Interrupt,
+    number: int | None = None,
+    *,
+    alone: bool = True,
 ) -> Trainer:
-    """The loop for the seeds of `workdirs`, each from its last checkpoint or, where that is older, from `number`."""
+    """The loop for the seeds of `workdirs`, each from its last checkpoint or, where that is older, from `number`.
+
+    Other seeds of the run train with another loop where these are not `alone`.
+    """
     repeats: list[Repeat] = []
     states: list[TrainState] = []
     for seed, workdir in workdirs.items():
         checkpoints = Checkpoints(workdir)
-        state = _open_state(parts, workdir, checkpoints, seed, number, describe=not states)
+        state = _open_state(parts, workdir, checkpoints, seed, number)
         repeats.append(Repeat(seed, workdir, checkpoints, state, writes=is_main()))
         states.append(state)
     config, groups = parts.config, parts.optimizer.groups
 
     @functools.cache
     def count_flops(phase: int) -> int:
-        return flops.count_step(parts.model, groups.frozen_layers(states[0].params, phase))
+        return flops.count_step(parts.model, groups.frozen_layers(parts.shapes, phase))
 
     return Trainer(
         config.train,
@@ -127,6 +138,7 @@ def create_trainer(
         adaptive=parts.program.steps_at_most > 1
         and not config.parallel.steps_per_dispatch
         and jax.process_count() == 1,
+        alone=alone,
     )
 
 
@@ -141,27 +153,25 @@ def _find_peak(dtype: str) -> flops.Peak:
 
 
 def _open_state(
-    parts: Parts, workdir: pathlib.Path, checkpoints: Checkpoints, seed: int, number: int | None, *, describe: bool
+    parts: Parts, workdir: pathlib.Path, checkpoints: Checkpoints, seed: int, number: int | None
 ) -> TrainState:
     """One seed's state: the checkpoint's, or the first one."""
     fresh = checkpoints.latest is None
     if fresh and is_main():
         forget_pretrained(workdir)
     weights = parts.config.model.pretrained if fresh else "none"
-    state = _create_state(parts, workdir, seed, weights, describe=describe)
+    state = _create_state(parts, workdir, seed, weights)
     if not fresh:
         state = checkpoints.restore(state, number)
         logger.info("Resumed %s from step %d (epoch %d).", workdir, int(state.step), int(state.epoch))
     return state
 
 
-def _create_state(parts: Parts, workdir: pathlib.Path, seed_number: int, weights: str, *, describe: bool) -> TrainState:
+def _create_state(parts: Parts, workdir: pathlib.Path, seed_number: int, weights: str) -> TrainState:
     """The state before the first step, from random parameters or from pretrained `weights`."""
     model, layout = parts.model, parts.program.layout
     seed = jnp.asarray(seed_number, jnp.uint32)
     variables = initialize(functools.partial(_create_variables, model), layout, seed)
-    if describe:
-        _describe_groups(parts.optimizer.groups, variables["params"], parts.config.train.epochs)
     if weights != "none":
         variables = _load_pretrained(parts.config, workdir, variables)
     create = functools.partial(create_state, optimizer=parts.optimizer)

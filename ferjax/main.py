@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(workdir: pathlib.Path) -> None:
     # These imports take seconds, which a wrong flag need not wait for.
-    from ferjax import evaluate, parallel, train
+    from ferjax import parallel, train
 
     commandline.keep_compiled()
     _join(parallel.join_processes)
@@ -55,6 +55,8 @@ def _run(workdir: pathlib.Path) -> None:
             train.run(FLAGS.config, workdir, allow_config_change=change)
     if not parallel.is_main():
         return
+    from ferjax import evaluate  # with matplotlib and scipy.stats, which the first step need not wait for
+
     if FLAGS.config.train.seeds:
         evaluate.evaluate_seeds(workdir, FLAGS.config.train.seeds)
     else:

@@ -106,7 +106,8 @@ def _run(
         failures: list[str] = []
         for turn in turns:
             for number, seeds in _align({seed: folders[seed] for seed in turn}):
-                trainer = create_trainer(parts, {seed: folders[seed] for seed in seeds}, interrupt, number)
+                these = {seed: folders[seed] for seed in seeds}
+                trainer = create_trainer(parts, these, interrupt, number, alone=len(folders) == 1)
                 try:
                     for repeat in trainer.repeats:
                         if is_main():

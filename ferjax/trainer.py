@@ -43,7 +43,8 @@ class Trainer:
 
     `state` holds the states of all `repeats`, which stand at the same step unless they are finished. `groups` says
     which parameters train in which epoch. An image costs `flops_per_image(phase)` in training; `find_peak` says what
-    the devices could do. `adaptive` lets a dispatch take as many steps as a second holds.
+    the devices could do. `adaptive` lets a dispatch take as many steps as a second holds. Where a run has other seeds
+    than these, it is not `alone`, and a seed that fails does not end it.
     """
 
     config: ConfigDict
@@ -57,6 +58,7 @@ class Trainer:
     flops_per_image: Callable[[int], int]
     find_peak: Callable[[], Peak]
     adaptive: bool = False
+    alone: bool = True
 
     def __post_init__(self) -> None:
         self._total_steps = math.ceil(self.config.epochs * self.n / self.config.batch_size)
@@ -185,13 +187,13 @@ class Trainer:
     def _fail(self, repeat: Repeat, step: int, name: str) -> None:
         """Stop a seed whose numbers are no longer finite; raises UserError where no other goes on without it."""
         repeat.checkpoints.wait()
-        seed = f" of seed {repeat.seed}" if len(self.repeats) > 1 else ""
+        seed = "" if self.alone else f" of seed {repeat.seed}"
         repeat.failure = (
             f"The {name}{seed} is not a finite number at step {step} (epoch {self.epoch + 1}); "
             f"{repeat.describe_saved()}. Lower optim.learning_rate, set optim.clip_norm, or lengthen "
             "optim.warmup_epochs, and use a new --workdir."
         )
-        if len(self.repeats) == 1:
+        if self.alone:
             raise UserError(repeat.failure)
         self._progress.say(f"{repeat.failure} The other seeds go on.")
 
@@ -238,7 +240,7 @@ class Trainer:
             repeat.write(step=self.step, epoch=float(self.epoch), split="train", **trained, **speed)
             repeat.write(step=self.step, epoch=float(self.epoch), split="validation", **validated)
             self._progress.say(
-                f"{f'seed {repeat.seed}, ' if len(self.repeats) > 1 else ''}epoch {self.epoch}: train loss "
+                f"{'' if self.alone else f'seed {repeat.seed}, '}epoch {self.epoch}: train loss "
                 f"{trained['loss']:.4f}, accuracy {trained['accuracy']:.2%}; validation loss "
                 f"{validated['loss']:.4f}, accuracy {validated['accuracy']:.2%}{', the best so far' if is_best else ''}"
                 f"{f'; learning rate cut to {scale:.3g} of the schedule' if scale < 1 else ''}"
@@ -280,6 +282,8 @@ class Trainer:
         The reports are by seed, without those that failed. A run that stopped within its first epoch has no best yet;
         its last parameters are evaluated.
         """
+        if all(repeat.failure for repeat in self.repeats):
+            return {}
         placed = place(rows, index, self.program.layout)
         result = self.program.evaluate(self.program.choose_best(self.state), placed, self._stops_evaluating)
         if result is None:

@@ -72,11 +72,10 @@ class Program:
         """The states of several seeds as one; the last one fills up the slots of a layout that has more."""
         if self.layout.mode != "seeds":
             return states[0]
-        filled = [jax.device_get(state) for state in states]
+        filled = [jax.device_get(jax.tree.leaves(state)) for state in states]
         filled += filled[-1:] * (self.layout.slots - len(filled))
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
-        placed: TrainState = jax.device_put(stacked, self.layout.state)
-        return placed
+        placed = jax.device_put([np.stack(leaves) for leaves in zip(*filled, strict=True)], self.layout.state)
+        return jax.tree.unflatten(jax.tree.structure(states[0]), placed)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -181,8 +180,8 @@ def _take_steps(
         state, figures = take_step(state)
         return done + 1, state, jax.tree.map(lambda all, one: all.at[done].set(one), gathered, figures)
 
-    shapes = jax.eval_shape(take_step, state)[1]
-    empty = jax.tree.map(lambda leaf: jnp.zeros((at_most, *leaf.shape), leaf.dtype), shapes)
+    row = jnp.zeros(at_most)
+    empty = Figures(Sums(loss=row, correct=row, count=row), Diagnostics(learning_rate=row, update_norm=row))
     carry = (jnp.zeros((), jnp.int32), state, empty)
     _, state, gathered = jax.lax.while_loop(lambda carry: carry[0] < steps, take_another, carry)
     return state, gathered
