@@ -82,6 +82,8 @@ def _run(
     """The reports of all seeds of `folders`, and what those that failed say; `turns` says which train side by side."""
     configs = {seed: _choose_seed(config, seed) for seed in folders}
     with Interrupt() as interrupt, _lock(folders.values()):
+        if count_processes() > 1:
+            interrupt.defer()  # one that left before the others would leave them waiting for it
         if not all(has_checkpoint(folder) for folder in folders.values()):
             # Before anything slow; a resumed run needs no weights.
             pretrained.check(config.model.pretrained, config.model.name, config.model.width)

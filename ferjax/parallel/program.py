@@ -170,7 +170,7 @@ def _gather(
 def _take_steps(
     take_step: Callable[[TrainState], tuple[TrainState, Figures]], state: TrainState, steps: Array, at_most: int
 ) -> tuple[TrainState, Figures]:
-    """`steps` steps; with `at_most` 1 no loop is built, in which XLA's convolutions on CPU run many times slower."""
+    """`steps` steps; with `at_most` 1 no loop is built, which on CPU spares no time and costs a copy of the state."""
     if at_most == 1:
         state, figures = take_step(state)
         return state, jax.tree.map(lambda leaf: leaf[None], figures)

@@ -1,0 +1,185 @@
+"""What the training step hands to XLA for a GPU and a TPU: lowered here for platforms that this machine needn't have.
+
+docs/performance.md says what only a device can show.
+"""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ferjax import losses, models, optim
+from ferjax.augment import augment
+from ferjax.preprocess import preprocess
+from ferjax.state import create_state
+from ferjax.step import Batch, make_train_step
+
+BATCH = 8
+CONVOLUTIONS = {"vgg11": 8, "compact": 7}
+AUGMENT = {
+    "flip_prob": 0.5,
+    "rotation_deg": 15.0,
+    "shift_fraction": 0.15,
+    "zoom_fraction": 0.15,
+    "shear_deg": 5.0,
+    "erase_prob": 0.25,
+    "erase_px": 12,
+}
+OPTIM = {
+    "learning_rate": 1e-2,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1e-7,
+    "weight_decay": 1e-2,
+    "clip_norm": 1.0,
+    "groups": ((".*", 1.0),),
+    "schedule": "onecycle",
+    "warmup_epochs": 0.0,
+    "plateau_metric": "accuracy",
+    "plateau_patience_epochs": 1,
+    "plateau_factor": 0.5,
+    "plateau_min_delta": 1e-4,
+    "plateau_min_learning_rate": 1e-7,
+    "epochs": 3,
+    "steps_per_epoch": 4.0,
+}
+
+
+@functools.cache
+def create_step(name, dtype):
+    """The step of a thin network with everything switched on, a state and a batch, both as lists of arrays."""
+    model = models.create(name=name, num_classes=7, pool="both", hidden=(16,), dropout=0.1, width=0.05, dtype=dtype)
+    optimizer = optim.create(**OPTIM)
+    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
+    prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels, dtype=model.dtype)
+    step = make_train_step(model, optimizer, loss_fn, functools.partial(augment, **AUGMENT), prepare)
+
+    shapes = jax.eval_shape(
+        functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels))
+    )
+    variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    state = create_state(jnp.uint32(0), variables["params"], variables.get("batch_stats", {}), optimizer)
+    batch = Batch(
+        images=jnp.zeros((BATCH, 48, 48, 1), jnp.uint8),
+        labels=jnp.zeros(BATCH, jnp.int32),
+        mask=jnp.ones(BATCH, bool),
+    )
+    states, batches = jax.tree.structure(state), jax.tree.structure(batch)
+
+    def step_of_leaves(state, batch):
+        # In lists, since what jax puts in the place of arrays here isn't what the classes' shape checks want.
+        new_state, sums, _ = step(states.unflatten(state), batches.unflatten(batch))
+        return jax.tree.leaves(new_state), jax.tree.leaves(sums)
+
+    return step_of_leaves, jax.tree.leaves(state), jax.tree.leaves(batch)
+
+
+@functools.cache
+def trace(name, dtype):
+    step, state, batch = create_step(name, dtype)
+    return jax.jit(step, donate_argnums=0).trace(state, batch)
+
+
+@functools.cache
+def lower(name, dtype, platform):
+    return trace(name, dtype).lower(lowering_platforms=(platform,)).as_text()
+
+
+def find(text, operation):
+    """The lines of an operation, each with the types of its operands and results."""
+    return [line for line in text.splitlines() if re.search(rf"\b{operation}\b", line)]
+
+
+def types(line):
+    """(shape, element type) of every tensor that a line of StableHLO names, the result's last."""
+    found = re.findall(r"tensor<((?:\d+x)*)([a-z]+\d+)>", line.rpartition(" : ")[2])
+    return [(tuple(map(int, shape.split("x")[:-1])), element) for shape, element in found]
+
+
+def find_products(text):
+    return [line for line in find(text, "stablehlo.dot_general") if len(types(line)[-1][0]) >= 2]
+
+
+@pytest.fixture(params=[("vgg11", "float32"), ("vgg11", "bfloat16"), ("compact", "bfloat16")], ids="-".join)
+def network(request):
+    return request.param
+
+
+accelerators = pytest.mark.parametrize("platform", ["cuda", "tpu"])
+
+
+@accelerators
+def test_nothing_waits_for_the_host(network, platform):
+    text = lower(*network, platform)
+    assert not find(text, "stablehlo.(infeed|outfeed|send|recv)")
+    # A callback is a custom call. So are kernels that only one platform has, of which none is meant here.
+    assert not find(text, "stablehlo.custom_call")
+
+
+@accelerators
+def test_nothing_is_float64(network, platform):
+    assert not re.search(r"\bx?(f64|complex<\w+>)>", lower(*network, platform))
+
+
+@accelerators
+def test_three_convolutions_a_layer_and_none_for_the_gradient_of_the_images(network, platform):
+    found = find(lower(*network, platform), "stablehlo.convolution")
+    layers = CONVOLUTIONS[network[0]]
+    kernel_gradients = [line for line in found if types(line)[-1][0][:2] == (3, 3)]
+    assert (len(found), len(kernel_gradients)) == (3 * layers - 1, layers)
+
+
+@accelerators
+def test_convolutions_compute_in_the_dtype_that_was_asked_for(network, platform):
+    element = {"float32": "f32", "bfloat16": "bf16"}[network[1]]
+    for line in find(lower(*network, platform), "stablehlo.convolution"):
+        assert {kind for _, kind in types(line)} == {element}
+
+
+@accelerators
+def test_no_convolution_is_made_of_matrix_products(network, platform):
+    # Two dense layers, each forward, to its input and to its kernel. Winograd and im2col would be more.
+    assert len(find_products(lower(*network, platform))) == 2 * 3
+    if network[1] == "float32":
+        assert len(find_products(lower(*network, "cpu"))) > 2 * 3
+
+
+@accelerators
+def test_no_activation_is_transposed(network, platform):
+    for line in find(lower(*network, platform), "stablehlo.transpose"):
+        assert len(types(line)[-1][0]) == 2
+
+
+@accelerators
+def test_every_array_of_the_state_is_updated_in_place(network, platform):
+    _, state, batch = create_step(*network)
+    arguments = next(line for line in lower(*network, platform).splitlines() if "func.func public @main" in line)
+    arguments = arguments.partition(" -> ")[0]
+    assert arguments.count("tensor<") == len(state) + len(batch)
+    assert arguments.count("tf.aliasing_output") == len(state)
+    # Parameters, moments and statistics stay float32 whatever the network computes in.
+    assert "bf16" not in arguments
+
+
+@accelerators
+def test_many_steps_in_one_program_hold_one_step(platform):
+    step, state, batch = create_step("compact", "bfloat16")
+
+    def take_steps(state, batches):
+        return jax.lax.scan(step, state, batches)
+
+    batches = [jnp.stack([leaf] * 5) for leaf in batch]
+    text = jax.jit(take_steps, donate_argnums=0).trace(state, batches).lower(lowering_platforms=(platform,)).as_text()
+    assert len(find(text, "stablehlo.convolution")) == 3 * CONVOLUTIONS["compact"] - 1
+    assert len(find(text, "stablehlo.while")) == 1
+    assert not find(text, "stablehlo.custom_call")
+
+
+def test_one_export_serves_both():
+    # Export refuses operations whose form may change between versions of XLA.
+    step, state, batch = create_step("vgg11", "bfloat16")
+    exported = jax.export.export(jax.jit(step), platforms=("cuda", "tpu"))(state, batch)
+    assert exported.platforms == ("cuda", "tpu")
+    assert [out.dtype for out in exported.out_avals[: len(state)]] == [leaf.dtype for leaf in state]

@@ -1,0 +1,115 @@
+"""The training step is faster on CPU than the same step with XLA's own convolutions: a ratio, never a time.
+
+On a GPU and a TPU the two are one program (test_lowering.py). That the step compiles once, and that the loop copies
+nothing, is in test_train.py.
+"""
+
+import functools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferjax import losses, models, optim
+from ferjax.models import conv
+from ferjax.preprocess import preprocess
+from ferjax.state import create_state
+from ferjax.step import Batch, make_train_step
+
+# A convolution each at 24, 12 and 6 px, to 128, 256 and 512 channels: enough work for a ratio of theirs.
+DEPTHS, BATCH, ROUNDS = (0, 1, 1, 1, 0), 16, 9
+# What plain convolutions would have is 1. Two Zen 3 cores have 1.6, idle or busy.
+LEAST_RATIO = 1.2
+
+
+def create_step():
+    """A step, its first state and a batch."""
+    model = models.create(
+        name="vgg11", num_classes=7, pool="max", hidden=(), dropout=0.0, width=1.0, dtype="float32"
+    ).clone(depths=DEPTHS)
+    optimizer = optim.create(
+        learning_rate=1e-6,
+        b1=0.9,
+        b2=0.999,
+        eps=1e-7,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        groups=((".*", 1.0),),
+        schedule="constant",
+        warmup_epochs=0.0,
+        plateau_metric="accuracy",
+        plateau_patience_epochs=0,
+        plateau_factor=0.5,
+        plateau_min_delta=0.0,
+        plateau_min_learning_rate=0.0,
+        epochs=1,
+        steps_per_epoch=1.0,
+    )
+    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+    prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels)
+    random = np.random.default_rng(0)
+    shapes = jax.eval_shape(
+        functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels))
+    )
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(random.normal(0, (2 / math.prod(leaf.shape[:-1])) ** 0.5, leaf.shape), leaf.dtype),
+        shapes["params"],
+    )
+    batch = Batch(
+        images=jnp.asarray(random.integers(0, 256, (BATCH, 48, 48, 1)), jnp.uint8),
+        labels=jnp.asarray(random.integers(0, 7, BATCH), jnp.int32),
+        mask=jnp.ones(BATCH, bool),
+    )
+    step = make_train_step(model, optimizer, loss_fn, lambda _, images, **__: images.astype(jnp.float32), prepare)
+    return step, create_state(jnp.uint32(0), params, {}, optimizer), batch
+
+
+def conv_plain(x, kernel, *_):
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def measure():
+    """Seconds a step of both, in turns; their losses; and the convolutions of the plain one."""
+    step, state, batch = create_step()
+    lowered, seconds, losses = {}, {}, {}
+    for name, function in (("ferjax", conv.conv3x3), ("plain", conv_plain)):
+        conv.conv3x3 = function
+        # A function of its own each time, since jax remembers what it traced.
+        lowered[name] = jax.jit(functools.partial(step), donate_argnums=0).lower(state, batch)
+    steps = {name: each.compile() for name, each in lowered.items()}
+    states = {name: jax.tree.map(jnp.copy, state) for name in steps}
+    for number in range(ROUNDS + 1):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            states[name], sums, _ = step(states[name], batch)
+            losses.setdefault(name, []).append(float(sums.loss))
+            if number:
+                seconds.setdefault(name, []).append(time.perf_counter() - start)
+    convolutions = lowered["plain"].as_text().count("stablehlo.convolution")
+    return {"seconds": seconds, "losses": losses, "convolutions": convolutions}
+
+
+def test_the_step_is_faster_than_with_plain_convolutions():
+    # In a process of its own, which optimises as a user's does.
+    changed = {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": ""}
+    result = subprocess.run(
+        [sys.executable, __file__], capture_output=True, text=True, timeout=120, check=False, env=os.environ | changed
+    )
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    assert measured["convolutions"] == 3 * sum(DEPTHS) - 1  # what it is compared with is plain indeed
+    for one, other in zip(measured["losses"]["ferjax"], measured["losses"]["plain"], strict=True):
+        assert abs(one - other) < 1e-3 * other
+    ferjax, plain = (statistics.median(measured["seconds"][name]) for name in ("ferjax", "plain"))
+    assert plain / ferjax > LEAST_RATIO, measured["seconds"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure()))
