@@ -38,6 +38,7 @@ def get_config() -> ConfigDict:
     model.width = 1.0  # multiplies every convolution's channels; 0.02..8
     model.pretrained = "none"  # 'none', 'keras', 'torchvision' or 'timm' (ImageNet, published), or a file or folder
     model.dtype = "float32"  # of the computation: 'float32' or 'bfloat16'; parameters stay float32
+    model.exact_convolution = False  # True: plain convolutions without Winograd's rounding (2e-5), slower on CPU
 
     config.loss = loss = ConfigDict()
     loss.name = "cross_entropy"  # 'cross_entropy' or 'focal'

@@ -87,7 +87,8 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
 def _choose_steps(config: ConfigDict, n: int) -> int:
     """The most steps of one dispatch.
 
-    On CPU one: a dispatch costs nothing beside a step there. Several processes need the same number of steps in each of their dispatches, and can't go by their clocks.
+    On CPU one: a dispatch costs nothing beside a step there. Several processes need the same number of steps in each of
+    their dispatches, and can't go by their clocks.
     """
     if config.parallel.steps_per_dispatch:
         steps: int = config.parallel.steps_per_dispatch

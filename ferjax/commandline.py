@@ -99,6 +99,29 @@ def explain_memory(config: ConfigDict) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def leave_without_lost(processes: int) -> Iterator[None]:
+    """Within the block, a process that loses another one of its run says so and ends at once, with exit code 1.
+
+    JAX would wait for the lost one as the interpreter exits, and then abort.
+    """
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if processes == 1:
+            raise
+        fail(
+            f"Another process of this run is gone ({_first_line(error)}): start all of them again, and they go on from "
+            "the last checkpoint.",
+            1,
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+
 def find_config_file(argv: Sequence[str]) -> str:
     """The value of --config, which is needed before the flags can be parsed."""
     for flag, following in zip(argv, [*argv[1:], ""], strict=True):

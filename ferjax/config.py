@@ -103,6 +103,7 @@ LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
     "model.width": Range(0.02, 8),
     "model.pretrained": _TEXT,
     "model.dtype": Choice(("float32", "bfloat16")),
+    "model.exact_convolution": _FLAG,
     "loss.name": Choice(("cross_entropy", "focal")),
     "loss.gamma": Range(0, 20),
     "loss.alpha": _FRACTION,

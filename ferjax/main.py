@@ -48,7 +48,7 @@ def _run(workdir: pathlib.Path) -> None:
     if not parallel.is_main():
         commandline.be_quiet()
     change = FLAGS.allow_config_change
-    with commandline.explain_memory(FLAGS.config):
+    with commandline.leave_without_lost(parallel.count_processes()), commandline.explain_memory(FLAGS.config):
         if FLAGS.config.train.seeds:
             train.run_seeds(FLAGS.config, workdir, allow_config_change=change)
         else:

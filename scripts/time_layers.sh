@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import conv, pool, winograd
+from ferjax.models import conv, pool
 from ferjax.models.norm import BatchNorm
 
 ROUNDS = 7
@@ -48,6 +48,14 @@ def gradient(function, *which):
     return pull
 
 
+def both(function):
+    """The value and all gradients, as a training step needs them."""
+    def run(g, *inputs):
+        y, pull = jax.vjp(function, *inputs)
+        return y, pull(g)
+    return run
+
+
 key = jax.random.key(0)
 print(f"batch {batch}, {jax.devices()[0].device_kind}, jax {jax.__version__}")
 for side, channels, features in [(48, 3, 64), (48, 64, 64), (24, 4, 64), (24, 64, 128), (24, 128, 128), (12, 128, 256),
@@ -55,18 +63,14 @@ for side, channels, features in [(48, 3, 64), (48, 64, 64), (24, 4, 64), (24, 64
     x = jax.random.normal(key, (batch, side, side, channels))
     kernel = jax.random.normal(key, (3, 3, channels, features))
     g = jax.random.normal(key, (batch, side, side, features))
-    tiles = {f"F{m}": m for m in (2, 3, 4)} if channels >= 16 else {}
-    shape = f"{side} px, {channels}->{features}"
-    chosen = conv.choose_tile(side, channels), conv.choose_gradient_tile(side, channels)
-    forward, backward = (f"F{m}" if m else other for m, other in zip(chosen, ("XLA", "im2col")))
-    say(f"conv forward {shape}, chosen {forward}", measure(
-        {"XLA": conv._conv_xla} | {n: functools.partial(winograd.convolve, m=m) for n, m in tiles.items()}, x, kernel))
-    say(f"  kernel gradient, chosen {backward}", measure(
-        {"XLA": lambda x, g: gradient(conv._conv_xla, 1)(g, x, kernel), "im2col": conv._kernel_gradient_im2col}
-        | {n: functools.partial(winograd.kernel_gradient, m=m) for n, m in tiles.items()}, x, g))
-    if channels >= 16:
-        say("  input gradient", measure(
-            {"XLA": gradient(conv._conv_xla, 0), "ours": gradient(conv.conv3x3, 0)}, g, x, kernel))
+    chosen = conv.choose_tile(x.shape, features)
+    forward = {"XLA": conv._conv_xla} | {
+        name: functools.partial(conv._conv_cpu, m=m) for name, m in (("direct", 0), ("F2", 2), ("F3", 3), ("F4", 4))}
+    shape = f"{side} px, {channels}->{features}, chosen {f'F{chosen}' if chosen else 'direct'}"
+    say(f"conv forward {shape}", measure(forward, x, kernel))
+    say("  forward and both gradients", measure(
+        {"XLA": both(conv._conv_xla), "ours": both(conv.conv3x3), "exact": both(lambda *a: conv.conv3x3(*a, True))},
+        g, x, kernel))
 
 for side, channels in [(24, 64), (12, 128), (6, 256)]:
     x = jax.random.normal(key, (batch, side, side, channels))

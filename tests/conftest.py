@@ -1,10 +1,10 @@
-"""Shapes checked, promotion strict, four virtual devices, no compilation shared with the user's cache."""
+"""Shapes checked, promotion strict, eight virtual devices, no compilation shared with the user's cache."""
 
 import os
 import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
-    " --xla_force_host_platform_device_count=4"
+    " --xla_force_host_platform_device_count=8"
     # The tests' networks are tiny, and compiling them takes most of the time.
     " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )

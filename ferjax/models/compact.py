@@ -28,6 +28,7 @@ class Compact(nn.Module):
     stages: tuple[tuple[int, ...], ...] = STAGES
     axis_name: str | None = None
     frozen_layers: frozenset[str] = frozenset()
+    exact_convolution: bool = False
     in_channels: int = 1
 
     @nn.compact
@@ -39,9 +40,8 @@ class Compact(nn.Module):
             if stage > 1:
                 x = max_pool2x2(x)
             for layer, width in enumerate(widths, start=1):
-                x = Conv3x3(
-                    scale_width(width, self.width), use_bias=False, dtype=self.dtype, name=f"block{stage}_conv{layer}"
-                )(x)
+                features, name = scale_width(width, self.width), f"block{stage}_conv{layer}"
+                x = Conv3x3(features, use_bias=False, dtype=self.dtype, exact=self.exact_convolution, name=name)(x)
                 name = f"block{stage}_norm{layer}"
                 x = BatchNorm(self.dtype, self.axis_name, name=name)(
                     x, train=train and name not in self.frozen_layers, mask=mask

@@ -1,13 +1,14 @@
-"""The 3x3 convolution of every network here: plain XLA on GPU and TPU, the fastest measured form on CPU.
+"""The 3x3 convolution of every network here: plain XLA on GPU and TPU, matrix products on CPU.
 
-XLA's CPU convolution has a good forward pass and slow gradients, so it gets a gradient rule of its own. On CPU each
-shape takes the forms that `choose_tile` and `choose_gradient_tile` name; elsewhere all three passes are XLA's.
+XLA's own CPU convolution has slow gradients, becomes far slower within `scan` or with a batch of kernels (`vmap`), and
+spends all multiplications of the definition. On CPU each shape takes the form that `choose_tile` names: Winograd's, or
+a direct one. Elsewhere all three passes are XLA's.
 
 Winograd rounds differently: against float64 its largest error, relative to the largest output, is about 2e-6 (m=2),
-5e-6 (m=3) and 2e-5 (m=4) in float32.
+5e-6 (m=3) and 2e-5 (m=4) in float32, of values and of both gradients. `exact` does without it.
 """
 
-from collections.abc import Callable
+import functools
 
 import flax.linen as nn
 import jax
@@ -20,75 +21,132 @@ from ferjax.models import winograd
 Images = Float[Array, "b h w c"]
 Kernel = Float[Array, "3 3 c o"]
 Outputs = Float[Array, "b h w o"]
+Transformed = tuple[Float[Array, "tt p c"], Float[Array, "tt c o"]]
+# What Winograd's transforms and the patches of the direct form cost per number, in multiply-adds of a matrix product;
+# fitted to times on two Zen 3 cores (scripts/time_layers.sh).
+_PER_KERNEL, _PER_PIXEL, _PER_PATCH = 36, 45, 20
 
 
-def choose_tile(side_px: int, channels: int) -> int:
-    """Winograd's m for a layer's forward pass and input gradient on CPU, or 0 for XLA's convolution.
+def choose_tile(shape: tuple[int, ...], features: int) -> int:
+    """Winograd's m for inputs of NHWC `shape` on CPU, or 0 for the direct form: whichever costs least by a rough count.
 
-    Measured on two Zen 3 cores (scripts/time_layers.sh). At 48 px the forward pass is bound by memory traffic, which
-    Winograd only adds to; few input channels leave its products nothing to save.
+    More tiles pay for the kernel's transform, more features for the pixels'; large tiles waste work past the border.
     """
-    return 0 if side_px > 32 else choose_gradient_tile(side_px, channels)
+    batch, height, width, channels = shape
+    if _is_small(shape):
+        costs = {0: batch * (3 * height - 2) * (3 * width - 2) * channels * features}
+    else:
+        costs = {0: batch * 9 * height * width * channels * (features + _PER_PATCH)}
+    for m in (2, 3, 4):
+        tiles = batch * -(-height // m) * -(-width // m)
+        products = channels * features * (tiles + _PER_KERNEL)
+        costs[m] = (m + 2) ** 2 * (products + _PER_PIXEL * tiles * (channels + features))
+    return min(costs, key=costs.__getitem__)
 
 
-def choose_gradient_tile(side_px: int, channels: int) -> int:
-    """Winograd's m for a layer's kernel gradient on CPU, or 0 for one matrix product over im2col patches."""
-    if channels < 16:
-        return 0
-    return 4 if side_px >= 12 else 3
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv3x3(x: Images, kernel: Kernel, exact: bool = False) -> Outputs:
+    """Correlate NHWC images with an HWIO 3x3 kernel: stride 1, zero padding to the same size.
+
+    `exact` leaves out Winograd's form, on CPU, and its rounding.
+    """
+    cpu = functools.partial(_conv_cpu, m=_tile(x, kernel, exact))
+    return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=_conv_xla)
 
 
-@jax.custom_vjp
-def conv3x3(x: Images, kernel: Kernel) -> Outputs:
-    """Correlate NHWC images with an HWIO 3x3 kernel: stride 1, zero padding to the same size."""
-    return jax.lax.platform_dependent(x, kernel, cpu=_conv_cpu, default=_conv_xla)
+def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
+    # Winograd's transforms lose too much in half precision.
+    return 0 if exact or x.dtype.itemsize < 4 else choose_tile(x.shape, kernel.shape[3])
 
 
 def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _conv_cpu(x: Images, kernel: Kernel) -> Outputs:
-    m = _tile(choose_tile, x)
-    return winograd.convolve(x, kernel, m) if m else _conv_xla(x, kernel)
+def _conv_cpu(x: Images, kernel: Kernel, m: int) -> Outputs:
+    return winograd.convolve(x, kernel, m) if m else _conv_direct(x, kernel)
 
 
-def _tile(choose: Callable[[int, int], int], x: Images) -> int:
-    # Winograd's transforms lose too much in half precision.
-    return choose(min(x.shape[1:3]), x.shape[3]) if x.dtype.itemsize >= 4 else 0
+def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Images, Kernel, Transformed | None]]:
+    m = _tile(x, kernel, exact)
+    if not m:
+        return conv3x3(x, kernel, exact), (x, kernel, None)
+
+    def transform_cpu(x: Images, kernel: Kernel) -> tuple[Outputs, Transformed]:
+        inputs, kernels = winograd.transform_input(x, m), winograd.transform_kernel(kernel, m)
+        return winograd.multiply(inputs, kernels, m, (*x.shape[:3], kernel.shape[3])), (inputs, kernels)
+
+    def transform_none(x: Images, kernel: Kernel) -> tuple[Outputs, Transformed]:
+        # Both branches must return the same shapes; what nobody reads is not computed.
+        shapes = jax.eval_shape(transform_cpu, x, kernel)[1]
+        return _conv_xla(x, kernel), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    y, transformed = jax.lax.platform_dependent(x, kernel, cpu=transform_cpu, default=transform_none)
+    return y, (x, kernel, transformed)
 
 
-def _forward(x: Images, kernel: Kernel) -> tuple[Outputs, tuple[Images, Kernel]]:
-    return conv3x3(x, kernel), (x, kernel)
+def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None], g: Outputs) -> tuple[Images, Kernel]:
+    m = _tile(*residuals[:2], exact)
+    cpu = functools.partial(_gradients_cpu, m=m)
+    return jax.lax.platform_dependent(*residuals, g, cpu=cpu, default=_gradients_xla)
 
 
-def _backward(residuals: tuple[Images, Kernel], g: Outputs) -> tuple[Images, Kernel]:
-    return jax.lax.platform_dependent(*residuals, g, cpu=_gradients_cpu, default=_gradients_xla)
-
-
-def _gradients_xla(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
+def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
     return jax.vjp(_conv_xla, x, kernel)[1](g)
 
 
-def _gradients_cpu(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
-    # The input gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
-    x_gradient = _conv_cpu(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
-    m = _tile(choose_gradient_tile, x)
-    kernel_gradient = winograd.kernel_gradient(x, g, m) if m else _kernel_gradient_im2col(x, g)
-    return x_gradient, kernel_gradient.astype(kernel.dtype)
-
-
-def _kernel_gradient_im2col(x: Images, g: Outputs) -> Kernel:
-    batch, height, width, channels = x.shape
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    patches = jnp.concatenate(windows, axis=-1).reshape(batch * height * width, 9 * channels)
-    outputs = g.reshape(batch * height * width, -1)
-    # This order of the operands runs faster on CPU than patches.T @ outputs.
-    return (outputs.T @ patches).T.reshape(3, 3, channels, -1)
+def _gradients_cpu(
+    x: Images, kernel: Kernel, transformed: Transformed | None, g: Outputs, m: int
+) -> tuple[Images, Kernel]:
+    if transformed is None:
+        return jax.vjp(_conv_taps, x, kernel)[1](g) if _is_small(x.shape) else _gradients_im2col(x, kernel, g)
+    inputs, kernels = transformed
+    gradients = winograd.transform_gradient(g, m)
+    return winograd.input_gradient(gradients, kernels, m, x.shape), winograd.kernel_gradient(inputs, gradients, m)
 
 
 conv3x3.defvjp(_forward, _backward)
+
+
+def _conv_direct(x: Images, kernel: Kernel) -> Outputs:
+    return _conv_taps(x, kernel) if _is_small(x.shape) else _conv_im2col(x, kernel)
+
+
+def _is_small(shape: tuple[int, ...]) -> bool:
+    """Whether so much of a patch is border that only the taps within the image are to be multiplied."""
+    return min(shape[1:3]) <= 3
+
+
+def _conv_taps(x: Images, kernel: Kernel) -> Outputs:
+    """Nine products, each of the pixels that its tap meets."""
+    _, height, width, _ = x.shape
+    y = jnp.zeros((*x.shape[:3], kernel.shape[3]), x.dtype)
+    for i in range(max(0, 2 - height), min(3, height + 1)):
+        for j in range(max(0, 2 - width), min(3, width + 1)):
+            met = x[:, max(i - 1, 0) : height + i - 1, max(j - 1, 0) : width + j - 1]
+            sides = [(max(1 - tap, 0), max(tap - 1, 0)) for tap in (i, j)]
+            y = y + jnp.pad(met @ kernel[i, j], ((0, 0), *sides, (0, 0)))
+    return y
+
+
+def _take_patches(x: Images) -> Float[Array, "p 9*c"]:
+    _, height, width, channels = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return jnp.concatenate(windows, axis=-1).reshape(-1, 9 * channels)
+
+
+def _conv_im2col(x: Images, kernel: Kernel) -> Outputs:
+    features = kernel.shape[3]
+    return (_take_patches(x) @ kernel.reshape(-1, features)).reshape(*x.shape[:3], features)
+
+
+def _gradients_im2col(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
+    # The input gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
+    x_gradient = _conv_im2col(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+    # This order of the operands runs faster on CPU than patches.T @ outputs.
+    kernel_gradient = (g.reshape(-1, g.shape[3]).T @ _take_patches(x)).T
+    return x_gradient, kernel_gradient.reshape(kernel.shape)
 
 
 class Conv3x3(nn.Module):
@@ -97,11 +155,12 @@ class Conv3x3(nn.Module):
     features: int
     use_bias: bool = True
     dtype: DTypeLike = jnp.float32
+    exact: bool = False
 
     @nn.compact
     def __call__(self, x: Images) -> Outputs:
         kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, x.shape[-1], self.features))
-        y = conv3x3(x.astype(self.dtype), kernel.astype(self.dtype))
+        y = conv3x3(x.astype(self.dtype), kernel.astype(self.dtype), self.exact)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros_init(), (self.features,)).astype(self.dtype)
         return y

@@ -36,6 +36,7 @@ class VGG(nn.Module):
     dtype: DTypeLike
     axis_name: str | None = None
     frozen_layers: frozenset[str] = frozenset()
+    exact_convolution: bool = False
     in_channels: int = 3
 
     @nn.compact
@@ -44,7 +45,8 @@ class VGG(nn.Module):
     ) -> Float[Array, "b k"]:
         for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
             for layer in range(1, depth + 1):
-                x = Conv3x3(scale_width(width, self.width), dtype=self.dtype, name=f"block{block}_conv{layer}")(x)
+                features, name = scale_width(width, self.width), f"block{block}_conv{layer}"
+                x = Conv3x3(features, dtype=self.dtype, exact=self.exact_convolution, name=name)(x)
                 if self.batch_norm:
                     name = f"block{block}_norm{layer}"
                     x = BatchNorm(self.dtype, self.axis_name, name=name)(

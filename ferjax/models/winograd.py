@@ -8,6 +8,7 @@ square, so that all tiles of a batch go through one matrix product of shape [t*t
 import fractions
 import functools
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -48,39 +49,85 @@ def _square(matrix: Float[np.ndarray, "r c"], dtype: jnp.dtype) -> Float[Array, 
     return jnp.asarray(np.kron(matrix, matrix), dtype)
 
 
-def _stack_windows(padded: Float[Array, "b h w c"], m: int, window: int) -> Float[Array, "ww bpc"]:
-    """Pixel (i, j) of every `window`-sized tile at stride m, as rows; the columns run over image, tile and channel."""
-    high, wide = ((side - window) // m * m + 1 for side in padded.shape[1:3])
-    rows = [padded[:, i : i + high : m, j : j + wide : m] for i in range(window) for j in range(window)]
-    return jnp.stack(rows).reshape(window * window, -1)
+def _combine(matrix: Float[np.ndarray, "r c"], parts: Sequence[Array]) -> list[Array]:
+    """Rows of `matrix` times `parts`, by additions; half the time of a matrix product where most entries are zero."""
+    return [
+        functools.reduce(jnp.add, [float(n) * part for n, part in zip(row, parts, strict=True) if n]) for row in matrix
+    ]
 
 
-def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt bp c"]:
-    """B^T d B of every tile of x, zero padded as 'SAME' wants."""
-    high, wide = (-(-side // m) * m for side in x.shape[1:3])
-    padded = jnp.pad(x, ((0, 0), (1, high + 1 - x.shape[1]), (1, wide + 1 - x.shape[2]), (0, 0)))
-    tiles = _square(matrices(m)[2], x.dtype) @ _stack_windows(padded, m, m + 2)
+def _pad(x: Float[Array, "b h w c"], m: int, border: int) -> Float[Array, "b hp wp c"]:
+    """Zeros to whole tiles of m, and `border` more on each side."""
+    sides = [(border, -side % m + border) for side in x.shape[1:3]]
+    return jnp.pad(x, ((0, 0), *sides, (0, 0)))
+
+
+def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"]:
+    """B^T d B of every tile d of x, zero padded as 'SAME' wants; p runs over images and their tiles."""
+    B_t = matrices(m)[2]
+    padded = _pad(x, m, 1)
+    high, wide = (side - m - 1 for side in padded.shape[1:3])
+    rows = jnp.stack(_combine(B_t, [padded[:, i : i + high : m] for i in range(m + 2)]))
+    tiles = jnp.stack(_combine(B_t, [rows[:, :, :, j : j + wide : m] for j in range(m + 2)]), axis=1)
     return tiles.reshape((m + 2) ** 2, -1, x.shape[3])
+
+
+def transform_kernel(kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "tt c o"]:
+    """G w G^T."""
+    kernels = _square(matrices(m)[1], kernel.dtype) @ kernel.reshape(9, -1)
+    return kernels.reshape((m + 2) ** 2, *kernel.shape[2:])
+
+
+def multiply(
+    inputs: Float[Array, "tt p c"], kernels: Float[Array, "tt c o"], m: int, shape: tuple[int, ...]
+) -> Float[Array, "b h w o"]:
+    """The convolution's output of `shape`, from transformed input and kernel."""
+    batch, height, width, features = shape
+    high, wide = -(-height // m), -(-width // m)
+    products = jnp.einsum("tpc,tco->tpo", inputs, kernels)
+    y = _square(matrices(m)[0], inputs.dtype) @ products.reshape((m + 2) ** 2, -1)
+    y = y.reshape(m, m, batch, high, wide, features).transpose(2, 3, 0, 4, 1, 5)
+    return y.reshape(batch, high * m, wide * m, features)[:, :height, :width]
 
 
 def convolve(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "b h w o"]:
     """'SAME' correlation of x with a 3x3 kernel at stride 1."""
-    batch, height, width, channels = x.shape
+    return multiply(transform_input(x, m), transform_kernel(kernel, m), m, (*x.shape[:3], kernel.shape[3]))
+
+
+def transform_gradient(g: Float[Array, "b h w o"], m: int) -> Float[Array, "tt p o"]:
+    """A g A^T of every tile of the output's gradient."""
+    padded = _pad(g, m, 0)
+    batch, height, width, features = padded.shape
+    tiles = padded.reshape(batch, height // m, m, width // m, m, features).transpose(2, 4, 0, 1, 3, 5)
+    return (_square(matrices(m)[0].T, g.dtype) @ tiles.reshape(m * m, -1)).reshape((m + 2) ** 2, -1, features)
+
+
+def input_gradient(
+    gradients: Float[Array, "tt p o"], kernels: Float[Array, "tt c o"], m: int, shape: tuple[int, ...]
+) -> Float[Array, "b h w c"]:
+    """Gradient by the input of `shape`: the transposed transforms, tiles added where they overlap."""
+    batch, height, width, channels = shape
     high, wide = -(-height // m), -(-width // m)
-    A_t, G, _ = matrices(m)
-    kernels = (_square(G, x.dtype) @ kernel.reshape(9, -1)).reshape((m + 2) ** 2, channels, -1)
-    products = jnp.einsum("tpc,tco->tpo", transform_input(x, m), kernels)
-    y = _square(A_t, x.dtype) @ products.reshape((m + 2) ** 2, -1)
-    y = y.reshape(m, m, batch, high, wide, -1).transpose(2, 3, 0, 4, 1, 5)
-    return y.reshape(batch, high * m, wide * m, -1)[:, :height, :width]
+    products = jnp.einsum("tpo,tco->tpc", gradients, kernels)
+    d = _square(matrices(m)[2].T, gradients.dtype) @ products.reshape((m + 2) ** 2, -1)
+    d = d.reshape(m + 2, m + 2, batch, high, wide, channels)
+    # The last two rows (columns) of a tile lie on the first two of the next.
+    spare = ((0, 0), (0, m - 2))
+    parts = [
+        jnp.pad(d[i * m :, j * m :][:m, :m], (spare[i], spare[j], (0, 0), (i, 1 - i), (j, 1 - j), (0, 0)))
+        for i in (0, 1)
+        for j in (0, 1)
+    ]
+    total = functools.reduce(jnp.add, parts)
+    total = total.transpose(2, 3, 0, 4, 1, 5).reshape(batch, (high + 1) * m, (wide + 1) * m, channels)
+    return total[:, 1 : height + 1, 1 : width + 1]
 
 
-def kernel_gradient(x: Float[Array, "b h w c"], g: Float[Array, "b h w o"], m: int) -> Float[Array, "3 3 c o"]:
-    """Gradient of sum(convolve(x, kernel) * g) by the kernel: the transposed transforms, in the transformed domain."""
-    A_t, G, _ = matrices(m)
-    high, wide = (-(-side // m) * m for side in g.shape[1:3])
-    padded = jnp.pad(g, ((0, 0), (0, high - g.shape[1]), (0, wide - g.shape[2]), (0, 0)))
-    outputs = _square(A_t.T, g.dtype) @ _stack_windows(padded, m, m)
-    outputs = outputs.reshape((m + 2) ** 2, -1, g.shape[3])
-    kernels = jnp.einsum("tpc,tpo->tco", transform_input(x, m), outputs)
-    return (_square(G.T, g.dtype) @ kernels.reshape((m + 2) ** 2, -1)).reshape(3, 3, x.shape[3], g.shape[3])
+def kernel_gradient(
+    inputs: Float[Array, "tt p c"], gradients: Float[Array, "tt p o"], m: int
+) -> Float[Array, "3 3 c o"]:
+    """Gradient by the kernel, from transformed input and output gradient."""
+    kernels = jnp.einsum("tpc,tpo->tco", inputs, gradients)
+    kernel = _square(matrices(m)[1].T, inputs.dtype) @ kernels.reshape((m + 2) ** 2, -1)
+    return kernel.reshape(3, 3, *kernels.shape[1:])

@@ -7,6 +7,9 @@ from jaxtyping import Array, Int32
 from ferjax.errors import UserError
 from ferjax.parallel.layout import Layout
 
+# A process that says nothing for so long is taken for lost, and the others end.
+_LOST_AFTER_S = 30
+
 
 def join_processes(
     coordinator_address: str | None = None, process_count: int | None = None, process_index: int | None = None
@@ -19,7 +22,9 @@ def join_processes(
     # JAX's own notifier would take SIGTERM away from the run, which saves and stops by it.
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(coordinator_address, process_count, process_index)
+        jax.distributed.initialize(
+            coordinator_address, process_count, process_index, heartbeat_timeout_seconds=_LOST_AFTER_S
+        )
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -5,17 +5,16 @@ import pytest
 
 from ferjax.models import conv, winograd
 
-# (side, in, out): XLA, im2col, F(4x4), F(3x3), and sides that no tile divides.
-SHAPES = [
-    (48, 3, 8),
-    (48, 16, 8),
-    (24, 4, 8),
-    (24, 16, 8),
-    (13, 16, 8),
-    (6, 16, 24),
-    (7, 16, 8),
-    (3, 32, 16),
-    (1, 16, 8),
+# (m, side, in, out): sides that tiles divide and sides that they don't, one pixel, few channels; 0 is the direct form.
+FORMS = [
+    (0, 7, 3, 8),
+    (0, 3, 8, 6),
+    (0, 1, 8, 6),
+    (2, 7, 8, 6),
+    (3, 6, 8, 6),
+    (3, 7, 8, 6),
+    (4, 13, 8, 6),
+    (4, 1, 8, 6),
 ]
 
 
@@ -46,14 +45,61 @@ def relative_error(value, reference):
     return np.abs(np.asarray(value, np.float64) - reference).max() / np.abs(reference).max()
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_values_and_gradients_match_float64(shape):
-    x, kernel, g = draw(*shape)
-    y, pullback = jax.vjp(jax.jit(conv.conv3x3), *(jnp.asarray(a, jnp.float32) for a in (x, kernel)))
-    for value, reference in zip(
-        (y, *pullback(jnp.asarray(g, jnp.float32))), convolve_reference(x, kernel, g), strict=True
-    ):
-        assert relative_error(value, reference) < 1e-4
+def as_float32(*arrays):
+    return [jnp.asarray(array, jnp.float32) for array in arrays]
+
+
+def choose(monkeypatch, m):
+    monkeypatch.setattr(conv, "choose_tile", lambda *_: m)
+
+
+def make_run(exact=False):
+    """x, kernel, g -> the output and both gradients; the rule is asked when it is traced."""
+
+    def run(x, kernel, g):
+        y, pullback = jax.vjp(lambda x, kernel: conv.conv3x3(x, kernel, exact), x, kernel)
+        return y, *pullback(g)
+
+    return jax.jit(run)
+
+
+def find_errors(arrays, exact=False):
+    values = make_run(exact)(*as_float32(*arrays))
+    return [relative_error(*pair) for pair in zip(values, convolve_reference(*arrays), strict=True)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_values_and_gradients_match_float64(form, monkeypatch):
+    m, *shape = form
+    choose(monkeypatch, m)
+    assert max(find_errors(draw(*shape))) < (1e-4 if m else 2e-6)
+
+
+@pytest.mark.parametrize("shape", [(48, 3, 8), (24, 32, 48)])
+def test_what_the_rule_chooses_matches_float64(shape):
+    assert max(find_errors(draw(*shape))) < 1e-4
+
+
+def test_exact_leaves_winograd_out(monkeypatch):
+    choose(monkeypatch, 4)
+    arrays = draw(12, 8, 8)
+    assert max(find_errors(arrays, exact=True)) < 1e-6 < min(find_errors(arrays))
+
+
+@pytest.mark.parametrize(
+    ("shape", "features", "m"),
+    [
+        ((32, 48, 48, 3), 64, 0),
+        ((32, 48, 48, 64), 64, 4),
+        ((32, 12, 12, 256), 256, 4),
+        ((32, 6, 6, 512), 512, 3),
+        ((32, 3, 3, 512), 512, 0),
+        ((128, 3, 3, 512), 512, 3),
+        ((1, 6, 6, 512), 512, 0),
+    ],
+)
+def test_the_rule_chooses_what_was_measured_fastest(shape, features, m):
+    assert conv.choose_tile(shape, features) == m
 
 
 @pytest.mark.parametrize("m", [2, 3, 4])
@@ -67,27 +113,41 @@ def test_winograd_matrices_are_exact(m):
             np.testing.assert_allclose(y, expected, atol=1e-12)
 
 
-def test_cpu_uses_winograd_and_other_platforms_do_not():
-    x, kernel, _ = (jnp.asarray(a, jnp.float32) for a in draw(12, 16, 8))
-    traced = jax.jit(conv.conv3x3).trace(x, kernel)
-    assert "convolution" not in traced.lower(lowering_platforms=("cpu",)).as_text()
+@pytest.mark.parametrize("m", [0, 4])
+def test_cpu_multiplies_matrices_and_other_platforms_convolve(m, monkeypatch):
+    choose(monkeypatch, m)
+    x, kernel, g = as_float32(*draw(12, 16, 8))
+    run = make_run()
+    traced = run.trace(x, kernel, g)
+    # A batch of kernels too: grouped convolutions are far slower than anything else there is on CPU.
+    batched = jax.jit(jax.vmap(run)).trace(*(jnp.stack([a, a]) for a in (x, kernel, g)))
+    for each in (traced, batched):
+        assert "stablehlo.convolution" not in each.lower(lowering_platforms=("cpu",)).as_text()
     for platform in ("cuda", "tpu"):
-        assert "stablehlo.convolution" in traced.lower(lowering_platforms=(platform,)).as_text()
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert "stablehlo.convolution" in text
+        assert "dot_general" not in text
 
 
-def test_no_winograd_in_bfloat16():
+def test_no_winograd_in_bfloat16(monkeypatch):
+    choose(monkeypatch, 4)
     x, kernel, g = draw(12, 16, 8)
     half = [jnp.asarray(a, jnp.bfloat16) for a in (x, kernel, g)]
-    y, pullback = jax.vjp(conv.conv3x3, *half[:2])
-    assert y.dtype == jnp.bfloat16
-    for value, reference in zip((y, *pullback(half[2])), convolve_reference(x, kernel, g), strict=True):
+    for value, reference in zip(make_run()(*half), convolve_reference(x, kernel, g), strict=True):
         assert value.dtype == jnp.bfloat16
         assert relative_error(value.astype(jnp.float32), reference) < 2e-2
 
 
-def test_vmap_equals_a_loop():
-    x, kernel, _ = (jnp.asarray(a, jnp.float32) for a in draw(6, 16, 8))
-    xs, kernels = jnp.stack([x, 2 * x]), jnp.stack([kernel, -kernel])
-    together = jax.vmap(conv.conv3x3)(xs, kernels)
-    alone = [conv.conv3x3(a, b) for a, b in zip(xs, kernels, strict=True)]
-    np.testing.assert_allclose(together, jnp.stack(alone), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("m", [0, 3])
+@pytest.mark.parametrize("together", ["vmap", "pmap", "scan"])
+def test_a_batch_of_kernels_equals_a_loop(together, m, monkeypatch):
+    choose(monkeypatch, m)
+    batches = [jnp.stack([a, -0.5 * a]) for a in as_float32(*draw(6, 8, 6))]
+    run = make_run()
+    if together == "scan":
+        results = jax.lax.scan(lambda carry, each: (carry, run(*each)), 0, tuple(batches))[1]
+    else:
+        results = {"vmap": jax.vmap, "pmap": jax.pmap}[together](run)(*batches)
+    alone = [run(*each) for each in zip(*batches, strict=True)]
+    for result, expected in zip(results, zip(*alone, strict=True), strict=True):
+        np.testing.assert_allclose(result, jnp.stack(expected), rtol=1e-4, atol=1e-4)

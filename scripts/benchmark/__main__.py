@@ -1,0 +1,121 @@
+"""ferjax beside PyTorch, Keras and onnxruntime on this machine: VGG19 at 48 px, float32, Adam.
+
+Results gather in --out, one file for each task and batch size, and the table and the figure are made of all that are
+there; so a long benchmark can be run in pieces.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import signal
+import sys
+
+from benchmark import faces, tables, tasks
+from benchmark.contenders import CONTENDERS, FERJAX, ROOT, Setting, find_versions
+
+BATCHES = {"train": (32, 128), "pipeline": (32, 128), "inference": (1, 32, 256), "launch": (32,), "memory": (32, 128)}
+SAME_WORK_BATCH = 32
+LARGEST_DIFFERENCE = 1e-4
+
+
+def main() -> int:
+    """Run what was asked for, write what is known, and fail where ferjax and PyTorch do not do the same work."""
+    options = _parse()
+    out = options.out.resolve()
+    # However the driver ends, the contenders' processes go with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    wrong = []
+    if not options.table:
+        source, data = faces.write(options.data, out / "data")
+        threads = options.threads or len(os.sched_getaffinity(0))
+        pythons = {"main": sys.executable, "tensorflow": options.tensorflow_python}
+        setting = Setting(pythons, source, data, out, threads)
+        conditions = _describe(setting, options)
+        for task, batch in _list_work(options):
+            print(f"{task}, batch {batch}", flush=True)
+            result = _run(task, batch, setting, options)
+            result |= {"conditions": conditions, "when": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")}
+            path = out / "results" / f"{task}_{batch}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if options.add and task != "same_work" and path.exists():
+                result = tables.merge(json.loads(path.read_text()), result)
+            path.write_text(json.dumps(result, indent=1))
+            wrong += [f"{name}: {reason}" for name, reason in result.get("failed", {}).items()]
+    results = tables.read(out / "results")
+    if not results:
+        print(f"There are no results in {out / 'results'}.", file=sys.stderr)
+        return 2
+    print(tables.write(results, out))
+    difference = tables.largest_difference(results)
+    if difference is not None and not difference <= LARGEST_DIFFERENCE:
+        wrong.append(f"the losses of ferjax and PyTorch differ by {difference:.1e}: not the same work")
+    for sentence in wrong:
+        print(f"benchmark: {sentence}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/benchmark.sh", description=__doc__)
+    names = [contender.name for contender in CONTENDERS]
+    parser.add_argument("--task", nargs="+", choices=(*BATCHES, "same_work"), help="all of them by default")
+    parser.add_argument("--batch", nargs="+", type=int, help="batch sizes, of those that a task has")
+    parser.add_argument("--contender", nargs="+", choices=names, default=names, help="all of them by default")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default 5)")
+    parser.add_argument("--quick", action="store_true", help="two rounds")
+    parser.add_argument("--data", default="synthetic", help="what ferjax reads, or an .npz (default: drawn faces)")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "workdir" / "benchmark")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of the contenders that can be told (default: all cores)"
+    )
+    parser.add_argument("--tensorflow-python", default=sys.executable, help=argparse.SUPPRESS)
+    parser.add_argument("--add", action="store_true", help="add the rounds to those of an earlier run of the same")
+    parser.add_argument("--table", action="store_true", help="measure nothing, only write the table and the figure")
+    options = parser.parse_args()
+    options.rounds = 2 if options.quick else options.rounds
+    return options
+
+
+def _list_work(options: argparse.Namespace) -> list[tuple[str, int]]:
+    wanted = options.task or ["same_work", *BATCHES]
+    sizes = {**BATCHES, "same_work": (SAME_WORK_BATCH,)}
+    return [
+        (task, batch) for task in wanted for batch in sizes[task] if options.batch is None or batch in options.batch
+    ]
+
+
+def _run(task: str, batch: int, setting: Setting, options: argparse.Namespace) -> tasks.Result:
+    names = set(options.contender)
+    if task == "same_work":
+        return tasks.compare_losses(batch, setting)
+    if task == "launch":
+        return tasks.measure_launch(batch, setting, names, min(options.rounds, 3))
+    if task == "memory":
+        return tasks.measure_memory(batch, setting, names)
+    return tasks.measure_speed(task, batch, setting, names, options.rounds)
+
+
+def _describe(setting: Setting, options: argparse.Namespace) -> dict[str, object]:
+    """The hardware, the versions and the data that a result was measured with."""
+    cpu = platform.processor() or platform.machine()
+    if (info := pathlib.Path("/proc/cpuinfo")).exists():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = next(iter(models), cpu)
+    versions = find_versions(setting.pythons["main"])
+    if set(options.contender) - {FERJAX}:
+        versions |= find_versions(setting.pythons["tensorflow"])
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": setting.threads,
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "python": platform.python_version(),
+        "versions": versions,
+        "data": pathlib.Path(options.data).name,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""One step on one device, on several by XLA or by hand, and many steps in one dispatch: the same numbers."""
+
+import dataclasses
+import functools
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from ferjax import assembly, losses, models, optim, train
+from ferjax.augment import augment
+from ferjax.data import Rows
+from ferjax.errors import UserError
+from ferjax.models.dropout import Dropout
+from ferjax.parallel import create_layout, create_program, place, plan_seeds
+from ferjax.preprocess import preprocess
+from ferjax.state import create_state
+from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
+from ferjax.trainer import Trainer
+from tests.test_train import read_metrics, shrink
+
+# Nine rows are ten on two devices and sixteen on eight, of which three then have nothing but padding.
+BATCH, EVAL_BATCH, ROWS, CLASSES = 9, 9, 31, 3
+STAGES = ((64,), (128,))
+AUGMENT = {
+    "flip_prob": 0.5,
+    "rotation_deg": 15.0,
+    "shift_fraction": 0.15,
+    "zoom_fraction": 0.15,
+    "shear_deg": 5.0,
+    "erase_prob": 0.5,
+    "erase_px": 12,
+}
+# With so large an epsilon Adam's updates are in proportion to the gradients: they neither hide a factor in them, as
+# a sign would, nor make much of a rounding error.
+OPTIM = {
+    "learning_rate": 0.5,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1.0,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "groups": ((".*", 1.0),),
+    "schedule": "constant",
+    "warmup_epochs": 0.0,
+    "plateau_metric": "accuracy",
+    "plateau_patience_epochs": 0,
+    "plateau_factor": 0.5,
+    "plateau_min_delta": 1e-4,
+    "plateau_min_learning_rate": 1e-7,
+    "epochs": 9,
+    "steps_per_epoch": 4.0,
+}
+
+
+@functools.cache
+def draw_rows():
+    random = np.random.default_rng(0)
+    return Rows(
+        pixels=random.integers(0, 256, (ROWS, 48, 48), np.uint8),
+        emotion=random.integers(0, CLASSES, ROWS, np.int32),
+        usage=np.zeros(ROWS, np.uint8),
+        classes=tuple("abc"),
+    )
+
+
+@functools.cache
+def create_parts():
+    """A thin network with augmentation, dropout and batch norm, and its first state as arrays on the host."""
+    model = models.create(
+        name="compact", num_classes=CLASSES, pool="both", hidden=(8,), dropout=0.3, width=0.05, dtype="float32"
+    ).clone(stages=STAGES)
+    optimizer = optim.create(**OPTIM)
+
+    def create():
+        variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)), train=False)
+        return create_state(jnp.uint32(3), variables["params"], variables["batch_stats"], optimizer)
+
+    leaves, structure = jax.tree.flatten(jax.jit(create)())
+    return model, optimizer, structure, jax.device_get(leaves)
+
+
+class Run:
+    """Everything of a run that is compiled for a layout, and its state."""
+
+    def __init__(self, mode, devices, *, steps_at_most=1, log_every_steps=100):
+        model, optimizer, structure, leaves = create_parts()
+        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
+        prepare = functools.partial(preprocess, scaling="minmax", channels=1)
+        self.layout = create_layout(mode, devices)
+        self.split = place(draw_rows(), np.arange(ROWS), self.layout)
+        self.program = create_program(
+            make_train_step(model, optimizer, loss_fn, functools.partial(augment, **AUGMENT), prepare),
+            make_eval_step(model, loss_fn, prepare, mirror=False),
+            make_finish_epoch(optimizer, "accuracy"),
+            self.split,
+            self.layout,
+            num_classes=CLASSES,
+            batch_size=BATCH,
+            eval_batch_size=EVAL_BATCH,
+            log_every_steps=log_every_steps,
+            steps_at_most=steps_at_most,
+        )
+        self.state = structure.unflatten(jax.device_put(leaves, self.layout.everywhere))
+        self.order = self.program.order(self.state)
+
+    def take(self, steps):
+        """One dispatch; its figures on the host."""
+        self.state, figures = self.program.train(self.state, self.order, 0, steps)
+        return jax.device_get(figures)
+
+    def evaluate(self):
+        variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
+        return jax.device_get(self.program.evaluate(variables, self.split, lambda: False))
+
+
+def fetch(tree):
+    """The arrays of a tree by their paths, on the host."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def assert_close(one, other, rtol=1e-4, atol=1e-6):
+    assert one.keys() == other.keys()
+    for name, leaf in one.items():
+        np.testing.assert_allclose(leaf, other[name], rtol=rtol, atol=atol, err_msg=name)
+
+
+def take_three(run):
+    """What three steps leave: the gradient of the first, each one's figures, then the state and its evaluation."""
+    figures = [run.take(1)]
+    gradient = fetch(run.state.opt_state)
+    figures += [run.take(1) for _ in range(2)]
+    return {
+        "gradient": gradient,
+        "figures": fetch(figures),
+        "state": fetch(run.state),
+        "evaluation": fetch(run.evaluate()),
+    }
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return take_three(Run("mesh", 1))
+
+
+@pytest.mark.parametrize(("mode", "devices"), [("mesh", 2), ("mesh", 8), ("pmap", 2), ("pmap", 8)])
+def test_many_devices_equal_one(alone, mode, devices):
+    run = Run(mode, devices)
+    assert run.layout.devices == devices
+    many = take_three(run)
+    # Whatever differs starts here; a gradient too large by the number of devices is far beyond the tolerance.
+    for name in ("gradient", "figures", "state", "evaluation"):
+        assert_close(many[name], alone[name])
+    # Every device holds the same bits, so that they can't drift apart.
+    for leaf in jax.tree.leaves(run.state):
+        assert len({np.asarray(shard.data).tobytes() for shard in leaf.addressable_shards}) == 1
+
+
+def test_the_steps_compared_do_something(alone):
+    counts = [value for name, value in alone["figures"].items() if "count" in name]
+    assert counts == [9.0, 18.0, 27.0]  # padding never counts
+    assert max(np.abs(leaf).max() for leaf in alone["gradient"].values()) > 1e-3
+    sums, probabilities = Run("mesh", 1).evaluate()
+    # 31 rows are no multiple of the nine of a batch, nor of the sixteen on eight devices; each counts once.
+    assert sums.count == len(probabilities) == ROWS
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+    assert sums.correct == (probabilities.argmax(1) == draw_rows().emotion).sum()
+
+
+def find_collectives(text):
+    kinds = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast"
+    return re.findall(rf" ({kinds})(?:-start)?\(", text)
+
+
+@pytest.mark.parametrize("mode", ["mesh", "pmap"])
+def test_devices_exchange_sums_only(mode):
+    run = Run(mode, 4)
+    leaves, structure = jax.tree.flatten(run.state)
+
+    def step(leaves, order):
+        # In lists, since what jax puts in the place of arrays here isn't what the classes' shape checks want.
+        return jax.tree.leaves(run.program.train(structure.unflatten(leaves), order, 0, 1))
+
+    found = find_collectives(jax.jit(step).lower(leaves, run.order).compile().as_text())
+    assert set(found) == {"all-reduce"}
+    # Two batch norms, each with its sums forward and backward; then all gradients and sums in one.
+    assert len(found) <= 2 * 2 + 1
+
+
+def test_many_steps_in_a_dispatch_equal_single_ones():
+    # The window is emptied after every third step, within a dispatch too.
+    single, many = (Run("mesh", 2, steps_at_most=at_most, log_every_steps=3) for at_most in (1, 4))
+    expected = [fetch(single.take(1)) for _ in range(6)]
+    dispatched = [(fetch(many.take(steps)), steps) for steps in (4, 2)]
+    figures = [{name: leaf[i : i + 1] for name, leaf in told.items()} for told, n in dispatched for i in range(n)]
+    assert [one[".window.count"] for one in expected] == [9.0, 18.0, 27.0] * 2
+    for one, other in zip(figures, expected, strict=True):
+        assert_close(one, other)
+    assert_close(fetch(many.state), fetch(single.state))
+    assert int(many.state.step) == 6
+    assert many.program.count_compilations() == 1
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """What a run of a thin network does from here on: the steps of each dispatch, and 'fetch' for its figures."""
+    seen, make_program, create_model, fetch_figures = [], assembly.create_program, models.create, Trainer._fetch
+
+    def create_and_watch(*arguments, **named):
+        program = make_program(*arguments, **named)
+
+        def dispatch(state, order, phase, steps):
+            seen.append(steps)
+            return program.train(state, order, phase, steps)
+
+        return dataclasses.replace(program, train=dispatch)
+
+    def fetch_and_tell(self):
+        seen.append("fetch")
+        fetch_figures(self)
+
+    monkeypatch.setattr(assembly, "create_program", create_and_watch)
+    monkeypatch.setattr(models, "create", lambda **named: create_model(**named).clone(stages=STAGES))
+    monkeypatch.setattr(Trainer, "_fetch", fetch_and_tell)
+    return seen
+
+
+def test_a_run_logs_the_same_lines_however_many_steps_it_dispatches(tmp_path, events):
+    # Five steps an epoch, a line at every second one.
+    changed = {"train.epochs": 2, "optim.eps": 1.0, "optim.learning_rate": 0.5}
+    train.run(shrink(**changed, **{"parallel.devices": 1}), tmp_path / "single")
+    # The step compiles before the second; then each one's figures are fetched while the next one computes.
+    assert events[:7] == [1, "fetch", 1, 1, "fetch", 1, "fetch"]
+    events.clear()
+    # Collectives of virtual devices deadlock where too many wait, so here none begins before the last one ended.
+    train.run(shrink(**changed, **{"parallel.steps_per_dispatch": 3, "parallel.devices": 2}), tmp_path / "many")
+    assert events == [3, "fetch", 2, "fetch"] * 2
+    many, single = (read_metrics(tmp_path / folder) for folder in ("many", "single"))
+    assert [line["step"] for line in many] == [2, 4, 5, 5, 6, 8, 10, 10, 10]
+    assert len(many) == len(single)
+    for one, other in zip(many, single, strict=True):
+        assert (one.pop("split"), one.keys()) == (other.pop("split"), other.keys())
+        assert one == pytest.approx(other, rel=1e-3)
+
+
+def test_more_devices_than_there_are_is_a_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"parallel.devices=99, but there are 8 here \(cpu\): choose 8 or less"):
+        train.run(shrink(**{"parallel.devices": 99}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "how", "devices", "turns"),
+    [
+        (range(5), "auto", 2, [[0, 1], [2, 3], [4]]),  # on CPU
+        (range(5), "in_turn", 1, [[0], [1], [2], [3], [4]]),
+        (range(5), "together", 2, [[0, 1, 2, 3, 4]]),
+        (range(2), "in_turn", 8, [[0, 1]]),
+    ],
+)
+def test_seeds_are_spread_over_devices_first(seeds, how, devices, turns):
+    assert plan_seeds(seeds, how, devices) == turns
+
+
+@pytest.mark.parametrize(("seeds", "devices", "used", "slots"), [(2, 8, 2, 2), (5, 2, 2, 6), (3, 1, 1, 3)])
+def test_every_device_has_as_many_seeds(seeds, devices, used, slots):
+    layout = create_layout("mesh", devices, seeds)
+    assert (layout.mode, layout.devices, layout.slots) == ("seeds", used, slots)
+
+
+def test_dropout_on_one_device_is_flax_s_and_the_same_on_many():
+    x, key = jnp.asarray(np.random.default_rng(1).normal(size=(16, 5)), jnp.float32), jax.random.key(7)
+
+    def drop(x, axis_name=None):
+        return Dropout(0.4, axis_name).apply({}, x, train=True, rngs={"dropout": key})
+
+    expected = nn.Dropout(0.4, deterministic=False).apply({}, x, rngs={"dropout": key})
+    np.testing.assert_array_equal(drop(x), expected)
+    mesh, rows = create_layout("pmap", 8).mesh, PartitionSpec("shards")
+    shards = jax.shard_map(
+        functools.partial(drop, axis_name="shards"), mesh=mesh, in_specs=rows, out_specs=rows, check_vma=False
+    )
+    np.testing.assert_array_equal(jax.jit(shards)(x), expected)
+    np.testing.assert_array_equal(Dropout(0.4).apply({}, x, train=False), x)
