@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
     model.width = 1.0  # multiplies every convolution's channels; 0.02..8
     model.pretrained = "none"  # 'none', 'keras', 'torchvision' or 'timm' (ImageNet, published), or a file or folder
     model.dtype = "float32"  # of the computation: 'float32' or 'bfloat16'; parameters stay float32
-    model.exact_convolution = False  # True: plain convolutions without Winograd's rounding (2e-5), slower on CPU
+    model.exact_convolution = False  # True: plain convolutions without Winograd's rounding (1e-5), slower on CPU
 
     config.loss = loss = ConfigDict()
     loss.name = "cross_entropy"  # 'cross_entropy' or 'focal'
@@ -78,7 +78,7 @@ def get_config() -> ConfigDict:
     parallel.mode = "mesh"  # rows of a batch over the devices: 'mesh' (XLA partitions the step) or 'pmap' (by hand)
     parallel.devices = 0  # how many to use; 0 is all; >= 0
     parallel.seeds = "auto"  # of train.seeds: 'together', 'in_turn' (never two on a device), 'auto' (in turn on CPU)
-    parallel.steps_per_dispatch = 0  # 0 is 1 on CPU and elsewhere as many as a second holds; >= 0
+    parallel.steps_per_dispatch = 0  # 0: 1 on CPU, elsewhere as many as a second holds; >= 0
 
     config.eval = evaluation = ConfigDict()
     evaluation.batch_size = 256  # images; >= 1

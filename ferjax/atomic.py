@@ -9,7 +9,8 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A path beside `path` to write to; renamed over it at the end of the block, removed if the block raises."""
-    beside = path.with_name(f".{path.stem}.new{path.suffix}")
+    # Another process may write the same file: each renames its own.
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
     try:
         yield beside
         os.replace(beside, path)

@@ -9,6 +9,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import Array
 
 from ferjax.errors import UserError
+from ferjax.parallel import is_main
 from ferjax.state import TrainState
 
 # Orbax deletes by renaming into this folder first, so that a kill leaves no half-deleted step in the listing.
@@ -65,9 +66,7 @@ class Checkpoints:
 
         With a `number`, that checkpoint; newer ones are deleted, since the run goes on from this one.
         """
-        for newer in [saved for saved in self._manager.all_steps() if number is not None and saved > number]:
-            self._manager.delete(newer)
-        number = self._manager.latest_step()
+        number = self._manager.latest_step() if number is None else number
         wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _split(like))
         try:
             self._check_shapes(number, wanted)
@@ -81,6 +80,8 @@ class Checkpoints:
                 f"Checkpoint {self._folder / str(number)} is damaged ({reason}): delete that folder to resume an older "
                 "one, or use another --workdir."
             ) from error
+        for newer in [saved for saved in self._manager.all_steps() if saved > number]:
+            self._manager.delete(newer)
         leaves = {**parts["state"], **parts["best"]}
         return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in _flatten(like)])
 
@@ -106,7 +107,8 @@ class Checkpoints:
         self._manager.close()
 
     def _empty_trash(self) -> None:
-        shutil.rmtree(self._folder / _TRASH, ignore_errors=True)
+        if is_main():
+            shutil.rmtree(self._folder / _TRASH, ignore_errors=True)
 
 
 def _flatten(state: TrainState) -> dict[str, Array]:

@@ -8,8 +8,10 @@ import contextlib
 import logging
 import os
 import pathlib
+import re
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -93,30 +95,40 @@ def explain_memory(config: ConfigDict) -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
+        seeds = len(config.train.seeds)
+        first = f" for {seeds} seeds: say --config.parallel.seeds=in_turn, or" if seeds else ":"
         raise UserError(
-            f"The device's memory does not hold a step of {config.train.batch_size} images: lower "
+            f"The device's memory does not hold a step of {config.train.batch_size} images{first} lower "
             "--config.train.batch_size, or --config.eval.batch_size if validation failed."
         ) from error
 
 
+# How the libraries say that another process is gone.
+_LOST = re.compile("gloo|nccl|heartbeat|barrier|unavailable|coordination|connection|socket|timed out", re.IGNORECASE)
+
+
 @contextlib.contextmanager
-def leave_without_lost(processes: int) -> Iterator[None]:
-    """Within the block, a process that loses another one of its run says so and ends at once, with exit code 1.
+def leave_at_once(processes: int) -> Iterator[None]:
+    """Within the block, a process of several that fails says why and ends with exit code 1, without waiting for others.
 
-    JAX would wait for the lost one as the interpreter exits, and then abort.
+    JAX would wait for them as the interpreter exits, while they wait in a step for this one, or are gone.
     """
-    import jax
-
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except Exception as error:
         if processes == 1:
             raise
-        fail(
-            f"Another process of this run is gone ({_first_line(error)}): start all of them again, and they go on from "
-            "the last checkpoint.",
-            1,
-        )
+        text = _first_line(error)
+        if isinstance(error, RuntimeError | TimeoutError | ValueError) and _LOST.search(str(error)):
+            fail(
+                f"Another process of this run is gone ({text}): start all of them again, and they go on from the last "
+                "checkpoint.",
+                1,
+            )
+        elif isinstance(error, UserError | OSError):
+            fail(str(error), 1)
+        else:
+            traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)

@@ -149,6 +149,7 @@ FREE_KEYS = (
     "train.steps",
     "train.checkpoint_interval_s",
     "train.log_every_steps",
+    "train.seeds",
     "parallel.mode",
     "parallel.devices",
     "parallel.seeds",

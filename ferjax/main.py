@@ -47,20 +47,33 @@ def _run(workdir: pathlib.Path) -> None:
     _join(parallel.join_processes)
     if not parallel.is_main():
         commandline.be_quiet()
-    change = FLAGS.allow_config_change
-    with commandline.leave_without_lost(parallel.count_processes()), commandline.explain_memory(FLAGS.config):
-        if FLAGS.config.train.seeds:
-            train.run_seeds(FLAGS.config, workdir, allow_config_change=change)
-        else:
-            train.run(FLAGS.config, workdir, allow_config_change=change)
-    if not parallel.is_main():
-        return
-    from ferjax import evaluate  # with matplotlib and scipy.stats, which the first step need not wait for
+    config, change = FLAGS.config, FLAGS.allow_config_change
+    with commandline.leave_at_once(parallel.count_processes()), commandline.explain_memory(config):
+        if config.train.seeds:
+            _run_seeds(workdir)
+            return
+        train.run(config, workdir, allow_config_change=change)
+    if parallel.is_main():
+        from ferjax import evaluate  # with matplotlib and scipy.stats, which the first step need not wait for
 
-    if FLAGS.config.train.seeds:
-        evaluate.evaluate_seeds(workdir, FLAGS.config.train.seeds)
-    else:
         evaluate.evaluate(workdir)
+
+
+def _run_seeds(workdir: pathlib.Path) -> None:
+    """Train the seeds and report on them, on those that ended well where one failed."""
+    from ferjax import train
+
+    failure = None
+    try:
+        reports = train.run_seeds(FLAGS.config, workdir, allow_config_change=FLAGS.allow_config_change)
+    except train.FailedSeeds as error:
+        reports, failure = error.reports, error
+    from ferjax import evaluate
+
+    if reports:
+        evaluate.evaluate_seeds(workdir, sorted(reports))
+    if failure is not None:
+        raise failure
 
 
 def _join(join_processes: Callable[..., None]) -> None:
@@ -69,6 +82,12 @@ def _join(join_processes: Callable[..., None]) -> None:
     if 0 < len(given) < len(named):
         missing = ", ".join(f"--{name}" for name in named if name not in given)
         raise UserError(f"--{given[0]} needs {missing} too, or leave all three out and say --distributed.")
+    host, _, port = (FLAGS.coordinator_address or "").rpartition(":")
+    if given and not (host and port.isdigit()):
+        raise UserError(
+            f"--coordinator_address={FLAGS.coordinator_address} is no HOST:PORT: for example 10.0.0.1:29500, with the "
+            "host that process 0 runs on."
+        )
     if given or FLAGS.distributed:
         join_processes(**named)
 

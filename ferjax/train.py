@@ -15,7 +15,7 @@ from ferjax.checkpoint import Checkpoints
 from ferjax.config import validate
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
-from ferjax.parallel import count_processes, create_layout, is_main, plan_seeds
+from ferjax.parallel import all_agree, count_processes, create_layout, is_main, plan_seeds
 from ferjax.trainer import OnEpoch
 from ferjax.workdir import check_workdir, describe_data, describe_run, has_checkpoint, lock_workdir
 
@@ -52,7 +52,7 @@ def run_seeds(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change:
     """Train every seed of `train.seeds` in one program, each in `workdir/seed_<n>` as if it had been run alone.
 
     A seed's folder, config.json included, is that of a run with `train.seed=<n>`, which may go on in it. Raises as
-    `run` does; a seed whose numbers stop being finite doesn't stop the others, and is told of at the end.
+    `run` does; a seed whose numbers stop being finite doesn't stop the others, and FailedSeeds tells of it at the end.
     """
     validate(config)
     seeds = [int(seed) for seed in config.train.seeds]
@@ -67,8 +67,16 @@ def run_seeds(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change:
     turns = plan_seeds(seeds, config.parallel.seeds, config.parallel.devices)
     reports, failures = _run(config, folders, turns, allow_config_change=allow_config_change, on_epoch=None)
     if failures:
-        raise UserError(" ".join(failures))
+        raise FailedSeeds(" ".join(failures), reports)
     return reports
+
+
+class FailedSeeds(UserError):  # noqa: N818 - what became of a run, not a fault of the program
+    """Some seeds could not go on; `reports` are the others'."""
+
+    def __init__(self, message: str, reports: dict[int, Report]) -> None:
+        super().__init__(message)
+        self.reports = reports
 
 
 def _run(
@@ -98,6 +106,10 @@ def _run(
                 f"{config.data.path}: choose {n} or less."
             )
         about = describe_data(config.data.path, rows, splits)
+        if not all_agree(about["digest"]):
+            raise UserError(
+                f"The processes of this run read different data from {config.data.path}: give all of them the same."
+            )
         for seed, folder in folders.items():
             check_workdir(folder, configs[seed], about, allow_change=allow_config_change)
         together = max(len(turn) for turn in turns)
@@ -110,6 +122,7 @@ def _run(
             for number, seeds in _align({seed: folders[seed] for seed in turn}):
                 these = {seed: folders[seed] for seed in seeds}
                 trainer = create_trainer(parts, these, interrupt, number, alone=len(folders) == 1)
+                lost = False
                 try:
                     for repeat in trainer.repeats:
                         if is_main():
@@ -118,8 +131,12 @@ def _run(
                     trainer.train(on_epoch)
                     reports |= trainer.evaluate_best(rows, splits[split], split)
                     failures += [repeat.failure for repeat in trainer.repeats if repeat.failure]
+                except RuntimeError:
+                    lost = count_processes() > 1
+                    raise
                 finally:
-                    trainer.close()
+                    if not lost:  # closing waits for a save, and that for the process that is gone
+                        trainer.close()
         return reports, failures
 
 

@@ -153,19 +153,21 @@ class Trainer:
         figures, votes = jax.device_get((figures, votes))
         if votes is not None:
             self._must_leave, self._must_save = (bool(count) for count in votes)
+        rate = None if self.program.steps_at_most == 1 else self._progress.measure(first + steps)
         by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, leaf.shape[-1]), figures)
         for i in range(steps):
-            self._log_step(first + i + 1, jax.tree.map(lambda leaf, i=i: leaf[:, i], by_seed))
+            self._log_step(first + i + 1, jax.tree.map(lambda leaf, i=i: leaf[:, i], by_seed), rate)
         if self.adaptive:
             now = time.monotonic()
             second = steps * _DISPATCH_S / max(now - self._fetched_s, 1e-6)
             self._stride, self._fetched_s = max(1, min(self.program.steps_at_most, round(second))), now
 
-    def _log_step(self, step: int, figures: Figures) -> None:
+    def _log_step(self, step: int, figures: Figures, dispatch_rate: float | None) -> None:
+        """Check one step's figures, and log them where a line is due; images/s are of the dispatch if it had many."""
         lines = {}
         told = figures.diagnostics
         rows = zip(self.repeats, _means(figures.window), told.learning_rate, told.update_norm, strict=False)
-        for repeat, values, rate, norm in rows:
+        for repeat, values, learning_rate, norm in rows:
             if repeat.failure is not None or repeat.step < step:
                 continue
             broken = [
@@ -174,10 +176,10 @@ class Trainer:
             if broken:
                 self._fail(repeat, step, broken[0])
             else:
-                lines[repeat] = {"learning_rate": float(rate), **values}
+                lines[repeat] = {"learning_rate": float(learning_rate), **values}
         if not lines or (step % self.config.log_every_steps and step != self._total_steps):
             return
-        rate = self._progress.measure(step)
+        rate = self._progress.measure(step) if dispatch_rate is None else dispatch_rate
         mean = {name: float(np.mean([line[name] for line in lines.values()])) for name in ("loss", "accuracy")}
         self._progress.show(step, epoch=self.epoch + 1, images_per_s=rate * len(lines), **mean)
         epoch = step * self.config.batch_size / self.n
@@ -203,7 +205,8 @@ class Trainer:
             for slot, repeat in enumerate(self.repeats):
                 if repeat in self._present():
                     repeat.save(self.program.take(self.state, slot))
-        self._saved_s, self._must_save = time.monotonic(), False
+        self._saved_s = self._fetched_s = time.monotonic()
+        self._must_save = False
 
     def _leave(self) -> NoReturn:
         self._save()
@@ -232,7 +235,7 @@ class Trainer:
             self.epoch += 1
             told = (self.state.epochs_since_best, self.state.plateau.scale, improved)
             rows = zip(self.repeats, train, validation, *map(np.atleast_1d, jax.device_get(told)), strict=False)
-        speed = self._measure_epoch(sum(present))
+        speed = self._measure_epoch(sum(present)) if any(present) else {}
         for repeat, trained, validated, waited, scale, is_best in rows:
             if repeat not in self._present():
                 continue

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ferjax beside PyTorch, Keras (on TensorFlow and on JAX) and onnxruntime on this machine: VGG19 at 48 px, float32, Adam.
 # Usage: scripts/benchmark.sh [OPTION...]; --help lists them, --quick is a first look. Wants a quiet machine. The two
-# environments that it makes in .bench (or $BENCH) take 3 GB. Where jax and torch see a GPU they use it: not tried yet.
+# environments that it makes in .bench (or $BENCH) take 4 GB. Where jax and torch see a GPU they use it: not tried yet.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}

@@ -15,7 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from configs import quickstart
-from ferjax import commandline, report
+from ferjax import assembly, commandline, report
 from ferjax.config import KeyMistake
 from ferjax.errors import UserError
 from ferjax.figures.search import draw_search
@@ -105,13 +105,13 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
 
     def take_then_signal(self, order):
         take(self, order)
-        if self.workdir.name == f"{KEY}=6" and self.step == 7 and len(starts) == 1:
+        if self.repeats[0].workdir.name == f"{KEY}=6" and self.step == 7 and len(starts) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(Trainer, "_take_steps", take_then_signal)
     # One convolution: the loop is the real one, and its network compiles in seconds.
     shallow = functools.partial(Compact, stages=((64,),))
-    monkeypatch.setattr(worker.train.models, "create", lambda *, name, **keys: shallow(**keys))
+    monkeypatch.setattr(assembly.models, "create", lambda *, name, **keys: shallow(**keys))
     overrides = [f"--config.{key}={value}" for key, value in (SMALL | STILL).items()]
     argv = ["search", "--config", quickstart.__file__, "--workdir", "s", "--space", f"train.{KEY}=5,6", *overrides]
     monkeypatch.setattr(sys, "argv", argv)  # where config_flags finds the overrides
@@ -124,7 +124,7 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
     starts.append(2)
     assert main(argv) == 0
     output, errors = capsys.readouterr()
-    assert "Resumed from step 7 (epoch 1)" in errors
+    assert "from step 7 (epoch 1)" in errors
     assert f"{KEY}=5" not in errors
     rows = json.loads((tmp_path / "s" / "search.json").read_text())["trials"]
     assert sorted(row["values"][f"train.{KEY}"] for row in rows) == [5, 6]

@@ -269,7 +269,11 @@ def test_the_command_line_reports_each_seed_and_all(tmp_path):
     environment = os.environ | {"XLA_FLAGS": ONE_DEVICE}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^1 x cpu; 2 seeds, one after the other\.$", done.stderr, re.MULTILINE)
+    assert re.search(
+        r"^1 device \(cpu\); 2 seeds, one after the other, which on CPU is faster .*\(parallel\.seeds\)\.$",
+        done.stderr,
+        re.MULTILINE,
+    )
     for seed in (0, 1):
         assert f"report   {tmp_path}/seed_{seed}/report.md" in done.stdout
         assert (tmp_path / f"seed_{seed}" / "report.json").exists()

@@ -1,7 +1,7 @@
 """The only rooms that know devices: what is compiled, what is donated, what lives where, and who else runs."""
 
 from ferjax.parallel.layout import Layout, create_layout, place, plan_seeds
-from ferjax.parallel.processes import Votes, count_processes, is_main, join_processes
+from ferjax.parallel.processes import Votes, all_agree, count_processes, is_main, join_processes
 from ferjax.parallel.program import Figures, Program, create_program, initialize
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Layout",
     "Program",
     "Votes",
+    "all_agree",
     "count_processes",
     "create_layout",
     "create_program",

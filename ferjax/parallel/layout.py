@@ -60,13 +60,17 @@ class Layout:
     def describe(self, seeds: int) -> str:
         """Which devices `seeds` seeds train on, and how."""
         kind = self.mesh.devices.flat[0].device_kind
+        devices = f"{self.devices} device{'s' if self.devices > 1 else ''} ({kind})"
         if self.mode != "seeds":
             how = "" if self.devices == 1 else f", each batch's rows spread over them ({self.mode})"
-            turns = f"; {seeds} seeds, one after the other" if seeds > 1 else ""
-            return f"{self.devices} x {kind}{how}{turns}."
+            faster = ", which on CPU is faster than side by side" if kind == "cpu" else ""
+            turns = f"; {seeds} seeds, one after the other{faster} (parallel.seeds)" if seeds > 1 else ""
+            return f"{devices}{how}{turns}."
         each = self.slots // self.devices
         turns = "" if self.slots >= seeds else f", {self.slots} at a time"
-        return f"{self.devices} x {kind}; {seeds} seeds{turns}, {each} on each device."
+        idle = len(jax.local_devices()) - self.devices
+        unused = f"; {idle} more have nothing to do" if idle else ""
+        return f"{devices}; {seeds} seeds{turns}, {each} on each device (parallel.seeds){unused}."
 
     def pad(self, rows: int) -> int:
         """The least number of rows, at least `rows`, of which every device gets as many."""
@@ -161,4 +165,12 @@ def place(rows: Rows, index: Int[np.ndarray, " n"], layout: Layout) -> Resident:
     """Copy the rows of `index` to every device; the only host-to-device copy of pixels in a run."""
     targets = None if rows.targets is None else rows.targets[index]
     arrays = (rows.pixels[index][..., None], rows.emotion[index].astype(np.int32), targets)
-    return Resident(*jax.device_put(arrays, layout.everywhere))
+    if jax.process_count() == 1:
+        return Resident(*jax.device_put(arrays, layout.everywhere))
+
+    def place_own(array: np.ndarray) -> jax.Array:
+        # `device_put` would send every process's rows to every other one, to compare them.
+        return jax.make_array_from_callback(array.shape, layout.everywhere, lambda part: array[part])
+
+    images, labels, soft = arrays
+    return Resident(place_own(images), place_own(labels), None if soft is None else place_own(soft))

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import Array, Int32
 
 from ferjax.errors import UserError
@@ -41,6 +42,14 @@ def count_processes() -> int:
 def is_main() -> bool:
     """Whether this process is the one that logs and writes."""
     return jax.process_index() == 0
+
+
+def all_agree(digest: str) -> bool:
+    """Whether every process says the same hexadecimal digest; every process must ask."""
+    if jax.process_count() == 1:
+        return True
+    own = np.frombuffer(bytes.fromhex(digest), np.uint8)
+    return bool((multihost_utils.process_allgather(own) == own).all())
 
 
 class Votes:

@@ -53,7 +53,7 @@ class Program:
 
         Collectives of virtual CPU devices take threads from one pool, and those of two steps can wait for each other.
         """
-        shared = jax.process_count() > 1 or self.layout.devices > 1
+        shared = self.layout.mode != "seeds" and self.layout.devices > 1
         return 0 if shared and self.layout.mesh.devices.flat[0].platform == "cpu" else 1
 
     def take(self, state: TrainState, slot: int) -> TrainState:

@@ -32,6 +32,10 @@ def open_search(config: ConfigDict, folder: pathlib.Path, space: Space, rules: R
     """
     if config.eval.split == "test":
         raise UserError("A search sees only the validation split: leave --config.eval.split=test out of it.")
+    if config.train.seeds:
+        raise UserError(
+            "A search trains one seed a trial: leave --config.train.seeds empty, and name it as train.seed."
+        )
     config = apply_point(config, {"eval.split": "validation"})
     if (folder / "checkpoints").exists():
         raise UserError(f"{folder} is the folder of a run: give the search a --workdir of its own.")

@@ -42,6 +42,9 @@ CONTENDERS = (
     Contender("PyTorch, channels_last", "PyTorch", "torch_worker", "channels_last", tasks=(*_TASKS, "same_work")),
     Contender("PyTorch, compile + channels_last", "PyTorch", "torch_worker", "compile"),
     Contender("Keras on TensorFlow", "Keras", "keras_worker", "", "tensorflow", "tensorflow"),
+    Contender(
+        "Keras on TensorFlow, no XLA", "Keras", "keras_worker", "plain", "tensorflow", "tensorflow", tasks=("train",)
+    ),
     Contender("Keras on JAX", "Keras", "keras_worker", "", "main", "jax"),
     Contender("onnxruntime", "onnxruntime", "onnx_worker", ONNX_FILE, tasks=("inference",)),
 )

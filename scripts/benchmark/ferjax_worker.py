@@ -21,8 +21,9 @@ def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[C
     model, variables = _create_model()
     if task == "inference":
         images = jnp.asarray(faces.load_batch(data, batch)[0])
-        predict = jax.jit(functools.partial(model.apply, variables, train=False))
-        return lambda: predict(images), jax.block_until_ready
+        # The parameters are arguments, as in ferjax.evaluate: as constants, XLA would transform the kernels beforehand.
+        predict = jax.jit(functools.partial(model.apply, train=False))
+        return lambda: predict(variables, images), jax.block_until_ready
     step, state = _create_step(model, variables)
     pixels, labels = faces.load(data)
     resident = _place(pixels[:batch], labels[:batch])

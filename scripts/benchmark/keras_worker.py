@@ -24,7 +24,10 @@ def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[C
     # On JAX without TensorFlow the augmenting layers belong into the model; tf.data runs them beside it.
     inside = task == "pipeline" and not on_tensorflow
     model = Sequential([_create_augmentation(), network]) if inside else network
-    model.compile(optimizers.Adam(1e-4), losses.SparseCategoricalCrossentropy(from_logits=True))
+    # Keras's default, "auto", compiles by XLA; the form 'plain' is TensorFlow's own kernels.
+    compiled = False if form == "plain" else "auto"
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizers.Adam(1e-4), loss, jit_compile=compiled)
     if task == "train":
         images, labels = faces.load_batch(data, batch)
         if on_tensorflow:
@@ -88,6 +91,6 @@ def _infer_on_jax(network: Model, images: np.ndarray) -> tuple[Callable, Callabl
     import jax
 
     variables = [v.value for v in network.trainable_variables], [v.value for v in network.non_trainable_variables]
-    predict = jax.jit(lambda x: network.stateless_call(*variables, x, training=False)[0])
+    predict = jax.jit(lambda trained, other, x: network.stateless_call(trained, other, x, training=False)[0])
     resident = jax.device_put(images)
-    return lambda: predict(resident), jax.block_until_ready
+    return lambda: predict(*variables, resident), jax.block_until_ready

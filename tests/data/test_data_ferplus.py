@@ -7,9 +7,9 @@ import pytest
 
 from ferjax.data import Rows, ferplus, load, read
 from ferjax.data.ferplus import CLASSES, VOTES, read_table, take_distribution, take_majority
-from ferjax.data.resident import place
 from ferjax.data.rows import UNLABELLED, USAGES
 from ferjax.errors import UserError
+from ferjax.parallel import create_layout, place
 from ferjax.workdir import describe_data
 
 OWN = (6, 3, 5, 4, 0, 1, 2)  # FER-2013's numbers of FER+'s first seven classes
@@ -187,7 +187,7 @@ def test_distribution_for_training_and_majority_for_the_rest(data_set, labelled,
         assert len(splits["test"]) + len(splits["validation"]) + len(splits["train"]) >= (torn | agreed).sum() - 18
     assert "distribution rule leaves 54 of 180 rows out of training: 18" in rows.notes[-2]
     assert "majority rule leaves 72 of 180 rows out of validation and test: 18" in rows.notes[-1]
-    resident = place(rows, splits["train"])
+    resident = place(rows, splits["train"], create_layout("mesh", 1))
     np.testing.assert_array_equal(resident.targets, rows.targets[splits["train"]])
     other = dataclasses.replace(rows, targets=rows.targets * np.float32(0.5))
     assert describe_data("", rows, splits)["digest"] != describe_data("", other, splits)["digest"]

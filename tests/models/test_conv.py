@@ -151,3 +151,11 @@ def test_a_batch_of_kernels_equals_a_loop(together, m, monkeypatch):
     alone = [run(*each) for each in zip(*batches, strict=True)]
     for result, expected in zip(results, zip(*alone, strict=True), strict=True):
         np.testing.assert_allclose(result, jnp.stack(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_exports_with_a_symbolic_batch():
+    (batch,) = jax.export.symbolic_shape("b")
+    kernel = jnp.zeros((3, 3, 64, 64))
+    shape = jax.ShapeDtypeStruct((batch, 6, 6, 64), jnp.float32)
+    exported = jax.export.export(jax.jit(lambda x: conv.conv3x3(x, kernel)), platforms=["cpu", "cuda"])(shape)
+    assert exported.call(jnp.zeros((3, 6, 6, 64))).shape == (3, 6, 6, 64)

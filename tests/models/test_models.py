@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ferjax import models
+from ferjax.models import conv
 from ferjax.models.norm import BatchNorm
 from ferjax.models.pool import max_pool2x2, pool_globally
 
@@ -127,3 +128,18 @@ def test_the_global_maximums_gradient_has_one_place_and_needs_no_comparison_with
     np.testing.assert_array_equal(gradient.argmax(1), np.asarray(x).reshape(4, 9, 5).argmax(1))
     assert gradient.max() == 7
     assert np.isnan(pool_globally(x.at[0, 1, 1, 2].set(jnp.nan), "max")[0, 2])
+
+
+@pytest.mark.parametrize("name", ["vgg11", "compact"])
+def test_exact_convolution_reaches_every_layer(name, monkeypatch):
+    monkeypatch.setattr(conv, "choose_tile", lambda *_: 4)
+    seen = []
+    monkeypatch.setattr(conv, "_conv_cpu", lambda x, kernel, m: seen.append(m) or conv._conv_xla(x, kernel))
+    for exact in (False, True):
+        model = models.create(
+            name=name, num_classes=7, pool="max", hidden=(), dropout=0.0, width=0.05, dtype="float32",
+            exact_convolution=exact,
+        )  # fmt: skip
+        seen.clear()
+        jax.eval_shape(lambda m=model: m.init(jax.random.key(0), jnp.zeros((1, 48, 48, m.in_channels)), train=False))
+        assert set(seen) == {0 if exact else 4}
