@@ -11,6 +11,10 @@ import statistics
 import sys
 import time
 
+from ferjax import commandline
+
+commandline.keep_memory()  # as a run does, before jax starts
+
 import jax
 import jax.numpy as jnp
 import numpy as np

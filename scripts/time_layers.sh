@@ -12,6 +12,10 @@ import sys
 import time
 
 import flax.linen as nn
+from ferjax import commandline
+
+commandline.keep_memory()  # as a run does, before jax starts
+
 import jax
 import jax.numpy as jnp
 

@@ -13,6 +13,10 @@ import sys
 import tempfile
 import time
 
+from ferjax import commandline
+
+commandline.keep_memory()  # as a run does, before jax starts
+
 import jax
 
 from configs import default

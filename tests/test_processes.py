@@ -108,7 +108,7 @@ def test_two_processes_killed_and_signalled_equal_one(tmp_path):
         ended = pair.finish(60)
     assert [code for code, _, _ in ended] == [143, 143], ended
     assert "Resumed " in ended[0][2]
-    assert "2 x cpu, each batch's rows spread over them (pmap)" in ended[0][2]
+    assert "each batch's rows spread over them (pmap)" in ended[0][2]
     assert ended[1][1] == ""
     assert ended[1][2].splitlines()[-1] == ended[0][2].splitlines()[-1]
     saved = max(read_steps(workdir / "metrics.jsonl"))

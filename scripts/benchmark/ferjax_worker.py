@@ -11,13 +11,14 @@ import numpy as np
 
 from benchmark import faces
 from configs import random_init
-from ferjax import augment, flops, losses, models, optim, preprocess
+from ferjax import augment, commandline, flops, losses, models, optim, preprocess
 from ferjax.state import create_state
 from ferjax.step import Batch, make_train_step
 
 
 def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Callable, Callable]:
     """`form` and `threads` say nothing here: jax takes all cores that the process may use."""
+    commandline.keep_memory()  # as ferjax's commands do
     model, variables = _create_model()
     if task == "inference":
         images = jnp.asarray(faces.load_batch(data, batch)[0])
