@@ -21,7 +21,7 @@ TITLES = {
     "memory": "Peak memory of a process that trains, MB",
 }
 NOTES = {
-    "train": "ferjax's process keeps the memory that it frees, as its commands have it do (glibc's mallopt); the others "
+    "train": "ferjax's process keeps the memory that it frees, as its commands do (glibc's mallopt); the others "
     "run as they come.",
     "inference": "Parameters are arguments of ferjax's and Keras on JAX's programs; onnxruntime has them as constants.",
     "pipeline": "ferjax is a real run of `python -m ferjax.main`, read through its metrics.jsonl; PyTorch a DataLoader "
