@@ -128,7 +128,6 @@ def test_two_processes_killed_and_signalled_equal_one(tmp_path):
     report = train.run(config, tmp_path / "one")
     together, alone = (read_metrics(tmp_path / folder) for folder in ("two", "one"))
     assert [(line["split"], line["step"]) for line in together] == [(line["split"], line["step"]) for line in alone]
-    print([f"{line['loss'] / twin['loss'] - 1:.0e}" for line, twin in zip(together, alone, strict=True)])
     for one, other in zip(together, alone, strict=True):
         assert one["epoch"] == other["epoch"]
         # Rounding errors grow; other rows, draws or gradients than one process has are far beyond both tolerances.
