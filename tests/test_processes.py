@@ -131,9 +131,9 @@ def test_two_processes_killed_and_signalled_equal_one(tmp_path):
     for one, other in zip(together, alone, strict=True):
         assert one["epoch"] == other["epoch"]
         # Rounding errors grow; other rows, draws or gradients than one process has are far beyond both tolerances.
-        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4 if one["step"] <= 5 else 1e-2)
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4 if one["step"] <= 5 else 3e-2)
     written = json.loads((workdir / "report.json").read_text())
-    assert written["loss"] == pytest.approx(report["loss"], rel=1e-2)
+    assert written["loss"] == pytest.approx(report["loss"], rel=3e-2)
     # Only the first process describes a start: three of them.
     assert len(json.loads((workdir / "versions.json").read_text())) == 3
     assert len(list((workdir / "tensorboard").iterdir())) == 3
