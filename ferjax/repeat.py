@@ -1,13 +1,16 @@
 """One seed's side of a run: its folder, what is written there, and when it has had enough."""
 
-import logging
 import pathlib
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from ferjax import report
+from ferjax.atomic import replacing
 from ferjax.checkpoint import Checkpoints
+from ferjax.data import Rows
 from ferjax.state import TrainState
 from ferjax.writer import Writer
-
-logger = logging.getLogger("ferjax")
 
 
 class Repeat:
@@ -42,11 +45,34 @@ class Repeat:
         self.checkpoints.save(self.step + self.epoch, state)
         self.saved_step = self.step
 
-    def describe_saved(self) -> str:
-        """What a user still has after this seed failed."""
-        if self.saved_step is None:
-            return "no checkpoint was written yet"
-        return f"the checkpoint of step {self.saved_step} is intact"
+    def fail(self, name: str, step: int, epoch: int) -> str:
+        """Keep, and return, the sentence on the number `name` that is no longer finite and on what is left."""
+        self.checkpoints.wait()
+        saved = self.saved_step
+        left = "no checkpoint was written yet" if saved is None else f"the checkpoint of step {saved} is intact"
+        self.failure = (
+            f"The {name} is not a finite number at step {step} (epoch {epoch}); {left}. Lower optim.learning_rate, set "
+            "optim.clip_norm, or lengthen optim.warmup_epochs, and use a new --workdir."
+        )
+        return self.failure
+
+    def write_predictions(
+        self, rows: Rows, index: Int[np.ndarray, " n"], split: str, probabilities: Float[np.ndarray, "n k"]
+    ) -> None:
+        """Write predictions.csv and worst_mistakes.npz of the rows `index`."""
+        if self._writer is None:
+            return
+        worst = report.choose_worst(rows.emotion[index], probabilities)
+        with replacing(self.workdir / "worst_mistakes.npz") as beside:
+            np.savez(beside, pixels=rows.pixels[index][worst], row=index[worst])
+        report.write_predictions(
+            self.workdir / "predictions.csv",
+            row=index,
+            split=split,
+            labels=rows.emotion[index],
+            probabilities=probabilities,
+            classes=rows.classes,
+        )
 
     def close(self) -> None:
         if self._writer is not None:

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import logging
 import math
-import pathlib
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -12,11 +11,10 @@ from typing import NoReturn
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 from ml_collections import ConfigDict
 
 from ferjax import report
-from ferjax.atomic import replacing
 from ferjax.data import Rows
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
@@ -188,16 +186,10 @@ class Trainer:
 
     def _fail(self, repeat: Repeat, step: int, name: str) -> None:
         """Stop a seed whose numbers are no longer finite; raises UserError where no other goes on without it."""
-        repeat.checkpoints.wait()
-        seed = "" if self.alone else f" of seed {repeat.seed}"
-        repeat.failure = (
-            f"The {name}{seed} is not a finite number at step {step} (epoch {self.epoch + 1}); "
-            f"{repeat.describe_saved()}. Lower optim.learning_rate, set optim.clip_norm, or lengthen "
-            "optim.warmup_epochs, and use a new --workdir."
-        )
+        failure = repeat.fail(name if self.alone else f"{name} of seed {repeat.seed}", step, self.epoch + 1)
         if self.alone:
-            raise UserError(repeat.failure)
-        self._progress.say(f"{repeat.failure} The other seeds go on.")
+            raise UserError(failure)
+        self._progress.say(f"{failure} The other seeds go on.")
 
     def _save(self) -> None:
         with self._progress.pause():
@@ -296,8 +288,7 @@ class Trainer:
         reports = {}
         for repeat, own in zip(self.repeats, probabilities, strict=False):
             if repeat.failure is None:
-                if is_main():
-                    _write_predictions(repeat.workdir, rows, index, split, own)
+                repeat.write_predictions(rows, index, split, own)
                 reports[repeat.seed] = report.create_report(labels, own, split, classes=rows.classes)
         return reports
 
@@ -306,26 +297,6 @@ class Trainer:
         self._progress.close()
         for repeat in self.repeats:
             repeat.close()
-
-
-def _write_predictions(
-    workdir: pathlib.Path,
-    rows: Rows,
-    index: Int[np.ndarray, " n"],
-    split: str,
-    probabilities: Float[np.ndarray, "n k"],
-) -> None:
-    worst = report.choose_worst(rows.emotion[index], probabilities)
-    with replacing(workdir / "worst_mistakes.npz") as beside:
-        np.savez(beside, pixels=rows.pixels[index][worst], row=index[worst])
-    report.write_predictions(
-        workdir / "predictions.csv",
-        row=index,
-        split=split,
-        labels=rows.emotion[index],
-        probabilities=probabilities,
-        classes=rows.classes,
-    )
 
 
 def _means(sums: Sums) -> list[dict[str, float]]:
