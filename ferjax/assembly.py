@@ -21,7 +21,7 @@ from ferjax.data.rows import SIDE_PX
 from ferjax.errors import UserError
 from ferjax.groups import Groups
 from ferjax.interrupt import Interrupt
-from ferjax.parallel import Layout, Program, create_program, initialize, is_main, place
+from ferjax.parallel import Layout, Program, create_program, initialize, is_main, place, plan_dispatch
 from ferjax.preprocess import preprocess
 from ferjax.repeat import Repeat
 from ferjax.state import TrainState, create_state
@@ -77,26 +77,11 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
         batch_size=batch_size,
         eval_batch_size=config.eval.batch_size,
         log_every_steps=config.train.log_every_steps,
-        steps_at_most=_choose_steps(config, n),
+        dispatch=plan_dispatch(config.parallel.steps_per_dispatch, config.train.log_every_steps, -(-n // batch_size)),
     )
     shapes = jax.eval_shape(functools.partial(_create_variables, model), jnp.zeros((), jnp.uint32))["params"]
     _describe_groups(optimizer.groups, shapes, config.train.epochs)
     return Parts(config, model, optimizer, program, validation, n, shapes)
-
-
-def _choose_steps(config: ConfigDict, n: int) -> int:
-    """The most steps of one dispatch.
-
-    On CPU one: a dispatch costs nothing beside a step there. Several processes need the same number of steps in each of
-    their dispatches, and can't go by their clocks.
-    """
-    if config.parallel.steps_per_dispatch:
-        steps: int = config.parallel.steps_per_dispatch
-    elif jax.default_backend() == "cpu":
-        steps = 1
-    else:
-        steps = config.train.log_every_steps if jax.process_count() > 1 else n
-    return min(steps, -(-n // config.train.batch_size))
 
 
 def create_trainer(
@@ -135,9 +120,6 @@ def create_trainer(
         interrupt,
         count_flops,
         functools.partial(_find_peak, config.model.dtype),
-        adaptive=parts.program.steps_at_most > 1
-        and not config.parallel.steps_per_dispatch
-        and jax.process_count() == 1,
         alone=alone,
     )
 

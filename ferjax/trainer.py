@@ -21,7 +21,7 @@ from ferjax.errors import UserError
 from ferjax.flops import Peak, find_utilization
 from ferjax.groups import Groups
 from ferjax.interrupt import Interrupt, InterruptedRun
-from ferjax.parallel import Figures, Program, Votes, is_main, place
+from ferjax.parallel import Figures, Program, Votes, count_processes, is_main, place
 from ferjax.repeat import Repeat
 from ferjax.state import Sums, TrainState
 from ferjax.writer import Progress
@@ -41,8 +41,8 @@ class Trainer:
 
     `state` holds the states of all `repeats`, which stand at the same step unless they are finished. `groups` says
     which parameters train in which epoch. An image costs `flops_per_image(phase)` in training; `find_peak` says what
-    the devices could do. `adaptive` lets a dispatch take as many steps as a second holds. Where a run has other seeds
-    than these, it is not `alone`, and a seed that fails does not end it.
+    the devices could do. Where a run has other seeds than these, it is not `alone`, and a seed that fails does not end
+    it.
     """
 
     config: ConfigDict
@@ -55,7 +55,6 @@ class Trainer:
     interrupt: Interrupt
     flops_per_image: Callable[[int], int]
     find_peak: Callable[[], Peak]
-    adaptive: bool = False
     alone: bool = True
 
     def __post_init__(self) -> None:
@@ -69,9 +68,9 @@ class Trainer:
         )
         # Figures of dispatched steps, fetched one dispatch late, so that the device never waits for the host.
         self._pending: collections.deque[tuple[int, int, Figures, Array | None]] = collections.deque()
-        self._votes = Votes(self.program.layout) if jax.process_count() > 1 else None
+        self._votes = Votes(self.program.layout) if count_processes() > 1 else None
         self._must_leave = self._must_save = False
-        self._stride = 1 if self.adaptive else self.program.steps_at_most
+        self._stride = 1 if self.program.dispatch.adaptive else self.program.dispatch.steps_at_most
         self._fetched_s = self._saved_s = time.monotonic()
 
     def _active(self) -> list[Repeat]:
@@ -151,14 +150,14 @@ class Trainer:
         figures, votes = jax.device_get((figures, votes))
         if votes is not None:
             self._must_leave, self._must_save = (bool(count) for count in votes)
-        rate = None if self.program.steps_at_most == 1 else self._progress.measure(first + steps)
+        rate = None if self.program.dispatch.steps_at_most == 1 else self._progress.measure(first + steps)
         by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, leaf.shape[-1]), figures)
         for i in range(steps):
             self._log_step(first + i + 1, jax.tree.map(lambda leaf, i=i: leaf[:, i], by_seed), rate)
-        if self.adaptive:
+        if self.program.dispatch.adaptive:
             now = time.monotonic()
             second = steps * _DISPATCH_S / max(now - self._fetched_s, 1e-6)
-            self._stride, self._fetched_s = max(1, min(self.program.steps_at_most, round(second))), now
+            self._stride, self._fetched_s = max(1, min(self.program.dispatch.steps_at_most, round(second))), now
 
     def _log_step(self, step: int, figures: Figures, dispatch_rate: float | None) -> None:
         """Check one step's figures, and log them where a line is due; images/s are of the dispatch if it had many."""

@@ -37,7 +37,8 @@ class Loop:
 
     def __init__(self, config, count):
         parts = assembly.create_parts(config, rows, splits, create_layout("mesh", 1, count if count > 1 else 0))
-        folder = pathlib.Path(tempfile.mkdtemp())
+        self.folder = tempfile.TemporaryDirectory()
+        folder = pathlib.Path(self.folder.name)
         trainer = assembly.create_trainer(parts, {n: folder / str(n) for n in range(count)}, Interrupt())
         self.program, self.state = parts.program, trainer.state
         self.order = self.program.order(self.state)

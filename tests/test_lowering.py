@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from configs import default
 from ferjax import losses, models, optim
 from ferjax.augment import augment
 from ferjax.preprocess import preprocess
@@ -18,30 +19,14 @@ from ferjax.step import Batch, make_train_step
 
 BATCH = 8
 CONVOLUTIONS = {"vgg11": 8, "compact": 7}
-AUGMENT = {
-    "flip_prob": 0.5,
-    "rotation_deg": 15.0,
-    "shift_fraction": 0.15,
-    "zoom_fraction": 0.15,
-    "shear_deg": 5.0,
-    "erase_prob": 0.25,
-    "erase_px": 12,
-}
+AUGMENT = {**default.get_config().augment, "shear_deg": 5.0, "erase_prob": 0.25}
 OPTIM = {
+    **default.get_config().optim,
     "learning_rate": 1e-2,
-    "b1": 0.9,
-    "b2": 0.999,
-    "eps": 1e-7,
     "weight_decay": 1e-2,
     "clip_norm": 1.0,
-    "groups": ((".*", 1.0),),
     "schedule": "onecycle",
-    "warmup_epochs": 0.0,
-    "plateau_metric": "accuracy",
     "plateau_patience_epochs": 1,
-    "plateau_factor": 0.5,
-    "plateau_min_delta": 1e-4,
-    "plateau_min_learning_rate": 1e-7,
     "epochs": 3,
     "steps_per_epoch": 4.0,
 }

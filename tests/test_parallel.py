@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from configs import default
 from ferjax import assembly, losses, models, optim, train
 from ferjax.augment import augment
 from ferjax.data import Rows
 from ferjax.errors import UserError
 from ferjax.models.dropout import Dropout
-from ferjax.parallel import create_layout, create_program, place, plan_seeds
+from ferjax.parallel import Dispatch, create_layout, create_program, place, plan_seeds
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
 from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
@@ -26,32 +27,14 @@ from tests.test_train import read_metrics, shrink
 # Nine rows are ten on two devices and sixteen on eight, of which three then have nothing but padding.
 BATCH, EVAL_BATCH, ROWS, CLASSES = 9, 9, 31, 3
 STAGES = ((64,), (128,))
-AUGMENT = {
-    "flip_prob": 0.5,
-    "rotation_deg": 15.0,
-    "shift_fraction": 0.15,
-    "zoom_fraction": 0.15,
-    "shear_deg": 5.0,
-    "erase_prob": 0.5,
-    "erase_px": 12,
-}
+AUGMENT = {**default.get_config().augment, "shear_deg": 5.0, "erase_prob": 0.5}
 # With so large an epsilon Adam's updates are in proportion to the gradients: they neither hide a factor in them, as
 # a sign would, nor make much of a rounding error.
 OPTIM = {
+    **default.get_config().optim,
     "learning_rate": 0.5,
-    "b1": 0.9,
-    "b2": 0.999,
     "eps": 1.0,
-    "weight_decay": 0.0,
-    "clip_norm": 0.0,
-    "groups": ((".*", 1.0),),
-    "schedule": "constant",
-    "warmup_epochs": 0.0,
-    "plateau_metric": "accuracy",
     "plateau_patience_epochs": 0,
-    "plateau_factor": 0.5,
-    "plateau_min_delta": 1e-4,
-    "plateau_min_learning_rate": 1e-7,
     "epochs": 9,
     "steps_per_epoch": 4.0,
 }
@@ -103,7 +86,7 @@ class Run:
             batch_size=BATCH,
             eval_batch_size=EVAL_BATCH,
             log_every_steps=3,
-            steps_at_most=steps_at_most,
+            dispatch=Dispatch(steps_at_most),
         )
         self.state = structure.unflatten(jax.device_put(leaves, self.layout.everywhere))
         self.order = self.program.order(self.state)

@@ -1,10 +1,11 @@
 """The only rooms that know devices: what is compiled, what is donated, what lives where, and who else runs."""
 
-from ferjax.parallel.layout import Layout, create_layout, place, plan_seeds
+from ferjax.parallel.layout import Dispatch, Layout, create_layout, place, plan_dispatch, plan_seeds
 from ferjax.parallel.processes import Votes, all_agree, count_processes, is_main, join_processes
 from ferjax.parallel.program import Figures, Program, create_program, initialize
 
 __all__ = [
+    "Dispatch",
     "Figures",
     "Layout",
     "Program",
@@ -17,5 +18,6 @@ __all__ = [
     "is_main",
     "join_processes",
     "place",
+    "plan_dispatch",
     "plan_seeds",
 ]

@@ -1,7 +1,6 @@
 """How a run lies on its devices: the rows of a batch spread over a mesh, or several seeds side by side."""
 
 import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,8 +12,6 @@ from jaxtyping import Int
 from ferjax.data import Rows
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
-
-logger = logging.getLogger("ferjax")
 
 AXIS = "shards"
 _EVERYWHERE, _SPLIT = PartitionSpec(), PartitionSpec(AXIS)
@@ -159,6 +156,29 @@ def plan_seeds(seeds: Sequence[int], how: str, devices: int) -> list[list[int]]:
     in_turn = how == "in_turn" or (how == "auto" and found[0].platform == "cpu")
     width = len(found) if in_turn else len(seeds)
     return [list(seeds[first : first + width]) for first in range(0, len(seeds), width)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dispatch:
+    """How many steps one call of the device takes at most; `adaptive`: as many of them as a second holds."""
+
+    steps_at_most: int
+    adaptive: bool = False
+
+
+def plan_dispatch(wanted: int, log_every_steps: int, epoch_steps: int) -> Dispatch:
+    """`wanted` steps a dispatch, of an epoch's; 0 leaves it to the kind of device.
+
+    On CPU one: a dispatch costs nothing beside a step there. Several processes need the same number of steps in each of
+    their dispatches, and can't go by their clocks.
+    """
+    if wanted:
+        return Dispatch(min(wanted, epoch_steps))
+    if jax.default_backend() == "cpu":
+        return Dispatch(1)
+    if jax.process_count() > 1:
+        return Dispatch(min(log_every_steps, epoch_steps))
+    return Dispatch(epoch_steps, adaptive=epoch_steps > 1)
 
 
 def place(rows: Rows, index: Int[np.ndarray, " n"], layout: Layout) -> Resident:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, PyTree
 
 from ferjax.data.resident import Resident, epoch_order
-from ferjax.parallel.layout import AXIS, Layout
+from ferjax.parallel.layout import AXIS, Dispatch, Layout
 from ferjax.state import Sums, TrainState
 from ferjax.step import Batch, Diagnostics, stream_key
 
@@ -34,11 +34,11 @@ class Program:
 
     Where a layout holds several seeds, every array of a state and of what is computed from it has them as its first
     axis. `train(state, order, phase, steps)` compiles once for every phase of the optimizer's groups; `steps` is at
-    most `steps_at_most`, and its Figures have the steps as their last axis, valid up to `steps`.
+    most `dispatch.steps_at_most`, and its Figures have the steps as their last axis, valid up to `steps`.
     """
 
     layout: Layout
-    steps_at_most: int
+    dispatch: Dispatch
     order: Callable[[TrainState], Int32[Array, "*seeds two_n"]]
     train: Callable[[TrainState, Int32[Array, "*seeds two_n"], int, int], tuple[TrainState, Figures]]
     finish_epoch: Callable[[TrainState, Sums, Bool[np.ndarray, " slots"]], tuple[TrainState, Bool[Array, "*seeds"]]]
@@ -94,7 +94,7 @@ def create_program(
     batch_size: int,
     eval_batch_size: int,
     log_every_steps: int,
-    steps_at_most: int,
+    dispatch: Dispatch,
 ) -> Program:
     """Compile the steps for a layout. `batch_size`, of all devices together, is at most the number of training rows."""
     n = len(train_split)
@@ -121,7 +121,7 @@ def create_program(
             window = jax.tree.map(lambda total: jnp.where(is_logged, 0.0, total), state.window_sums)
             return state.replace(window_sums=window), figures
 
-        return _take_steps(take_step, state, steps, steps_at_most)
+        return _take_steps(take_step, state, steps, dispatch.steps_at_most)
 
     @functools.partial(jax.jit, donate_argnums=0, static_argnums=2, out_shardings=layout.state)
     def train_many(state: TrainState, order: Array, phase: int, split: Resident, steps: Array) -> Any:
@@ -131,7 +131,7 @@ def create_program(
 
     counts = {1: jax.device_put(np.int32(1), layout.everywhere)}
 
-    def dispatch(state: TrainState, order: Any, phase: int, steps: int) -> tuple[TrainState, Figures]:
+    def train_steps(state: TrainState, order: Any, phase: int, steps: int) -> tuple[TrainState, Figures]:
         if steps not in counts:
             counts[steps] = jax.device_put(np.int32(steps), layout.everywhere)
         result: tuple[TrainState, Figures] = train_many(state, order, phase, train_split, counts[steps])
@@ -139,9 +139,9 @@ def create_program(
 
     return Program(
         layout=layout,
-        steps_at_most=steps_at_most,
+        dispatch=dispatch,
         order=jax.jit(layout.map_seeds(order, 1), out_shardings=layout.state),
-        train=dispatch,
+        train=train_steps,
         finish_epoch=_create_finish_epoch(finish_epoch, layout),
         choose_best=jax.jit(layout.map_seeds(_choose_best, 1), out_shardings=layout.state),
         evaluate=_create_evaluate(eval_step, layout, num_classes, layout.pad(eval_batch_size)),
