@@ -21,6 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from ferjax.errors import UserError
+from ferjax.interrupt import LeftAtOnce
 
 
 def create_flags(workdir_help: str) -> flags.FlagValues:
@@ -130,29 +131,31 @@ _LOST = re.compile("gloo|nccl|heartbeat|barrier|unavailable|coordination|connect
 
 @contextlib.contextmanager
 def leave_at_once(processes: int) -> Iterator[None]:
-    """Within the block, a process of several that fails says why and ends with exit code 1, without waiting for others.
+    """Within the block, a process of several that fails, or must leave at once, says why and waits for no other.
 
     JAX would wait for them as the interpreter exits, while they wait in a step for this one, or are gone.
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, LeftAtOnce) as error:
         if processes == 1:
             raise
-        text = _first_line(error)
+        code, text = 1, _first_line(error)
         if isinstance(error, RuntimeError | TimeoutError | ValueError) and _LOST.search(str(error)):
             fail(
                 f"Another process of this run is gone ({text}): start all of them again, and they go on from the last "
                 "checkpoint.",
-                1,
+                code,
             )
+        elif isinstance(error, LeftAtOnce):
+            code = fail(str(error), 128 + error.signum)
         elif isinstance(error, UserError | OSError):
-            fail(str(error), 1)
+            fail(str(error), code)
         else:
             traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(code)
 
 
 def find_config_file(argv: Sequence[str]) -> str:
@@ -212,7 +215,7 @@ def _start_logging() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     # ml_collections passes on the repr of a message, in which line ends are two characters.
     text = str(error.args[0] if error.args else error).replace("\\n", "\n").removeprefix("'")
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [repr(error)]

@@ -15,6 +15,10 @@ class InterruptedRun(KeyboardInterrupt):
         self.signum = signum
 
 
+class LeftAtOnce(InterruptedRun):
+    """A second signal came before the run had saved."""
+
+
 class Interrupt:
     """A context in which a signal raises InterruptedRun at once; after `defer` the first one only sets `signum`.
 
@@ -46,6 +50,6 @@ class Interrupt:
         if not self._deferred:
             raise InterruptedRun(signum, "Stopped before the first step of this start; nothing is lost.")
         if self.signum is not None:
-            raise InterruptedRun(signum, "Left at once; the next start goes on from the last finished checkpoint.")
+            raise LeftAtOnce(signum, "Left at once; the next start goes on from the last finished checkpoint.")
         self.signum = signum
         logger.info("%s: finishing the step, then saving; once more to leave without.", signal.Signals(signum).name)
