@@ -178,7 +178,9 @@ run_pool() {
       if [ -n "${slot_pid[slot]}" ]; then busy=1; fi
     done
     [ "$busy" -eq 1 ] || break
-    sleep 0.2
+    # Not in the foreground: bash forgets a SIGINT that comes while it starts a command, and runs no trap.
+    sleep 0.2 &
+    wait $! || true
   done
   trap - INT TERM HUP
   set -e

@@ -53,6 +53,7 @@ def start_and_signal(arguments, metrics, lines, signum):
     return process.returncode, errors
 
 
+@pytest.mark.slow
 def test_kill_resume_evaluate(quickstart, tmp_path):
     """SIGKILL amid saves loses little, SIGTERM saves and leaves with 143, and the same command goes on to the end."""
     metrics = tmp_path / "run" / "metrics.jsonl"

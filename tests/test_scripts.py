@@ -14,12 +14,12 @@ SWEEP, STUDY = ROOT / "scripts" / "sweep_seeds.sh", ROOT / "scripts" / "run_repo
 
 # Called as python is: -m ferjax.main --config FILE --workdir DIR --config.train.seed=N FLAGS.
 PYTHON = """#!/usr/bin/env bash
-echo "begin ${CUDA_VISIBLE_DEVICES-none} $*" >>"$CALLS"
 trap 'echo "signal $*" >>"$CALLS"; exit 143' TERM
 trap 'echo "signal $*" >>"$CALLS"; exit 130' INT
+echo "begin ${CUDA_VISIBLE_DEVICES-none} $*" >>"$CALLS"
 echo "what the run says"
 if [[ " $* " == *" --config.train.seed=$FAIL "* ]]; then echo "ferjax: No luck." >&2; exit 7; fi
-for ((i = 0; i < ${SLEEPS:-0}; i++)); do sleep 0.1; done
+for ((i = 0; i < ${SLEEPS:-0}; i++)); do sleep 0.1 & wait $!; done
 echo "end ${CUDA_VISIBLE_DEVICES-none} $*" >>"$CALLS"
 """
 

@@ -10,7 +10,6 @@ does without it.
 """
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -29,7 +28,7 @@ Transformed = tuple[Float[Array, "tt p c"], Float[Array, "tt c o"]]
 _PER_KERNEL, _PER_PIXEL, _PER_PATCH = 36, 45, 20
 
 
-def choose_tile(shape: tuple[Any, ...], features: int) -> int:
+def choose_tile(shape: winograd.Shape, features: int) -> int:
     """Winograd's m for inputs of NHWC `shape` on CPU, or 0 for the direct form: whichever costs least by a rough count.
 
     More tiles pay for the kernel's transform, more features for the pixels'; large tiles waste work past the border.
@@ -116,7 +115,7 @@ def _conv_direct(x: Images, kernel: Kernel) -> Outputs:
     return _conv_taps(x, kernel) if _is_small(x.shape) else _conv_im2col(x, kernel)
 
 
-def _is_small(shape: tuple[Any, ...]) -> bool:
+def _is_small(shape: winograd.Shape) -> bool:
     """Whether so much of a patch is border that only the taps within the image are to be multiplied."""
     return min(shape[1:3]) <= 3
 

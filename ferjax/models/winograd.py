@@ -9,10 +9,14 @@ import fractions
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+# Of ints, but for what jax.export leaves open: a symbolic batch.
+Shape = tuple[Any, ...]
 
 # Interpolation points of the Toom-Cook construction; small ones keep the rounding error small. Infinity is implied.
 _POINTS = {2: (0, 1, -1), 3: (0, 1, -1, 2), 4: (0, 1, -1, 2, -2)}
@@ -79,7 +83,7 @@ def transform_kernel(kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "t
 
 
 def multiply(
-    inputs: Float[Array, "tt p c"], kernels: Float[Array, "tt c o"], m: int, shape: tuple[int, ...]
+    inputs: Float[Array, "tt p c"], kernels: Float[Array, "tt c o"], m: int, shape: Shape
 ) -> Float[Array, "b h w o"]:
     """The convolution's output of `shape`, from transformed input and kernel."""
     batch, height, width, features = shape
@@ -104,7 +108,7 @@ def transform_gradient(g: Float[Array, "b h w o"], m: int) -> Float[Array, "tt p
 
 
 def input_gradient(
-    gradients: Float[Array, "tt p o"], kernels: Float[Array, "tt c o"], m: int, shape: tuple[int, ...]
+    gradients: Float[Array, "tt p o"], kernels: Float[Array, "tt c o"], m: int, shape: Shape
 ) -> Float[Array, "b h w c"]:
     """Gradient by the input of `shape`: the transposed transforms, tiles added where they overlap."""
     batch, height, width, channels = shape

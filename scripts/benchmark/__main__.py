@@ -5,14 +5,17 @@ there; so a long benchmark can be run in pieces.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
 import pathlib
 import platform
 import signal
+import subprocess
 import sys
 
+import ferjax
 from benchmark import faces, tables, tasks
 from benchmark.contenders import CONTENDERS, FERJAX, ROOT, Setting, find_versions
 
@@ -30,7 +33,9 @@ def main() -> int:
     wrong = []
     if not options.table:
         source, data = faces.write(options.data, out / "data")
-        threads = options.threads or len(os.sched_getaffinity(0))
+        # Nobody can take more, told or not: the contenders' processes inherit it.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads or None])
+        threads = len(os.sched_getaffinity(0))
         pythons = {"main": sys.executable, "tensorflow": options.tensorflow_python}
         setting = Setting(pythons, source, data, out, threads)
         conditions = _describe(setting, options)
@@ -67,9 +72,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two rounds")
     parser.add_argument("--data", default="synthetic", help="what ferjax reads, or an .npz (default: drawn faces)")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "workdir" / "benchmark")
-    parser.add_argument(
-        "--threads", type=int, default=0, help="of the contenders that can be told (default: all cores)"
-    )
+    parser.add_argument("--threads", type=int, default=0, help="cores that are used (default: all)")
     parser.add_argument("--tensorflow-python", default=sys.executable, help=argparse.SUPPRESS)
     parser.add_argument("--add", action="store_true", help="add the rounds to those of an earlier run of the same")
     parser.add_argument("--table", action="store_true", help="measure nothing, only write the table and the figure")
@@ -103,18 +106,26 @@ def _describe(setting: Setting, options: argparse.Namespace) -> dict[str, object
     if (info := pathlib.Path("/proc/cpuinfo")).exists():
         models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = next(iter(models), cpu)
-    versions = find_versions(setting.pythons["main"])
+    versions = {"ferjax": _find_commit()} | find_versions(setting.pythons["main"])
     if set(options.contender) - {FERJAX}:
         versions |= find_versions(setting.pythons["tensorflow"])
     return {
         "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": setting.threads,
+        "cores": setting.threads,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "python": platform.python_version(),
         "versions": versions,
         "data": pathlib.Path(options.data).name,
     }
+
+
+def _find_commit() -> str:
+    """ferjax's version, and the commit where it lies in a clone, so that rounds of two states are never added up."""
+    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        found = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+        return f"{ferjax.__version__} ({found})"
+    return ferjax.__version__
 
 
 if __name__ == "__main__":

@@ -42,8 +42,6 @@ def write(path: str, folder: pathlib.Path) -> tuple[str, pathlib.Path]:
 
 def _write_csv(path: str, to: pathlib.Path) -> pathlib.Path:
     """The competition's file, `emotion,pixels,Usage`."""
-    if to.exists():
-        return to
     numbers = [str(level) for level in range(256)]
     with np.load(path) as file:
         columns = file["pixels"].reshape(-1, SIDE_PX * SIDE_PX), file["emotion"], file["usage"]

@@ -17,7 +17,7 @@ from ferjax.step import Batch, make_train_step
 
 
 def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Callable, Callable]:
-    """`form` and `threads` say nothing here: jax takes all cores that the process may use."""
+    """`form` and `threads` say nothing here: jax takes all cores that the process may use, which the driver limits."""
     commandline.keep_memory()  # as ferjax's commands do
     model, variables = _create_model()
     if task == "inference":
@@ -54,10 +54,10 @@ def same_work(data: str, path: str, batch: int, steps: int, learning_rate: float
 
 
 def peak() -> dict[str, Any]:
-    """FLOPs per second of the machine at best, and what an image asks for in a training step."""
+    """FLOPs per second of the one device that trains here, at best, and what an image asks for in a training step."""
     found = flops.find_peak("float32")
-    per_s = None if found.flops_per_s is None else found.flops_per_s * jax.local_device_count()
-    return {"flops_per_s": per_s, "source": found.source, "flops_per_image": flops.count_step(_create_model()[0])}
+    asked = flops.count_step(_create_model()[0])
+    return {"flops_per_s": found.flops_per_s, "source": found.source, "flops_per_image": asked}
 
 
 def _create_model() -> tuple[Any, Any]:

@@ -59,7 +59,8 @@ def merge(old: Result, new: Result) -> Result:
     """Both results' rounds, where both were measured on the same; else the new ones."""
     if old["conditions"] != new["conditions"] or old.get("flops_per_image") != new.get("flops_per_image"):
         return new
-    merged = {**new, "failed": {**old.get("failed", {}), **new.get("failed", {})}}
+    failed = {name: reason for name, reason in old.get("failed", {}).items() if name not in new["values"]}
+    merged = {**new, "failed": {**failed, **new.get("failed", {})}}
     for part in ("values", "again", "latency_ms"):
         if part in new:
             before = old.get(part, {})

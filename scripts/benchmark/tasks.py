@@ -37,11 +37,11 @@ def measure_speed(task: str, batch: int, setting: Setting, names: set[str], roun
     result: Result = {"task": task, "batch": batch, "unit": "images/s", "values": {}, "failed": {}, "prepare_s": {}}
     with contextlib.ExitStack() as stack:
         if task == "inference" and "onnxruntime" in names:
-            _export(setting)
+            _try("onnxruntime", result, lambda: _export(setting))
         runners, steps = _prepare(task, batch, setting, names, stack, result)
         for turn in range(rounds):
             order = list(runners)
-            # Nobody is always the one who comes after the same other.
+            # Nobody always begins a round, when the machine may have cooled or another program begun.
             for name in order[turn % len(order) :] + order[: turn % len(order)]:
                 _try(name, result, lambda name=name: _take_turn(name, runners[name], steps[name], batch, result))
             if task == "train" and FERJAX in result["values"]:
