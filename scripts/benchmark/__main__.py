@@ -17,7 +17,7 @@ import sys
 
 import ferjax
 from benchmark import faces, tables, tasks
-from benchmark.contenders import CONTENDERS, FERJAX, ROOT, Setting, find_versions
+from benchmark.contenders import CONTENDERS, ROOT, Setting, find_versions
 
 BATCHES = {"train": (32, 128), "pipeline": (32, 128), "inference": (1, 32, 256), "launch": (32,), "memory": (32, 128)}
 SAME_WORK_BATCH = 32
@@ -106,9 +106,10 @@ def _describe(setting: Setting, options: argparse.Namespace) -> dict[str, object
     if (info := pathlib.Path("/proc/cpuinfo")).exists():
         models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = next(iter(models), cpu)
-    versions = {"ferjax": _find_commit()} | find_versions(setting.pythons["main"])
-    if set(options.contender) - {FERJAX}:
-        versions |= find_versions(setting.pythons["tensorflow"])
+    versions = {"ferjax": _find_commit()}
+    # Of all, whoever takes part now: --add compares them.
+    for python in setting.pythons.values():
+        versions |= find_versions(python)
     return {
         "cpu": cpu,
         "cores": setting.threads,
