@@ -163,16 +163,16 @@ class Worker(_Process):
 
 
 class Stepper:
-    """A worker at one task and batch size."""
+    """A worker at one task and batch size; in each turn `first` steps don't count."""
 
-    def __init__(self, worker: Worker, task: str, batch: int) -> None:
-        self.worker, self._task, self._batch = worker, task, batch
+    def __init__(self, worker: Worker, task: str, batch: int, first: int = 0) -> None:
+        self.worker, self._task, self._batch, self._first = worker, task, batch, first
 
     def prepare(self) -> float:
         return self.worker.ask("prepare", task=self._task, batch=self._batch)["seconds"]
 
     def measure(self, steps: int) -> float:
-        return self.worker.ask("measure", steps=steps)["seconds"] / steps
+        return self.worker.ask("measure", steps=steps, first=self._first)["seconds"] / steps
 
 
 class Run(_Process):

@@ -74,7 +74,8 @@ def _prepare(
         bare = task == "pipeline" and contender.name == FERJAX
         name = BARE if bare else contender.name
         worker = stack.enter_context(Worker(contender, setting))
-        stepper = Stepper(worker, "train" if bare else task, batch)
+        # A run's first window after a stop doesn't count, so here nobody's first step does.
+        stepper = Stepper(worker, "train" if bare else task, batch, first=int(task == "pipeline"))
         _try(name, result, lambda name=name, stepper=stepper: begin(name, stepper))
         if bare and BARE in steps:
             workdir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))

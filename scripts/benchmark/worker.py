@@ -38,8 +38,10 @@ class Task:
             self._finish(self._step())
         return {"seconds": time.perf_counter() - start_s}
 
-    def measure(self, steps: int) -> dict[str, Any]:
-        """Seconds of `steps` steps, waiting only for the last."""
+    def measure(self, steps: int, first: int = 0) -> dict[str, Any]:
+        """Seconds of `steps` steps, waiting only for the last, after `first` ones that don't count."""
+        for _ in range(first):
+            self._finish(self._step())
         start_s = time.perf_counter()
         for _ in range(steps):
             handle = self._step()
