@@ -24,6 +24,17 @@ echo "end ${CUDA_VISIBLE_DEVICES-none} $*" >>"$CALLS"
 """
 
 
+@pytest.fixture(autouse=True)
+def heard_signals():
+    """Bash can't trap what is ignored as it starts, and tests in the background or under nohup inherit such signals."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture
 def place(tmp_path):
     """A folder with two configs, the stand-in, and the environment that has the scripts use it."""
