@@ -185,6 +185,7 @@ def test_the_step_compiles_once(straight, tmp_path, monkeypatch):
 GRADUAL = (("block4_.*", 0.5, 1), ("block.*", "frozen"), (".*", 1.0))
 
 
+@pytest.mark.slow
 def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, caplog):
     config = shrink(**{"optim.groups": GRADUAL, "train.epochs": 2})
     with caplog.at_level("INFO", logger="ferjax"):
