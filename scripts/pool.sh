@@ -180,7 +180,7 @@ run_pool() {
     [ "$busy" -eq 1 ] || break
     # Not in the foreground: bash forgets a SIGINT that comes while it starts a command, and runs no trap.
     sleep 0.2 &
-    wait $! || true
+    wait $!
   done
   trap - INT TERM HUP
   set -e
