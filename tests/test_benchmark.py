@@ -110,6 +110,9 @@ def test_rounds_are_added_only_to_those_of_the_same():
     assert merged["peak_flops_per_s"] == [1e9, 2e9, 2e9, 3e9]
     elsewhere = {**TRAIN, "conditions": {**ABOUT["conditions"], "cores": 4}, "values": {"ferjax": [1.0]}}
     assert tables.merge(TRAIN, elsewhere)["values"] == {"ferjax": [1.0]}
+    assert "Keras on JAX" in merged["failed"]
+    mended = tables.merge(TRAIN, {**TRAIN, "values": {"Keras on JAX": [1.0]}, "failed": {}})
+    assert mended["failed"] == {}
 
 
 def test_percentiles():
