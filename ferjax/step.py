@@ -13,8 +13,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
 
-from ferjax.groups import Named, join
 from ferjax.optim import Optimizer
+from ferjax.optim.groups import Named, join
 from ferjax.state import Best, Sums, TrainState, learning_rate
 
 LossFn = Callable[..., Float32[Array, " b"]]

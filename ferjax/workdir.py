@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from ferjax.atomic import replacing
 from ferjax.config import FIXED_KEYS, find_differences
 from ferjax.data import Rows, copied_rows
 from ferjax.errors import UserError
+from ferjax.files import replacing
 
 logger = logging.getLogger("ferjax")
 

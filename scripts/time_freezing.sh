@@ -11,16 +11,16 @@ import statistics
 import sys
 import time
 
-from ferjax import commandline
+from ferjax import runtime
 
-commandline.keep_memory()  # as a run does, before jax starts
+runtime.keep_memory()  # as a run does, before jax starts
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from configs import default
-from ferjax import augment, losses, models, optim, preprocess
+from ferjax import augment, losses, networks, optim, preprocess
 from ferjax.state import create_state
 from ferjax.step import Batch, make_train_step
 
@@ -29,7 +29,7 @@ batch_size, name = int(sys.argv[1]), sys.argv[2]
 config = default.get_config()
 config.model.name = name
 model_config = {key: value for key, value in config.model.items() if key != "pretrained"}
-model = models.create(num_classes=7, **model_config)
+model = networks.create(num_classes=7, **model_config)
 loss_fn = losses.make_loss(**{**config.loss, "class_weights": None})
 prepare = functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels)
 variables = jax.jit(functools.partial(model.init, train=False))(

@@ -12,15 +12,15 @@ import sys
 import time
 
 import flax.linen as nn
-from ferjax import commandline
+from ferjax import runtime
 
-commandline.keep_memory()  # as a run does, before jax starts
+runtime.keep_memory()  # as a run does, before jax starts
 
 import jax
 import jax.numpy as jnp
 
-from ferjax.models import conv, pool
-from ferjax.models.norm import BatchNorm
+from ferjax.networks.layers import conv, pool
+from ferjax.networks.layers.norm import BatchNorm
 
 ROUNDS = 7
 batch = int(sys.argv[1])

@@ -13,15 +13,16 @@ import sys
 import tempfile
 import time
 
-from ferjax import commandline
+from ferjax import runtime
 
-commandline.keep_memory()  # as a run does, before jax starts
+runtime.keep_memory()  # as a run does, before jax starts
 
 import jax
 
 from configs import default
-from ferjax import assembly, data
-from ferjax.data.synthetic import draw
+from ferjax.training import build as assembly
+from ferjax import data
+from ferjax.data.datasets.synthetic import draw
 from ferjax.interrupt import Interrupt
 from ferjax.parallel import create_layout
 

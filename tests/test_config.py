@@ -8,7 +8,7 @@ import pytest
 from configs import default
 from ferjax.config import LEGAL, Anything, KeyMistake, check_keys, find_differences, flatten, validate
 from ferjax.errors import UserError
-from ferjax.groups import parse
+from ferjax.optim.groups import parse
 
 CONFIGS = sorted(path.stem for path in pathlib.Path(default.__file__).parent.glob("*.py"))
 

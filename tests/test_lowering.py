@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import default
-from ferjax import losses, models, optim
+from ferjax import losses, networks, optim
 from ferjax.augment import augment
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
@@ -35,7 +35,7 @@ OPTIM = {
 @functools.cache
 def create_step(name, dtype):
     """The step of a thin network with everything switched on, a state and a batch, both as lists of arrays."""
-    model = models.create(name=name, num_classes=7, pool="both", hidden=(16,), dropout=0.1, width=0.05, dtype=dtype)
+    model = networks.create(name=name, num_classes=7, pool="both", hidden=(16,), dropout=0.1, width=0.05, dtype=dtype)
     optimizer = optim.create(**OPTIM)
     loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels, dtype=model.dtype)

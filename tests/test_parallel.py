@@ -12,17 +12,19 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from configs import default
-from ferjax import assembly, losses, models, optim, train
+from ferjax import losses, networks, optim
 from ferjax.augment import augment
 from ferjax.data import Rows
 from ferjax.errors import UserError
-from ferjax.models.dropout import Dropout
+from ferjax.networks.layers.dropout import Dropout
 from ferjax.parallel import Dispatch, create_layout, create_program, place, plan_seeds
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
 from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
-from ferjax.trainer import Trainer
-from tests.test_train import read_metrics, shrink
+from ferjax.training import build as assembly
+from ferjax.training import run as train
+from ferjax.training.loop import Trainer
+from tests.training.test_train import read_metrics, shrink
 
 # Nine rows are ten on two devices and sixteen on eight, of which three then have nothing but padding.
 BATCH, EVAL_BATCH, ROWS, CLASSES = 9, 9, 31, 3
@@ -54,7 +56,7 @@ def draw_rows():
 @functools.cache
 def create_parts():
     """A thin network with augmentation, dropout and batch norm, and its first state as arrays on the host."""
-    model = models.create(
+    model = networks.create(
         name="compact", num_classes=CLASSES, pool="both", hidden=(8,), dropout=0.3, width=0.05, dtype="float32"
     ).clone(stages=STAGES)
     optimizer = optim.create(**OPTIM)
@@ -191,7 +193,7 @@ def test_many_steps_in_a_dispatch_equal_single_ones():
 @pytest.fixture
 def events(monkeypatch):
     """What a run of a thin network does from here on: the steps of each dispatch, and 'fetch' for its figures."""
-    seen, make_program, create_model, fetch_figures = [], assembly.create_program, models.create, Trainer._fetch
+    seen, make_program, create_model, fetch_figures = [], assembly.create_program, networks.create, Trainer._fetch
 
     def create_and_watch(*arguments, **named):
         program = make_program(*arguments, **named)

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from configs import quickstart
-from ferjax import train
-from tests.test_main import ONE_DEVICE, ROOT
-from tests.test_train import read_metrics
+from ferjax.training import run as train
+from tests.cli.test_main import ONE_DEVICE, ROOT
+from tests.training.test_train import read_metrics
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import losses, models, optim
-from ferjax.models import conv
+from ferjax import losses, networks, optim
+from ferjax.networks.layers import conv
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
 from ferjax.step import Batch, make_train_step
@@ -31,7 +31,7 @@ LEAST_RATIO = 1.2
 
 def create_step():
     """A step, its first state and a batch."""
-    model = models.create(
+    model = networks.create(
         name="vgg11", num_classes=7, pool="max", hidden=(), dropout=0.0, width=1.0, dtype="float32"
     ).clone(depths=DEPTHS)
     optimizer = optim.create(

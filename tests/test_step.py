@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import losses, models, optim
+from ferjax import losses, networks, optim
 from ferjax.augment import augment
 from ferjax.preprocess import preprocess
 from ferjax.state import Sums, create_state
@@ -43,7 +43,7 @@ class Parts:
     """A small batch-normalised network with everything that a step needs."""
 
     def __init__(self, flip_prob=0.0, dropout=0.0, mirror=False):
-        self.model = models.create(
+        self.model = networks.create(
             name="compact", num_classes=7, pool="both", hidden=(), dropout=dropout, width=0.05, dtype="float32"
         )
         self.optimizer = optim.create(**OPTIM)
@@ -91,7 +91,7 @@ def test_pmap_equals_one_device():
 def test_masked_rows_leave_loss_and_gradient_alone():
     # No batch norm here: statistics would see the padding, which training never has.
     parts = Parts()
-    parts.model = models.VGG((1, 1, 1, 1, 1), False, 7, "max", (), 0.0, 0.05, jnp.float32)
+    parts.model = networks.VGG((1, 1, 1, 1, 1), False, 7, "max", (), 0.0, 0.05, jnp.float32)
     loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
     train_step = make_train_step(
         parts.model,

@@ -55,7 +55,7 @@ class Fer2013(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        from ferjax.data.sources import read
+        from ferjax.data.reading import read
 
         rows = read(str(dl_manager.manual_dir))
         return {name: self._generate_examples(rows, code) for code, name in enumerate(_SPLITS) if code in rows.usage}
@@ -70,7 +70,7 @@ class Fer2013(tfds.core.GeneratorBasedBuilder):
 
 def prepare(manual_dir: str, data_dir: str) -> pathlib.Path:
     """Write the data set in manual_dir to data_dir as ArrayRecord files; the prepared folder."""
-    from ferjax.data.sources import read
+    from ferjax.data.reading import read
 
     if pathlib.Path(manual_dir).is_file():
         raise UserError(f"{manual_dir} is a file: give the folder that it is in")

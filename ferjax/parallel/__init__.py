@@ -1,8 +1,9 @@
 """The only rooms that know devices: what is compiled, what is donated, what lives where, and who else runs."""
 
-from ferjax.parallel.layout import Dispatch, Layout, create_layout, place, plan_dispatch, plan_seeds
+from ferjax.parallel.compiled import Figures, Program, create_program, initialize
+from ferjax.parallel.memory import explain_memory
+from ferjax.parallel.placement import Dispatch, Layout, create_layout, place, plan_dispatch, plan_seeds
 from ferjax.parallel.processes import Votes, all_agree, count_processes, is_main, join_processes
-from ferjax.parallel.program import Figures, Program, create_program, initialize
 
 __all__ = [
     "Dispatch",
@@ -14,6 +15,7 @@ __all__ = [
     "count_processes",
     "create_layout",
     "create_program",
+    "explain_memory",
     "initialize",
     "is_main",
     "join_processes",

@@ -6,7 +6,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Array, Int32
 
 from ferjax.errors import UserError
-from ferjax.parallel.layout import Layout
+from ferjax.parallel.placement import Layout
 
 # A process that says nothing for so long is taken for lost, and the others end.
 _LOST_AFTER_S = 30

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Mapping
 
-from ferjax.atomic import replacing
+from ferjax.files import replacing
 
 
 def to_csv(columns: Mapping[str, object]) -> str:

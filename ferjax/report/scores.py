@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ferjax.data.rows import EMOTIONS
-from ferjax.metrics import confusion_matrix, summarize
+from ferjax.scores.confusion import confusion_matrix, summarize
 
 
 class Scores(TypedDict):

@@ -7,8 +7,8 @@ from typing import Any, TypedDict
 from optuna.trial import FrozenTrial, TrialState
 
 from ferjax.report import to_csv, write_text
-from ferjax.search.queue import Queue
 from ferjax.search.space import Point, name_keys
+from ferjax.search.trials import Queue
 
 _STATES = {
     TrialState.COMPLETE: "finished",

@@ -10,16 +10,17 @@ import optuna
 from ml_collections import ConfigDict
 from optuna.trial import TrialState
 
-from ferjax import data, report, train
-from ferjax.atomic import replacing
-from ferjax.commandline import explain_memory
+from ferjax import data, report
 from ferjax.config import find_differences
 from ferjax.errors import UserError
+from ferjax.files import replacing
 from ferjax.interrupt import Interrupt, InterruptedRun
+from ferjax.parallel import explain_memory
 from ferjax.search.locks import hold
-from ferjax.search.queue import Claim, Queue, Rules
 from ferjax.search.results import write_results
 from ferjax.search.space import Space, apply_point, describe_space, format_point
+from ferjax.search.trials import Claim, Queue, Rules
+from ferjax.training import run as train
 from ferjax.workdir import describe_data
 
 logger = logging.getLogger("ferjax")
@@ -131,7 +132,7 @@ def _train(base: ConfigDict, claim: Claim, queue: Queue) -> None:
             raise optuna.TrialPruned
 
     try:
-        with explain_memory(config):
+        with explain_memory(config.train.batch_size):
             summary = train.run(config, claim.folder, on_epoch=on_epoch)
     except optuna.TrialPruned:
         queue.finish(claim, TrialState.PRUNED)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ferjax.errors import UserError
+from ferjax.study.paired_tests import Difference, compare_images, compare_macro_f1, compare_seeds, correct_holm
 from ferjax.study.runs import find_changes, find_mismatch, list_changes
-from ferjax.study.statistics import Difference, compare_images, compare_macro_f1, compare_seeds, correct_holm
 from ferjax.study.summary import Summary
 
 BASELINE = "optimal"

@@ -7,11 +7,11 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from ferjax import page
+from ferjax.documents import html_page as page
 from ferjax.report import to_csv, write_text
 from ferjax.study.comparison import Comparison, Group
 from ferjax.study.drawing import Drawings, Drawn
-from ferjax.study.statistics import CONFIDENCE, RESAMPLES, RESAMPLES_F1, Difference
+from ferjax.study.paired_tests import CONFIDENCE, RESAMPLES, RESAMPLES_F1, Difference
 from ferjax.study.study import Study
 from ferjax.study.summary import Summary
 from ferjax.study.tables import (

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from ferjax.metrics import Calibration, calibrate
+from ferjax.course_report import reference
 from ferjax.report import Report, create_report
-from ferjax.study import reference
+from ferjax.scores.confusion import Calibration, calibrate
+from ferjax.study.paired_tests import Description, describe
 from ferjax.study.runs import Run, Setting
-from ferjax.study.statistics import Description, describe
 
 PER_CLASS: tuple[Literal["precision", "recall", "f1"], ...] = ("precision", "recall", "f1")
 # Every other score, with how it is called; all but the loss are shares, shown in percent.

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from ferjax.course_report.reference import NOTE
 from ferjax.study.comparison import Comparison, Group
-from ferjax.study.reference import NOTE
-from ferjax.study.statistics import RESAMPLES, RESAMPLES_F1, Difference
+from ferjax.study.paired_tests import RESAMPLES, RESAMPLES_F1, Difference
 from ferjax.study.summary import IN_NATS, OVERALL, PER_CLASS, Score, Summary
 
 NONE = "\N{EN DASH}"

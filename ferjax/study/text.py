@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from ferjax.study.comparison import Group
-from ferjax.study.statistics import Difference
+from ferjax.study.paired_tests import Difference
 from ferjax.study.tables import Table, count_images, percent, show_p, signed, tabulate_scores
 
 # The last ones are not special, but two hyphens are a dash, and what follows a line's end may be taken for its option.

@@ -11,18 +11,19 @@ import numpy as np
 
 from benchmark import faces
 from configs import random_init
-from ferjax import augment, commandline, flops, losses, models, optim, preprocess
+from ferjax import augment, losses, networks, optim, preprocess, runtime
 from ferjax.state import create_state
 from ferjax.step import Batch, make_train_step
+from ferjax.training import flops
 
 
 def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Callable, Callable]:
     """`form` and `threads` say nothing here: jax takes all cores that the process may use, which the driver limits."""
-    commandline.keep_memory()  # as ferjax's commands do
+    runtime.keep_memory()  # as ferjax's commands do
     model, variables = _create_model()
     if task == "inference":
         images = jnp.asarray(faces.load_batch(data, batch)[0])
-        # The parameters are arguments, as in ferjax.evaluate: as constants, XLA would transform the kernels beforehand.
+        # The parameters are arguments, as in an evaluation: as constants, XLA would transform the kernels beforehand.
         predict = jax.jit(functools.partial(model.apply, train=False))
         return lambda: predict(variables, images), jax.block_until_ready
     step, state = _create_step(model, variables)
@@ -62,7 +63,7 @@ def peak() -> dict[str, Any]:
 
 def _create_model() -> tuple[Any, Any]:
     config = {key: value for key, value in random_init.get_config().model.items() if key != "pretrained"}
-    model = models.create(num_classes=faces.CLASSES, **config)
+    model = networks.create(num_classes=faces.CLASSES, **config)
     image = jnp.zeros((1, faces.SIDE_PX, faces.SIDE_PX, model.in_channels))
     return model, jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), image)
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.data import Rows, audit
+from ferjax.data import Rows
+from ferjax.data.audit import __main__ as audit
 
 
 @pytest.fixture

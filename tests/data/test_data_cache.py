@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from ferjax.data import cache, read, sources
+from ferjax.data import cache, read
+from ferjax.data import reading as sources
 from ferjax.errors import UserError
 
 

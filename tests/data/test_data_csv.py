@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ferjax.data import read
-from ferjax.data.csv import split_header
-from ferjax.data.digits import PIXELS, parse_pixels
+from ferjax.data.readers.csv_file import split_header
+from ferjax.data.readers.digits import PIXELS, parse_pixels
 from ferjax.errors import UserError
 
 
@@ -67,7 +67,7 @@ def test_reads_dialects(tmp_path, make_rows, csv_text, same, dialect, order):
 
 
 def test_many_chunks_of_lines_keep_their_order_and_numbers(tmp_path, make_rows, csv_text, same, monkeypatch):
-    monkeypatch.setattr("ferjax.data.csv._CHUNK_BYTES", 20_000)
+    monkeypatch.setattr("ferjax.data.readers.csv_file._CHUNK_BYTES", 20_000)
     rows = make_rows(n=60)
     path = tmp_path / "fer2013.csv"
     text = csv_text(rows)

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ferjax.data import Rows, ferplus, load, read
-from ferjax.data.ferplus import CLASSES, VOTES, read_table, take_distribution, take_majority
+from ferjax.data import Rows, load, read
+from ferjax.data.datasets import ferplus
+from ferjax.data.datasets.ferplus import CLASSES, VOTES, read_table, take_distribution, take_majority
 from ferjax.data.rows import UNLABELLED, USAGES
 from ferjax.errors import UserError
 from ferjax.parallel import create_layout, place

@@ -4,9 +4,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ferjax.data import synthetic
+from ferjax.data.datasets import synthetic
+from ferjax.data.datasets.synthetic import draw
 from ferjax.data.rows import EMOTIONS, USAGES
-from ferjax.data.synthetic import draw
 
 
 @pytest.fixture(scope="module")

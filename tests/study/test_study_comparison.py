@@ -5,11 +5,11 @@ import pytest
 import scipy.stats
 from written_runs import edit_json, write_run
 
+from ferjax.course_report import reference
 from ferjax.errors import UserError
 from ferjax.report import read_predictions, write_predictions
-from ferjax.study import reference
+from ferjax.study.paired_tests import compare_images, compare_macro_f1, correct_holm
 from ferjax.study.runs import load_setting
-from ferjax.study.statistics import compare_images, compare_macro_f1, correct_holm
 from ferjax.study.study import load_study
 
 

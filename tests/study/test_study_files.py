@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from written_runs import N, write_run
 
+from ferjax.cli.evaluate import main
 from ferjax.data.rows import EMOTIONS
-from ferjax.evaluate import main
 from ferjax.report import read_predictions, write_predictions
 from ferjax.study.drawing import Drawings
 from ferjax.study.study import load_study
@@ -253,7 +253,7 @@ def test_output_goes_where_it_is_told(setting, tmp_path, capsys, monkeypatch):
 
 def test_a_run_beside_its_repeats_has_a_report_and_they_have_one(setting, capsys, monkeypatch):
     monkeypatch.setattr("ferjax.study.draw_study", lambda *_: Drawings({"test": []}, [], {"optimal": []}))
-    monkeypatch.setattr("ferjax.evaluate.draw_all", lambda _: [])
+    monkeypatch.setattr("ferjax.cli.evaluate.draw_all", lambda _: [])
     write_run(setting, 7, wrong=21)
     assert main(["--workdir", str(setting)]) == 0
     assert json.loads((setting / "report.json").read_text())["accuracy"] == 0.5

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ferjax.metrics import confusion_matrix, summarize
-from ferjax.study.statistics import compare_images, compare_macro_f1, compare_seeds, correct_holm, describe
+from ferjax.scores.confusion import confusion_matrix, summarize
+from ferjax.study.paired_tests import compare_images, compare_macro_f1, compare_seeds, correct_holm, describe
 
 
 def test_a_description_is_that_of_the_textbook():

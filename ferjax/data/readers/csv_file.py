@@ -1,0 +1,242 @@
+"""FER-2013 as Kaggle's csv files: `emotion,pixels,Usage` in any column order, with or without further columns."""
+
+import csv
+import dataclasses
+from collections.abc import Iterator
+from io import BufferedIOBase
+
+import numpy as np
+from jaxtyping import Bool, Int32, UInt8
+
+from ferjax.data.readers.digits import PIXELS, parse_pixels
+from ferjax.data.rows import EMOTIONS, SIDE_PX, USAGES, Rows
+from ferjax.data.threads import map_ahead
+from ferjax.errors import UserError
+
+COLUMNS = ("emotion", "pixels", "Usage")
+SKIP_HINT = "--config.data.on_bad_row=skip"
+
+_CHUNK_BYTES = 1 << 21
+_MAX_LINE_BYTES = 1 << 24
+_LINES_AT_ONCE = 48  # about 400 kB of text: the work arrays of parse_pixels stay in the cache
+_BLANK = b" \t\r"
+_LABEL_CODES = {str(code).encode(): code for code in range(len(EMOTIONS))}
+_USAGE_CODES = {name.encode(): code for code, name in enumerate(USAGES)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Where the three fields stand among the `count` fields of a row."""
+
+    emotion: int
+    pixels: int
+    usage: int
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bad:
+    """A row that cannot be read; numbers are 1-based."""
+
+    row: int
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"row {self.row} (line {self.line}): {self.reason}"
+
+
+@dataclasses.dataclass
+class _Part:
+    """What came of a run of whole lines; `bad` counts rows and lines from the run's start."""
+
+    pixels: UInt8[np.ndarray, "n 2304"]
+    emotion: Int32[np.ndarray, " n"]
+    usage: UInt8[np.ndarray, " n"]
+    good: Bool[np.ndarray, " n"]
+    bad: list[_Bad]
+    line_count: int
+
+
+def split_header(line: bytes) -> list[str]:
+    """Column names of a header line, without byte-order mark, quotes or spaces."""
+    text = line.decode("utf-8-sig", "replace").replace("\0", "").strip()
+    try:
+        return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+    except csv.Error:  # a lone carriage return, for one: some other text file, whose first line names no columns
+        return [text]
+
+
+def missing_columns(names: list[str]) -> list[str]:
+    """Those of `emotion`, `pixels` and `Usage` that the header lacks, whatever its letter case."""
+    present = {name.lower() for name in names}
+    return [name for name in COLUMNS if name.lower() not in present]
+
+
+def read_csv(file: BufferedIOBase, label: str, on_bad_row: str) -> Rows:
+    """Read a csv from its start; `label` names it in errors.
+
+    Raises UserError at the first bad row unless `on_bad_row` is 'skip', and if no row is good.
+    """
+    columns = _read_header(file, label)
+    parts: list[_Part] = []
+    skipped: list[str] = []
+    row, line = 0, 1
+    for part in map_ahead(lambda text: _parse_lines(text, columns), _whole_lines(file, label)):
+        for bad in part.bad:
+            bad = dataclasses.replace(bad, row=bad.row + row, line=bad.line + line)
+            if on_bad_row == "error":
+                raise UserError(f"{label}, {bad}; fix that row, or leave such rows out with {SKIP_HINT}")
+            skipped.append(str(bad))
+        row += len(part.good)
+        line += part.line_count
+        parts.append(part)
+    if row == 0:
+        raise UserError(f"{label} has a header but no rows: download it again")
+    if len(skipped) == row:
+        raise UserError(f"{label} has no readable row among {row}, the first being {skipped[0]}: download it again")
+    return Rows(
+        pixels=np.concatenate([part.pixels[part.good] if part.bad else part.pixels for part in parts]).reshape(
+            -1, SIDE_PX, SIDE_PX
+        ),
+        emotion=np.concatenate([part.emotion[part.good] for part in parts]),
+        usage=np.concatenate([part.usage[part.good] for part in parts]),
+        skipped=tuple(skipped),
+    )
+
+
+def describe_missing(label: str, names: list[str], missing: list[str]) -> str:
+    """The sentence for a csv without all three columns."""
+    found = ",".join(names)
+    found = found if len(found) <= 60 else found[:60] + "..."
+    columns = "column " if len(missing) == 1 else "columns "
+    return (
+        f"{label} lacks the {columns}{', '.join(missing)}: its first line is '{found}' and should be "
+        f"'{','.join(COLUMNS)}', as in Kaggle's fer2013.csv or icml_face_data.csv"
+    )
+
+
+def _read_header(file: BufferedIOBase, label: str) -> Columns:
+    names = split_header(file.readline(_MAX_LINE_BYTES))
+    missing = missing_columns(names)
+    if missing:
+        raise UserError(describe_missing(label, names, missing))
+    lower = [name.lower() for name in names]
+    emotion, pixels, usage = (lower.index(name.lower()) for name in COLUMNS)
+    return Columns(emotion=emotion, pixels=pixels, usage=usage, count=len(names))
+
+
+def _whole_lines(file: BufferedIOBase, label: str) -> Iterator[bytes]:
+    """Runs of whole lines; only the very last may lack its newline."""
+    rest = b""
+    while chunk := file.read(_CHUNK_BYTES):
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            yield rest + chunk[:cut]
+            rest = chunk[cut:]
+        elif len(rest) > _MAX_LINE_BYTES:
+            raise UserError(
+                f"{label} has a line of over {_MAX_LINE_BYTES >> 20} MB, so it is no FER-2013: download it again"
+            )
+        else:
+            rest += chunk
+    if rest:
+        yield rest
+
+
+def _parse_lines(text: bytes, columns: Columns) -> _Part:
+    """Parse whole lines: all at once where they are as they should be, one by one where they are not."""
+    lines = text.split(b"\n")
+    cut_off = bool(lines[-1])  # the file ends within this line, or only lacks its last newline
+    line_count = len(lines) if cut_off else len(lines) - 1
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip(_BLANK)]
+    n = len(numbered)
+    part = _Part(
+        pixels=np.empty((n, PIXELS), np.uint8),
+        emotion=np.zeros(n, np.int32),
+        usage=np.zeros(n, np.uint8),
+        good=np.ones(n, bool),
+        bad=[],
+        line_count=line_count,
+    )
+    for start in range(0, n, _LINES_AT_ONCE):
+        stop = min(start + _LINES_AT_ONCE, n)
+        if _parse_fast([line for _, line in numbered[start:stop]], columns, part, start):
+            continue
+        for i in range(start, stop):
+            number, line = numbered[i]
+            if _parse_fast([line], columns, part, i):
+                continue
+            reason = _parse_slowly(line, columns, part, i)
+            if reason:
+                if cut_off and number == line_count:
+                    reason += " (the file ends in this row and seems cut off)"
+                part.good[i] = False
+                part.bad.append(_Bad(i + 1, number, reason))
+    return part
+
+
+def _parse_fast(lines: list[bytes], columns: Columns, part: _Part, start: int) -> bool:
+    """Parse lines into part[start:]; False if any of them needs a closer look, whether or not it is wrong."""
+    pixels, emotion, usage = [], [], []
+    for line in lines:
+        fields = line.split(b",")
+        if len(fields) != columns.count:
+            return False
+        label = _LABEL_CODES.get(_bare(fields[columns.emotion]))
+        code = _USAGE_CODES.get(_bare(fields[columns.usage]))
+        if label is None or code is None:
+            return False
+        pixels.append(_bare(fields[columns.pixels]))
+        emotion.append(label)
+        usage.append(code)
+    stop = start + len(lines)
+    part.emotion[start:stop] = emotion
+    part.usage[start:stop] = usage
+    return parse_pixels(pixels, part.pixels[start:stop])
+
+
+def _bare(field: bytes) -> bytes:
+    """A field without the spaces and the one pair of quotes around it; an unpaired quote stays, to be found wrong."""
+    field = field.strip(_BLANK)
+    if field[:1] == b'"' and field[-1:] == b'"' and len(field) > 1:
+        return field[1:-1].strip(_BLANK)
+    return field
+
+
+def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
+    """Parse one line into part[i] by the csv rules; the reason why it is bad, or ''."""
+    text = line.decode("utf-8", "replace").replace("\0", "\ufffd").strip(" \t\r")
+    try:
+        fields = [field.strip() for field in next(csv.reader([text], skipinitialspace=True, strict=True))]
+    except csv.Error as error:
+        return f"not a row of comma-separated fields ({error})"
+    if len(fields) != columns.count:
+        return f"{len(fields)} {'field' if len(fields) == 1 else 'fields'} instead of {columns.count}"
+    label, pixels, usage = fields[columns.emotion], fields[columns.pixels].split(), fields[columns.usage]
+    if len(pixels) != PIXELS:
+        return f"{len(pixels)} pixels instead of {PIXELS}"
+    for number, pixel in enumerate(pixels, 1):
+        if not _is_integer(pixel):
+            return f"pixel {number} is {_quote(pixel)}, not a whole number"
+        if not 0 <= int(pixel) <= 255:
+            return f"pixel {number} is {int(pixel)}, outside 0..255"
+    if not _is_integer(label):
+        return f"emotion is {_quote(label)}, not a whole number"
+    if not 0 <= int(label) < len(EMOTIONS):
+        return f"emotion is {int(label)}, outside 0..{len(EMOTIONS) - 1}"
+    if usage not in USAGES:
+        return f"Usage is {_quote(usage)} instead of {', '.join(USAGES[:-1])} or {USAGES[-1]}"
+    part.pixels[i] = np.array(pixels, int)
+    part.emotion[i] = int(label)
+    part.usage[i] = USAGES.index(usage)
+    return ""
+
+
+def _is_integer(text: str) -> bool:
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    return digits.isascii() and digits.isdigit() and len(digits) < 20
+
+
+def _quote(text: str) -> str:
+    return f"'{text}'" if len(text) <= 20 else f"'{text[:20]}...'"

@@ -1,0 +1,174 @@
+"""The 3x3 convolution of every network here: plain XLA on GPU and TPU, matrix products on CPU.
+
+XLA's own CPU convolution has slow gradients, becomes far slower within `scan` or with a batch of kernels (`vmap`), and
+spends all multiplications of the definition. On CPU each shape takes the form that `choose_tile` names: Winograd's, or
+a direct one. Elsewhere all three passes are XLA's.
+
+Winograd rounds differently: against float64 the largest error, relative to the largest number, of values and of both
+gradients at VGG's shapes was 1e-6 (direct form 1.4e-6) with m=2, 6e-6 with m=3 and 1e-5 with m=4, in float32. `exact`
+does without it.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from ferjax.networks.layers import winograd
+
+Images = Float[Array, "b h w c"]
+Kernel = Float[Array, "3 3 c o"]
+Outputs = Float[Array, "b h w o"]
+Transformed = tuple[Float[Array, "tt p c"], Float[Array, "tt c o"]]
+# What Winograd's transforms and the patches of the direct form cost per number, in multiply-adds of a matrix product;
+# fitted to times on two Zen 3 cores (scripts/time_layers.sh).
+_PER_KERNEL, _PER_PIXEL, _PER_PATCH = 36, 45, 20
+
+
+def choose_tile(shape: winograd.Shape, features: int) -> int:
+    """Winograd's m for inputs of NHWC `shape` on CPU, or 0 for the direct form: whichever costs least by a rough count.
+
+    More tiles pay for the kernel's transform, more features for the pixels'; large tiles waste work past the border.
+    """
+    batch, height, width, channels = shape
+    if not isinstance(batch, int):
+        batch = 32  # of an export with a symbolic batch, which is to serve any
+    if _is_small(shape):
+        costs = {0: batch * (3 * height - 2) * (3 * width - 2) * channels * features}
+    else:
+        costs = {0: batch * 9 * height * width * channels * (features + _PER_PATCH)}
+    for m in (2, 3, 4):
+        tiles = batch * -(-height // m) * -(-width // m)
+        products = channels * features * (tiles + _PER_KERNEL)
+        costs[m] = (m + 2) ** 2 * (products + _PER_PIXEL * tiles * (channels + features))
+    return min(costs, key=costs.__getitem__)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv3x3(x: Images, kernel: Kernel, exact: bool = False) -> Outputs:
+    """Correlate NHWC images with an HWIO 3x3 kernel: stride 1, zero padding to the same size.
+
+    `exact` leaves out Winograd's form, on CPU, and its rounding.
+    """
+    cpu = functools.partial(_conv_cpu, m=_tile(x, kernel, exact))
+    return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=_conv_xla)
+
+
+def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
+    # Winograd's transforms lose too much in half precision.
+    return 0 if exact or x.dtype.itemsize < 4 else choose_tile(x.shape, kernel.shape[3])
+
+
+def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _conv_cpu(x: Images, kernel: Kernel, m: int) -> Outputs:
+    return winograd.convolve(x, kernel, m) if m else _conv_direct(x, kernel)
+
+
+def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Images, Kernel, Transformed | None]]:
+    m = _tile(x, kernel, exact)
+    if not m:
+        return conv3x3(x, kernel, exact), (x, kernel, None)
+
+    def transform_cpu(x: Images, kernel: Kernel) -> tuple[Outputs, Transformed]:
+        inputs, kernels = winograd.transform_input(x, m), winograd.transform_kernel(kernel, m)
+        return winograd.multiply(inputs, kernels, m, (*x.shape[:3], kernel.shape[3])), (inputs, kernels)
+
+    def transform_none(x: Images, kernel: Kernel) -> tuple[Outputs, Transformed]:
+        # Both branches must return the same shapes; what nobody reads is not computed.
+        shapes = jax.eval_shape(transform_cpu, x, kernel)[1]
+        return _conv_xla(x, kernel), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    y, transformed = jax.lax.platform_dependent(x, kernel, cpu=transform_cpu, default=transform_none)
+    return y, (x, kernel, transformed)
+
+
+def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None], g: Outputs) -> tuple[Images, Kernel]:
+    m = _tile(*residuals[:2], exact)
+    cpu = functools.partial(_gradients_cpu, m=m)
+    return jax.lax.platform_dependent(*residuals, g, cpu=cpu, default=_gradients_xla)
+
+
+def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
+    return jax.vjp(_conv_xla, x, kernel)[1](g)
+
+
+def _gradients_cpu(
+    x: Images, kernel: Kernel, transformed: Transformed | None, g: Outputs, m: int
+) -> tuple[Images, Kernel]:
+    if transformed is None:
+        return jax.vjp(_conv_taps, x, kernel)[1](g) if _is_small(x.shape) else _gradients_im2col(x, kernel, g)
+    inputs, kernels = transformed
+    gradients = winograd.transform_gradient(g, m)
+    return winograd.input_gradient(gradients, kernels, m, x.shape), winograd.kernel_gradient(inputs, gradients, m)
+
+
+conv3x3.defvjp(_forward, _backward)
+
+
+def _conv_direct(x: Images, kernel: Kernel) -> Outputs:
+    return _conv_taps(x, kernel) if _is_small(x.shape) else _conv_im2col(x, kernel)
+
+
+def _is_small(shape: winograd.Shape) -> bool:
+    """Whether so much of a patch is border that only the taps within the image are to be multiplied."""
+    return min(shape[1:3]) <= 3
+
+
+def _conv_taps(x: Images, kernel: Kernel) -> Outputs:
+    """Nine products, each of the pixels that its tap meets."""
+    _, height, width, _ = x.shape
+    y = jnp.zeros((*x.shape[:3], kernel.shape[3]), x.dtype)
+    for i in range(max(0, 2 - height), min(3, height + 1)):
+        for j in range(max(0, 2 - width), min(3, width + 1)):
+            met = x[:, max(i - 1, 0) : height + i - 1, max(j - 1, 0) : width + j - 1]
+            sides = [(max(1 - tap, 0), max(tap - 1, 0)) for tap in (i, j)]
+            y = y + jnp.pad(met @ kernel[i, j], ((0, 0), *sides, (0, 0)))
+    return y
+
+
+def _take_patches(x: Images) -> Float[Array, "p 9*c"]:
+    _, height, width, channels = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return jnp.concatenate(windows, axis=-1).reshape(-1, 9 * channels)
+
+
+def _conv_im2col(x: Images, kernel: Kernel) -> Outputs:
+    features = kernel.shape[3]
+    return (_take_patches(x) @ kernel.reshape(-1, features)).reshape(*x.shape[:3], features)
+
+
+def _gradients_im2col(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
+    # The input gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
+    x_gradient = _conv_im2col(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+    # This order of the operands runs faster on CPU than patches.T @ outputs.
+    kernel_gradient = (g.reshape(-1, g.shape[3]).T @ _take_patches(x)).T
+    return x_gradient, kernel_gradient.reshape(kernel.shape)
+
+
+class Conv3x3(nn.Module):
+    """`conv3x3` with parameters: a kernel `[3, 3, in, features]` (He et al. 2015, arXiv 1502.01852) and a bias."""
+
+    features: int
+    use_bias: bool = True
+    dtype: DTypeLike = jnp.float32
+    exact: bool = False
+
+    @nn.compact
+    def __call__(self, x: Images) -> Outputs:
+        kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, x.shape[-1], self.features))
+        y = conv3x3(x.astype(self.dtype), kernel.astype(self.dtype), self.exact)
+        if self.use_bias:
+            y = y + self.param("bias", nn.initializers.zeros_init(), (self.features,)).astype(self.dtype)
+        return y
+
+
+def scale_width(channels: int, width: float) -> int:
+    """`channels` times `width`, to the nearest whole number and at least 1."""
+    return max(1, round(channels * width))

@@ -1,0 +1,102 @@
+"""Which of the published forms a file has, told by its first bytes, and its tensors by their published names."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+
+import ml_dtypes
+import numpy as np
+import safetensors
+
+from ferjax.errors import UserError
+from ferjax.networks.weights import torch_file
+from ferjax.networks.weights.tensors import Tensor, Unreadable
+
+_HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
+_SAFETENSORS_HEADER = re.compile(rb".{8}\s*\{", re.DOTALL)  # eight bytes of length, then JSON
+_TAR_MAGIC_AT = 257
+_SAFETENSORS_DTYPES = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype("<i8"),
+}
+
+
+@contextlib.contextmanager
+def open_tensors(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """The file's source ('keras', 'torchvision' or 'timm') and its tensors, which can be read within the block.
+
+    Raises UserError for a file of another form and for whatever is wrong with it.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_TAR_MAGIC_AT + 5)
+        if head.startswith(_HDF5):
+            from ferjax.networks.weights import keras_file  # h5py takes a tenth of a second to import
+
+            with keras_file.opening(path) as tensors:
+                yield "keras", tensors
+        elif head.startswith(_ZIP):
+            yield _source_of(tensors := torch_file.read_zip(path), "torchvision"), tensors
+        elif head.startswith(_PICKLE):
+            yield _source_of(tensors := torch_file.read_legacy(path), "torchvision"), tensors
+        elif _SAFETENSORS_HEADER.match(head):
+            yield _source_of(tensors := _list_safetensors(path), "timm"), tensors
+        else:
+            raise Unreadable(_describe_other(head))
+    except UserError:
+        raise
+    except Unreadable as error:
+        raise UserError(f"{path} can't be used: {error}.") from error
+    except OSError as error:
+        # h5py has no number for damage, and a position before the file's start, which a damaged zip names, is EINVAL.
+        if error.errno in (None, errno.EINVAL):
+            raise _damage(path, error) from error
+        raise UserError(
+            f"{path} can't be read ({os.strerror(error.errno)}): make it readable, or name another file."
+        ) from error
+    except Exception as error:  # each library has its own ways to fail on broken bytes
+        raise _damage(path, error) from error
+
+
+def _damage(path: pathlib.Path, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{path} can't be read ({reason}): it may be cut off or damaged, so delete it and get it again.")
+
+
+def _source_of(tensors: dict[str, Tensor], otherwise: str) -> str:
+    """timm and torchvision name the convolutions alike, and differ in what they call the dense layers."""
+    if any(name.startswith(("pre_logits.", "head.")) for name in tensors):
+        return "timm"
+    return "torchvision" if any(name.startswith("classifier.") for name in tensors) else otherwise
+
+
+def _describe_other(head: bytes) -> str:
+    if not head:
+        return "it is empty"
+    if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
+        return "it is a tar, as torch wrote before version 0.1.10, and torchvision has newer files of the same weights"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS and not the file itself, which 'git lfs pull' fetches"
+    return f"it is no .h5, .pth or .safetensors file (it starts with {head[:16]!r})"
+
+
+def _list_safetensors(path: pathlib.Path) -> dict[str, Tensor]:
+    tensors = {}
+    with safetensors.safe_open(path, framework="numpy") as file:
+        for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
+            part = file.get_slice(name)
+            if part.get_dtype() not in _SAFETENSORS_DTYPES:
+                raise Unreadable(f"{name} is of type {part.get_dtype()}, not of floating-point numbers")
+
+            def read(name: str = name) -> np.ndarray:
+                with safetensors.safe_open(path, framework="numpy") as file:
+                    return file.get_tensor(name)
+
+            tensors[name] = Tensor(tuple(part.get_shape()), _SAFETENSORS_DTYPES[part.get_dtype()], read)
+    return tensors

@@ -1,0 +1,129 @@
+"""Published weights put in the place of a network's fresh ones, all of them or none."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from ferjax.errors import UserError
+from ferjax.networks.weights.loading import Weights
+
+HEAD = "head/"  # what ImageNet's weights leave to training
+_LISTED = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Merge:
+    """What `merge` did: names 'layer/parameter' of the network, `ignored` those of the published file.
+
+    The two counts are of single parameters, which batch norm's statistics are not.
+    """
+
+    loaded: tuple[str, ...]
+    initialised: tuple[str, ...]
+    ignored: tuple[str, ...]
+    loaded_parameters: int
+    initialised_parameters: int
+
+    def __str__(self) -> str:
+        """The report: a line each for what was loaded, newly initialised and ignored."""
+        rows = (
+            ("loaded", self.loaded, f", {self.loaded_parameters / 1e6:.3f} M parameters"),
+            ("initialised", self.initialised, f", {self.initialised_parameters / 1e6:.3f} M parameters"),
+            ("ignored", self.ignored, " of the file"),
+        )
+        lines = []
+        for title, names, size in rows:
+            listed = f": {abbreviate(names)}" if names else ""
+            lines.append(f"{title:<12}{len(names)} tensors{size if names else ''}{listed}")
+        return "\n".join(lines)
+
+
+def merge(variables: Mapping[str, PyTree[Any]], weights: Weights) -> tuple[dict[str, PyTree[Array]], Merge]:
+    """The variables of a network with `weights` in place of its own, and what became of each tensor.
+
+    `variables` are as `init` gives them: 'params' and, where there is batch norm, 'batch_stats', float32. Structure and
+    order stay. Raises UserError, listing names and both shapes, unless every weight has a place of its shape and every
+    tensor outside the head gets one.
+    """
+    fresh = {part: _flatten(tree) for part, tree in variables.items()}
+    published = {"params": _flatten(weights.params), "batch_stats": _flatten(weights.batch_stats)}
+    here = {name: leaf for leaves in fresh.values() for name, leaf in leaves.items()}
+    there = {name: leaf for leaves in published.values() for name, leaf in leaves.items()}
+    _check(here, there, weights)
+
+    def choose(path: Any, leaf: Any) -> Array:
+        name = _name(path)
+        return jnp.asarray(there[name], leaf.dtype) if name in there else jnp.asarray(leaf)
+
+    merged = {part: jax.tree_util.tree_map_with_path(choose, tree) for part, tree in variables.items()}
+    initialised = tuple(name for name in here if name not in there)
+    loaded = tuple(name for name in here if name in there)
+    counts = [
+        sum(fresh["params"][name].size for name in names if name in fresh["params"]) for names in (loaded, initialised)
+    ]
+    return merged, Merge(loaded, initialised, weights.ignored, *counts)
+
+
+def abbreviate(names: Iterable[str]) -> str:
+    """Names as a person would list them: what differs by a number as a range, the parameters of one layer in braces.
+
+    'a1/bias', 'a1/kernel', 'a2/bias', 'a2/kernel' become 'a1..2/{bias,kernel}'.
+    """
+    parameters: dict[str, list[str]] = {}
+    for name in names:
+        layer, separator, parameter = re.fullmatch(r"(.*?)(?:([/.])([^/.]*))?", name).groups(default="")  # type: ignore[union-attr]
+        parameters.setdefault(layer + separator, []).append(parameter)
+    numbers: dict[tuple[str, str], list[str]] = {}
+    for layer, members in parameters.items():
+        stem, number, separator = re.fullmatch(r"(.*?)(\d*)([/.]?)", layer).groups()  # type: ignore[union-attr]
+        members = sorted(set(members))
+        tail = separator + (members[0] if len(members) == 1 else "{" + ",".join(members) + "}")
+        numbers.setdefault((stem, tail), []).append(number)
+    return ", ".join(f"{stem}{_range(group)}{tail}" for (stem, tail), group in numbers.items())
+
+
+def _range(numbers: list[str]) -> str:
+    if len(numbers) == 1:
+        return numbers[0]
+    values = sorted(int(number or 0) for number in numbers)
+    if values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]}..{values[-1]}"
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _check(here: Mapping[str, Any], there: Mapping[str, Any], weights: Weights) -> None:
+    both = [name for name in there if name in here]
+    problems = {
+        "no place for": [f"{name} {list(there[name].shape)}" for name in there if name not in here],
+        "no weights for": [
+            f"{name} {list(here[name].shape)}" for name in here if name not in there and not name.startswith(HEAD)
+        ],
+        "another shape for": [
+            f"{name} {list(there[name].shape)} than the network's {list(here[name].shape)}"
+            for name in both
+            if there[name].shape != here[name].shape
+        ],
+    }
+    texts = [
+        f"{what} {', '.join(items[:_LISTED])}" + (f" and {len(items) - _LISTED} more" if len(items) > _LISTED else "")
+        for what, items in problems.items()
+        if items
+    ]
+    if texts:
+        raise UserError(
+            f"The weights of {weights.model} in {weights.path} do not fit this network (there is {'; '.join(texts)}): "
+            f"set model.name={weights.model} and model.width=1.0, or model.pretrained=none."
+        )
+
+
+def _flatten(tree: PyTree[Any]) -> dict[str, Any]:
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

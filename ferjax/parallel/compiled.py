@@ -1,0 +1,265 @@
+"""The compiled functions of a run: the pure steps of step.py over resident splits, for any layout of devices."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float32, Int32, PyTree
+
+from ferjax.data.resident import Resident, epoch_order
+from ferjax.parallel.placement import AXIS, Dispatch, Layout
+from ferjax.state import Sums, TrainState
+from ferjax.step import Batch, Diagnostics, stream_key
+
+EvalStep = Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]
+TrainStep = Callable[..., tuple[TrainState, Sums, Diagnostics]]
+FinishEpoch = Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
+
+
+class Figures(flax.struct.PyTreeNode):
+    """What each step of a dispatch tells: the sums since the last logged line, and the step's diagnostics."""
+
+    window: Sums
+    diagnostics: Diagnostics
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The compiled functions of a run. They take and return device arrays; none moves data to or from the host.
+
+    Where a layout holds several seeds, every array of a state and of what is computed from it has them as its first
+    axis. `train(state, order, phase, steps)` compiles once for every phase of the optimizer's groups; `steps` is at
+    most `dispatch.steps_at_most`, and its Figures have the steps as their last axis, valid up to `steps`.
+    """
+
+    layout: Layout
+    dispatch: Dispatch
+    order: Callable[[TrainState], Int32[Array, "*seeds two_n"]]
+    train: Callable[[TrainState, Int32[Array, "*seeds two_n"], int, int], tuple[TrainState, Figures]]
+    finish_epoch: Callable[[TrainState, Sums, Bool[np.ndarray, " slots"]], tuple[TrainState, Bool[Array, "*seeds"]]]
+    choose_best: Callable[[TrainState], dict[str, PyTree]]
+    evaluate: Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "*seeds n k"]] | None]
+    count_compilations: Callable[[], int]
+    _copy: Callable[[TrainState], TrainState]
+
+    @property
+    def steps_ahead(self) -> int:
+        """How many dispatches may be under way before the host waits for the oldest.
+
+        Collectives of virtual CPU devices take threads from one pool, and those of two steps can wait for each other.
+        """
+        shared = self.layout.mode != "seeds" and self.layout.devices > 1
+        return 0 if shared and self.layout.mesh.devices.flat[0].platform == "cpu" else 1
+
+    def take(self, state: TrainState, slot: int) -> TrainState:
+        """A copy of one seed's state that the next step, which is given `state` to overwrite, leaves alone."""
+        if self.layout.mode != "seeds":
+            return self._copy(state)
+        place, within = divmod(slot, self.layout.slots // self.layout.devices)
+        device = self.layout.mesh.devices[place]
+
+        def here(leaf: Array) -> Array:
+            return next(shard.data for shard in leaf.addressable_shards if shard.device == device)
+
+        return _pick(jax.tree.map(here, state), within)
+
+    def stack(self, states: Sequence[TrainState]) -> TrainState:
+        """The states of several seeds as one; the last one fills up the slots of a layout that has more."""
+        if self.layout.mode != "seeds":
+            return states[0]
+        filled = [jax.device_get(jax.tree.leaves(state)) for state in states]
+        filled += filled[-1:] * (self.layout.slots - len(filled))
+        placed = jax.device_put([np.stack(leaves) for leaves in zip(*filled, strict=True)], self.layout.state)
+        return jax.tree.unflatten(jax.tree.structure(states[0]), placed)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _pick(state: TrainState, slot: int) -> TrainState:
+    return jax.tree.map(lambda leaf: jnp.copy(leaf[slot]), state)
+
+
+def create_program(
+    train_step: TrainStep,
+    eval_step: EvalStep,
+    finish_epoch: FinishEpoch,
+    train_split: Resident,
+    layout: Layout,
+    *,
+    num_classes: int,
+    batch_size: int,
+    eval_batch_size: int,
+    log_every_steps: int,
+    dispatch: Dispatch,
+) -> Program:
+    """Compile the steps for a layout. `batch_size`, of all devices together, is at most the number of training rows."""
+    n = len(train_split)
+    by_hand = layout.mode == "pmap"  # one function a device, which does its own collectives
+    axis_name = AXIS if by_hand else None
+    spread_rows = (lambda tree: tree) if by_hand else layout.spread_rows
+
+    def order(state: TrainState) -> Int32[Array, " two_n"]:
+        this_epoch, next_epoch = (stream_key(state.seed, "order", state.epoch + ahead) for ahead in (0, 1))
+        return epoch_order(this_epoch, next_epoch, n)
+
+    def train(phase: int, state: TrainState, order: Array, split: Resident, steps: Array) -> tuple[TrainState, Figures]:
+        def take_step(state: TrainState) -> tuple[TrainState, Figures]:
+            position = _find_positions(layout, batch_size)
+            first = state.step * batch_size - state.epoch * n
+            padded = layout.pad(batch_size) > batch_size
+            # What lies beyond the batch repeats its last row, and is masked.
+            index = order[first + (jnp.minimum(position, batch_size - 1) if padded else position)]
+            batch = _gather(split, index, position < batch_size if padded else None, spread_rows)
+            state, _, diagnostics = train_step(state, batch, epoch=phase, axis_name=axis_name)
+            # A copy outlives the state, which the next step is given to overwrite.
+            figures = Figures(jax.tree.map(jnp.copy, state.window_sums), diagnostics)
+            is_logged = state.step % log_every_steps == 0
+            window = jax.tree.map(lambda total: jnp.where(is_logged, 0.0, total), state.window_sums)
+            return state.replace(window_sums=window), figures
+
+        return _take_steps(take_step, state, steps, dispatch.steps_at_most)
+
+    @functools.partial(jax.jit, donate_argnums=0, static_argnums=2, out_shardings=layout.state)
+    def train_many(state: TrainState, order: Array, phase: int, split: Resident, steps: Array) -> Any:
+        one = functools.partial(train, phase)
+        mapped = layout.map_shards(one) if by_hand else layout.map_seeds(one, 2)
+        return mapped(state, order, split, steps)
+
+    counts = {1: jax.device_put(np.int32(1), layout.everywhere)}
+
+    def train_steps(state: TrainState, order: Any, phase: int, steps: int) -> tuple[TrainState, Figures]:
+        if steps not in counts:
+            counts[steps] = jax.device_put(np.int32(steps), layout.everywhere)
+        result: tuple[TrainState, Figures] = train_many(state, order, phase, train_split, counts[steps])
+        return result
+
+    return Program(
+        layout=layout,
+        dispatch=dispatch,
+        order=jax.jit(layout.map_seeds(order, 1), out_shardings=layout.state),
+        train=train_steps,
+        finish_epoch=_create_finish_epoch(finish_epoch, layout),
+        choose_best=jax.jit(layout.map_seeds(_choose_best, 1), out_shardings=layout.state),
+        evaluate=_create_evaluate(eval_step, layout, num_classes, layout.pad(eval_batch_size)),
+        count_compilations=train_many._cache_size,  # type: ignore[attr-defined]
+        _copy=jax.jit(lambda state: jax.tree.map(jnp.copy, state), out_shardings=layout.state),
+    )
+
+
+def _find_positions(layout: Layout, batch_size: int) -> Int32[Array, " b"]:
+    """Which of the batch's rows this function computes: all of them, or this shard's; beyond the batch is padding."""
+    if layout.mode != "pmap":
+        return jnp.arange(layout.pad(batch_size), dtype=jnp.int32)
+    rows = layout.pad(batch_size) // layout.devices
+    return jax.lax.axis_index(AXIS) * rows + jnp.arange(rows, dtype=jnp.int32)
+
+
+def _gather(
+    split: Resident, index: Int32[Array, " b"], mask: Bool[Array, " b"] | None, spread_rows: Callable[[Any], Any]
+) -> Batch:
+    index = spread_rows(index)
+    targets = None if split.targets is None else split.targets[index]
+    batch: Batch = spread_rows(Batch(split.images[index], split.labels[index], mask, targets))
+    return batch
+
+
+def _take_steps(
+    take_step: Callable[[TrainState], tuple[TrainState, Figures]], state: TrainState, steps: Array, at_most: int
+) -> tuple[TrainState, Figures]:
+    """`steps` steps; with `at_most` 1 no loop is built, which on CPU spares no time and costs a copy of the state."""
+    if at_most == 1:
+        state, figures = take_step(state)
+        return state, jax.tree.map(lambda leaf: leaf[None], figures)
+
+    def take_another(carry: tuple[Array, TrainState, Figures]) -> tuple[Array, TrainState, Figures]:
+        done, state, gathered = carry
+        state, figures = take_step(state)
+        return done + 1, state, jax.tree.map(lambda all, one: all.at[done].set(one), gathered, figures)
+
+    row = jnp.zeros(at_most)
+    empty = Figures(Sums(loss=row, correct=row, count=row), Diagnostics(learning_rate=row, update_norm=row))
+    carry = (jnp.zeros((), jnp.int32), state, empty)
+    _, state, gathered = jax.lax.while_loop(lambda carry: carry[0] < steps, take_another, carry)
+    return state, gathered
+
+
+def _create_finish_epoch(finish_epoch: FinishEpoch, layout: Layout) -> Callable[..., Any]:
+    def finish(state: TrainState, sums: Sums, active: Bool[Array, ""]) -> tuple[TrainState, Bool[Array, ""]]:
+        new_state, improved = finish_epoch(state, sums)
+        # A seed that stopped early stands still beside those that go on.
+        best = jax.tree.map(lambda new, old: jnp.where(active, new, old), new_state.best, state.best)
+        return new_state.replace(best=best), improved & active
+
+    mapped = jax.jit(layout.map_seeds(finish, 3), donate_argnums=0, out_shardings=layout.state)
+
+    def call(state: TrainState, sums: Sums, active: Bool[np.ndarray, " slots"]) -> Any:
+        flags = jax.device_put(active.reshape(layout.stacked), layout.state)
+        return mapped(state, sums, flags)
+
+    return call
+
+
+def _choose_best(state: TrainState) -> dict[str, PyTree]:
+    """The best epoch's variables; the last ones of a run that has validated none yet."""
+    best, last = ({"params": part.params, "batch_stats": part.batch_stats} for part in (state.best, state))
+    chosen: dict[str, PyTree] = jax.tree.map(lambda a, b: jnp.where(state.best.epoch > 0, a, b), best, last)
+    return chosen
+
+
+def initialize(create: Callable[..., PyTree], layout: Layout, *arguments: PyTree) -> PyTree:
+    """Compile and run what makes one seed's first state, so that it is made on the devices."""
+    sharding = None if layout.mode == "seeds" else layout.everywhere
+    return jax.jit(create, out_shardings=sharding)(*arguments)
+
+
+class _Pass(flax.struct.PyTreeNode):
+    """One pass over a split, on the device: where it is, and what it has gathered."""
+
+    start: Int32[Array, "*seeds"]
+    sums: Sums
+    probabilities: Float32[Array, "*seeds n_padded k"]
+
+
+def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batch_size: int) -> Callable[..., Any]:
+    def evaluate_batch(gathered: _Pass, variables: PyTree, split: Resident) -> _Pass:
+        index = gathered.start + jnp.arange(batch_size, dtype=jnp.int32)
+        inside = jnp.minimum(index, len(split) - 1)
+        batch = _gather(split, inside, index < len(split), layout.spread_rows)
+        sums, probabilities = eval_step(variables, batch)
+        buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
+        return _Pass(start=gathered.start + batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)
+
+    @functools.partial(jax.jit, static_argnums=0, out_shardings=layout.state)
+    def open_pass(batches: int) -> _Pass:
+        one = _Pass(
+            start=jnp.zeros((), jnp.int32),
+            sums=Sums.zero(),
+            probabilities=jnp.zeros((batches * batch_size, num_classes), jnp.float32),
+        )
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*layout.stacked, *leaf.shape)), one)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def close_pass(padded: Float32[Array, "*seeds n_padded k"], rows: int) -> Float32[Array, "*seeds n k"]:
+        return padded[..., :rows, :]
+
+    run_batch = jax.jit(layout.map_seeds(evaluate_batch, 2), donate_argnums=0, out_shardings=layout.state)
+
+    def evaluate(
+        variables: PyTree, split: Resident, stop: Callable[[], bool]
+    ) -> tuple[Sums, Float32[Array, "*seeds n k"]] | None:
+        """One pass over a split; None if `stop()` turned true on the way."""
+        batches = -(-len(split) // batch_size)
+        gathered = open_pass(batches)
+        for _ in range(batches):
+            if stop():
+                return None
+            gathered = run_batch(gathered, variables, split)
+            # Batch by batch, so that a signal needn't wait for the whole split.
+            jax.block_until_ready(gathered.start)
+        return gathered.sums, close_pass(gathered.probabilities, len(split))
+
+    return evaluate

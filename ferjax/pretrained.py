@@ -1,0 +1,8 @@
+"""`python -m ferjax.pretrained`: convert published ImageNet weights once."""
+
+import sys
+
+from ferjax.cli.weights import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""How good answers are: a confusion matrix, its scores, and how true the confidences are."""

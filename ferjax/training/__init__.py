@@ -1,0 +1,1 @@
+"""Runs: from a config to parts, the loop, its checkpoints and its log."""

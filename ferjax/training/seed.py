@@ -1,0 +1,80 @@
+"""One seed's side of a run: its folder, what is written there, and when it has had enough."""
+
+import pathlib
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ferjax import report
+from ferjax.data import Rows
+from ferjax.files import replacing
+from ferjax.state import TrainState
+from ferjax.training.checkpoint import Checkpoints
+from ferjax.training.metrics_log import MetricsLog
+
+
+class Repeat:
+    """The files of one seed, and the loop's own copies of three of its state's scalars.
+
+    Reading them from the device would wait for the step in flight. `failure` says why a seed stopped that cannot go
+    on. Only the main process of a run writes; checkpoints are saved by all.
+    """
+
+    def __init__(
+        self, seed: int, workdir: pathlib.Path, checkpoints: Checkpoints, state: TrainState, *, writes: bool
+    ) -> None:
+        self.seed, self.workdir, self.checkpoints = seed, workdir, checkpoints
+        self.step, self.epoch = int(state.step), int(state.epoch)
+        self.epochs_since_best = int(state.epochs_since_best)
+        self.saved_step = self.step if checkpoints.latest is not None else None
+        self.failure: str | None = None
+        self._writer = MetricsLog(workdir, self.step, self.epoch) if writes else None
+
+    def is_finished(self, total_steps: int, patience_epochs: int) -> bool:
+        """Whether this seed trains no more: its steps are done, its patience is at an end, or it failed."""
+        impatient = 0 < patience_epochs <= self.epochs_since_best
+        return self.failure is not None or self.step >= total_steps or impatient
+
+    def write(self, *, epoch: float, split: str, step: int, **values: float) -> None:
+        """One line of metrics.jsonl."""
+        if self._writer is not None:
+            self._writer.write(step=step, epoch=epoch, split=split, **values)
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint in the background; `state` is a copy that nothing overwrites."""
+        self.checkpoints.save(self.step + self.epoch, state)
+        self.saved_step = self.step
+
+    def fail(self, name: str, step: int, epoch: int) -> str:
+        """Keep, and return, the sentence on the number `name` that is no longer finite and on what is left."""
+        self.checkpoints.wait()
+        saved = self.saved_step
+        left = "no checkpoint was written yet" if saved is None else f"the checkpoint of step {saved} is intact"
+        self.failure = (
+            f"The {name} is not a finite number at step {step} (epoch {epoch}); {left}. Lower optim.learning_rate, set "
+            "optim.clip_norm, or lengthen optim.warmup_epochs, and use a new --workdir."
+        )
+        return self.failure
+
+    def write_predictions(
+        self, rows: Rows, index: Int[np.ndarray, " n"], split: str, probabilities: Float[np.ndarray, "n k"]
+    ) -> None:
+        """Write predictions.csv and worst_mistakes.npz of the rows `index`."""
+        if self._writer is None:
+            return
+        worst = report.choose_worst(rows.emotion[index], probabilities)
+        with replacing(self.workdir / "worst_mistakes.npz") as beside:
+            np.savez(beside, pixels=rows.pixels[index][worst], row=index[worst])
+        report.write_predictions(
+            self.workdir / "predictions.csv",
+            row=index,
+            split=split,
+            labels=rows.emotion[index],
+            probabilities=probabilities,
+            classes=rows.classes,
+        )
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self.checkpoints.close()

@@ -1,0 +1,139 @@
+"""The command line as a person meets it, in real processes."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = [
+    "--config.data.synthetic_rows=140",
+    "--config.model.width=0.05",
+    "--config.train.batch_size=24",
+    "--config.train.epochs=2",
+    "--config.train.log_every_steps=1",
+]
+
+
+# What compiles fast, as in conftest.py, without its four devices.
+ONE_DEVICE = " ".join(flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag)
+
+
+def start(*arguments, folder=ROOT):
+    command = [sys.executable, "-m", "ferjax.main", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=os.environ | {"XLA_FLAGS": ONE_DEVICE}, text=True, **pipes)
+
+
+def run(*arguments, folder=ROOT):
+    process = start(*arguments, folder=folder)
+    output, errors = process.communicate(timeout=240)
+    return process.returncode, output, errors
+
+
+@pytest.fixture
+def quickstart(tmp_path):
+    return ["--config", ROOT / "configs" / "quickstart.py", "--workdir", tmp_path / "run", *SMALL]
+
+
+def start_and_signal(arguments, metrics, lines, signum):
+    """Run until metrics.jsonl has `lines` lines, then signal; the exit code and stderr."""
+    process = start(*arguments)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= lines):
+        time.sleep(0.05)
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+@pytest.mark.slow
+def test_kill_resume_evaluate(quickstart, tmp_path):
+    """SIGKILL amid saves loses little, SIGTERM saves and leaves with 143, and the same command goes on to the end."""
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    # So long that the signals arrive in time; saving after every step, so that the kill meets a save.
+    long = [*quickstart, "--config.train.epochs=200", "--config.train.checkpoint_interval_s=0.001"]
+    code, _ = start_and_signal(long, metrics, 8, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    code, errors = start_and_signal(long, metrics, 20, signal.SIGTERM)
+    assert code == 143
+    assert re.search(r"Resumed .* from step", errors)
+    assert "Saved step" in errors.splitlines()[-1]
+    assert "same command goes on" in errors.splitlines()[-1]
+
+    steps = json.loads(metrics.read_text().splitlines()[-1])["step"] + 2
+    more = ["--config.train.epochs=200", f"--config.train.steps={steps}"]
+    code, output, errors = run(*quickstart, *more, folder=tmp_path)
+    assert code == 0, errors
+    assert re.search(r"Resumed .* from step", errors)
+    assert "macro F1" in output
+    for name in ("curves", "confusion", "class_distribution", "worst_mistakes"):
+        assert f"figure   {tmp_path}/run/figures/{name}.png" in output
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert {"accuracy", "macro_f1", "per_class"} <= set(report)
+
+    evaluate = [sys.executable, "-m", "ferjax.evaluate", "--workdir", str(tmp_path / "run")]
+    again = subprocess.run(evaluate, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == output
+    assert "report   " in output
+
+    newest = max((tmp_path / "run" / "checkpoints").glob("[0-9]*"), key=lambda folder: int(folder.name))
+    for path in (newest / "state").glob("**/d/*"):
+        os.truncate(path, 20)
+    code, _, errors = run(*quickstart, *more, folder=tmp_path)
+    assert code == 1
+    assert f"ferjax: Checkpoint {newest} is damaged" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--config.train.batchsize=3"], 2, "did you mean train.batch_size?"),
+        (["--config.train.batch_size=many"], 2, "batch_size"),
+        (["--wordkir=x"], 2, "wordkir"),
+        (["configs/optimal.py"], 2, "--flag"),
+        (["--config.data.path=nowhere.csv"], 1, "There is no data set at nowhere.csv"),
+        (["--config.train.epochs=-1"], 1, "must be >= 1"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_a_code(quickstart, arguments, code, sentence):
+    returned, output, errors = run(*quickstart, *arguments)
+    assert returned == code, errors
+    assert errors.startswith("ferjax: ")
+    assert sentence in errors
+    assert errors.count("\n") == 1
+    assert not output
+
+
+@pytest.mark.parametrize(
+    "content", ["config = 1", "def get_config():\n    return {}['a']", "import nothing_of_that_name"]
+)
+def test_a_broken_config_file_is_a_sentence(tmp_path, content):
+    path = tmp_path / "broken.py"
+    path.write_text(content)
+    code, _, errors = run("--config", path)
+    assert code == 2
+    assert str(path) in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_missing_config(tmp_path):
+    assert run()[0] == 2
+    code, _, errors = run("--config", tmp_path / "none.py")
+    assert code == 2
+    assert "none.py" in errors
+    assert errors.count("\n") == 1
+
+
+def test_import_is_light():
+    program = "import sys, ferjax, ferjax.cli.train, ferjax.training.run; print([m for m in %r if m in sys.modules])"
+    heavy = ["tensorflow", "torch", "matplotlib", "tensorflow_datasets", "keras"]
+    output = subprocess.run([sys.executable, "-c", program % heavy], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"

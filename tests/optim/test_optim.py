@@ -1,0 +1,275 @@
+"""The optimizer against a NumPy Adam, the schedules' ends, and the plateau against Keras's callback."""
+
+import itertools
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax.optim import create, kernel_mask
+from ferjax.optim.groups import flatten, join
+
+DEFAULTS = {
+    "learning_rate": 1e-2,
+    "b1": 0.9,
+    "b2": 0.999,
+    "eps": 1e-7,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "groups": ((".*", 1.0),),
+    "schedule": "constant",
+    "warmup_epochs": 0.0,
+    "plateau_metric": "accuracy",
+    "plateau_patience_epochs": 3,
+    "plateau_factor": 0.5,
+    "plateau_min_delta": 1e-4,
+    "plateau_min_learning_rate": 1e-7,
+    "epochs": 10,
+    "steps_per_epoch": 4.5,
+}
+RNG = np.random.default_rng(0)
+PARAMS = {
+    "conv": {"kernel": RNG.normal(size=(3, 3, 2, 4)).astype(np.float32), "bias": np.ones(4, np.float32)},
+    "norm": {"scale": np.ones(4, np.float32), "bias": np.ones(4, np.float32)},
+}
+
+
+def make_gradients(n):
+    return [jax.tree.map(lambda p: RNG.normal(size=p.shape).astype(np.float32), PARAMS) for _ in range(n)]
+
+
+def train(gradients, **changes):
+    """The parameters after each gradient."""
+    optimizer = create(**{**DEFAULTS, **changes})
+    params = flatten(jax.tree.map(jnp.asarray, PARAMS))
+    state, history = optimizer.init(join(params)), []
+    update = jax.jit(optimizer.find_updates)
+    for step, gradient in enumerate(gradients):
+        updates, state = update(flatten(gradient), state, params)
+        params = {name: leaf + optimizer.learning_rate(step) * updates[name] for name, leaf in params.items()}
+        history.append(join(params))
+    return history
+
+
+def train_numpy(gradients, *, learning_rate=1e-2, b1=0.9, b2=0.999, eps=1e-7, weight_decay=0.0, clip_norm=0.0):
+    """Adam of Kingma & Ba 2015 with decoupled decay of kernels, in float64; the last parameters."""
+    params, paths = (
+        jax.tree.map(lambda p: p.astype(float), PARAMS),
+        [("conv", "kernel"), ("conv", "bias"), ("norm", "scale")],
+    )
+    moments = dict.fromkeys(paths, (0.0, 0.0))
+    for t, gradient in enumerate(gradients, start=1):
+        norm = np.sqrt(sum((leaf.astype(float) ** 2).sum() for leaf in jax.tree.leaves(gradient)))
+        for block, leaf in paths:
+            g = gradient[block][leaf].astype(float) * (min(1.0, clip_norm / norm) if clip_norm else 1.0)
+            m, v = moments[block, leaf]
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+            moments[block, leaf] = m, v
+            step = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+            decay = weight_decay * params[block][leaf] if leaf == "kernel" else 0.0
+            params[block][leaf] = params[block][leaf] - learning_rate * (step + decay)
+    return params
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"b1": 0.5, "b2": 0.9},
+        {"eps": 0.3},
+        {"weight_decay": 0.5},
+        {"clip_norm": 0.1, "eps": 0.1},
+        {"learning_rate": 0.1, "weight_decay": 0.1},
+    ],
+    ids=str,
+)
+def test_equals_a_numpy_adam(changes):
+    gradients = make_gradients(5)
+    ours, expected = train(gradients, **changes)[-1], train_numpy(gradients, **changes)
+    for block, leaf in (("conv", "kernel"), ("conv", "bias"), ("norm", "scale")):
+        np.testing.assert_allclose(ours[block][leaf], expected[block][leaf], rtol=2e-5, atol=2e-6)
+    if changes:
+        assert not np.allclose(expected["conv"]["kernel"], train_numpy(gradients)["conv"]["kernel"], atol=1e-4)
+
+
+def test_weight_decay_touches_kernels_only():
+    zeros = [jax.tree.map(np.zeros_like, PARAMS)] * 2
+    after = train(zeros, weight_decay=0.5)[-1]
+    np.testing.assert_allclose(after["conv"]["kernel"], PARAMS["conv"]["kernel"] * (1 - 1e-2 * 0.5) ** 2, rtol=1e-6)
+    for block, leaf in (("conv", "bias"), ("norm", "scale"), ("norm", "bias")):
+        np.testing.assert_array_equal(after[block][leaf], PARAMS[block][leaf])
+    np.testing.assert_array_equal(train(zeros)[-1]["conv"]["kernel"], PARAMS["conv"]["kernel"])
+    assert [name for name, wanted in kernel_mask(flatten(PARAMS)).items() if wanted] == ["conv/kernel"]
+
+
+def test_clipping_leaves_small_gradients_alone():
+    small = [jax.tree.map(lambda g: g * 1e-3, gradient) for gradient in make_gradients(2)]
+    for a, b in zip(jax.tree.leaves(train(small, clip_norm=1.0)[-1]), jax.tree.leaves(train(small)[-1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_updates_follow_the_schedule():
+    gradients = [jax.tree.map(np.ones_like, PARAMS)] * 12  # Adam's step is then 1
+    changes = {"schedule": "cosine", "warmup_epochs": 2.0}
+    history = [PARAMS, *train(gradients, **changes)]
+    moved = [float(a["norm"]["bias"][0] - b["norm"]["bias"][0]) for a, b in itertools.pairwise(history)]
+    rate = create(**{**DEFAULTS, **changes}).learning_rate
+    np.testing.assert_allclose(moved, [float(rate(step)) for step in range(12)], atol=1e-6)
+
+
+def rates(steps, **changes):
+    rate = jax.jit(jax.vmap(create(**{**DEFAULTS, **changes}).learning_rate))
+    values = rate(jnp.asarray(steps, jnp.int32))
+    assert values.dtype == jnp.float32
+    return np.asarray(values)
+
+
+def test_constant():
+    np.testing.assert_allclose(rates([0, 1, 44, 45, 1000]), 1e-2)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_warm_up_is_linear_from_0(schedule):
+    np.testing.assert_allclose(
+        rates(range(10), schedule=schedule, warmup_epochs=2.0), np.arange(10) / 9 * 1e-2, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("warmup_epochs", [0.0, 2.0])
+def test_cosine_ends_at_0_with_the_last_epoch(warmup_epochs):
+    warm = round(warmup_epochs * 4.5)
+    steps = np.arange(warm, 46)
+    expected = 0.5e-2 * (1 + np.cos(np.pi * (steps - warm) / (45 - warm)))
+    np.testing.assert_allclose(rates(steps, schedule="cosine", warmup_epochs=warmup_epochs), expected, atol=1e-8)
+    assert rates([46, 90], schedule="cosine").max() < 1e-9
+    # A part of a step counts as one.
+    assert rates([45], schedule="cosine", steps_per_epoch=4.51)[0] > 1e-6
+    assert rates([46], schedule="cosine", steps_per_epoch=4.51)[0] < 1e-9
+
+
+def test_onecycle_rises_to_the_peak_and_falls():
+    values = rates(range(46), schedule="onecycle")
+    np.testing.assert_allclose(values[[0, 13, 45]], [1e-2 / 25, 1e-2, 1e-2 / 25e4], rtol=1e-3)
+    assert (np.diff(values[:14]) > 0).all()
+    assert (np.diff(values[13:]) < 0).all()
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
+def test_a_run_of_one_step_has_a_finite_rate(schedule):
+    assert np.isfinite(rates([0, 1, 2], schedule=schedule, epochs=1, steps_per_epoch=1.0)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schedule": "step"}, "step"),
+        ({"plateau_metric": "f1"}, "f1"),
+        ({"schedule": "cosine", "warmup_epochs": 10.0}, "45 steps of 45"),
+    ],
+)
+def test_what_it_refuses(changes, words):
+    with pytest.raises(ValueError, match=words):
+        create(**{**DEFAULTS, **changes})
+
+
+def draw_trace(rng, metric, epochs=60):
+    """Validation figures that climb, stall and fall back, on a grid: no difference of two is near a min_delta."""
+    steps = rng.choice([0.0, 0.005, -0.005, 0.01, 0.00025, -0.02], size=epochs, p=[0.4, 0.15, 0.15, 0.1, 0.1, 0.1])
+    accuracy = np.clip(0.5 + np.cumsum(steps), 0.0, 1.0)
+    return accuracy if metric == "accuracy" else 2.0 - accuracy
+
+
+def keras_rates(trace, *, metric, patience, factor, min_delta, floor, learning_rate):
+    import keras
+
+    callback = keras.callbacks.ReduceLROnPlateau(
+        monitor="val",
+        mode="max" if metric == "accuracy" else "min",
+        factor=factor,
+        patience=patience,
+        min_delta=min_delta,
+        min_lr=floor,
+    )
+    optimizer = types.SimpleNamespace(learning_rate=np.float32(learning_rate))
+    callback.set_model(types.SimpleNamespace(optimizer=optimizer))
+    callback.on_train_begin()
+    values = []
+    for epoch, value in enumerate(trace):
+        callback.on_epoch_end(epoch, {"val": float(value)})
+        optimizer.learning_rate = np.float32(optimizer.learning_rate)  # as Keras's variable holds it
+        values.append(optimizer.learning_rate)
+    return np.asarray(values)
+
+
+def plateau_scales(traces, metric, **changes):
+    """The scale after each epoch, of many traces side by side."""
+    optimizer = create(**{**DEFAULTS, "plateau_metric": metric, **changes})
+    other = jnp.float32(0.123)
+
+    def update(state, value):
+        figures = {"accuracy": other, "loss": other, metric: value}
+        return optimizer.update_plateau(state, **figures)
+
+    states = jax.vmap(lambda _: optimizer.init_plateau())(jnp.arange(len(traces)))
+    update, scales = jax.jit(jax.vmap(update)), []
+    for values in np.asarray(traces, np.float32).T:
+        states = update(states, jnp.asarray(values))
+        scales.append(np.asarray(states.scale))
+    assert scales[0].dtype == np.float32
+    return np.stack(scales, axis=1)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+@pytest.mark.parametrize(
+    ("patience", "factor", "min_delta", "floor"),
+    [
+        (1, 0.9, 1e-4, 1e-7),
+        (3, 0.5, 1e-4, 1e-3),  # reaches the floor
+        (7, 0.5, 1e-4, 1e-7),  # the report's
+        (4, 0.3, 7e-3, 0.0),
+        (2, 0.1, 0.0, 3e-4),
+        (2, 0.5, 1e-4, 1e-2),  # starts at the floor
+        (2, 0.5, 1e-4, 5e-2),  # starts below it
+    ],
+)
+def test_plateau_equals_kerass_callback(metric, patience, factor, min_delta, floor, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    rng = np.random.default_rng(patience)
+    traces = [draw_trace(rng, metric) for _ in range(20)]
+    scales = plateau_scales(
+        traces,
+        metric,
+        plateau_patience_epochs=patience,
+        plateau_factor=factor,
+        plateau_min_delta=min_delta,
+        plateau_min_learning_rate=floor,
+    )
+    rule = {"patience": patience, "factor": factor, "min_delta": min_delta, "floor": floor, "learning_rate": 1e-2}
+    with jax.numpy_dtype_promotion("standard"):
+        expected = np.stack([keras_rates(trace, metric=metric, **rule) for trace in traces])
+    np.testing.assert_allclose(scales * 1e-2, expected, rtol=1e-5)
+    if floor < 1e-2:
+        assert (scales[:, -1] < 1).all()
+
+
+def test_plateau_fires_at_the_patience_and_starts_again():
+    scales = plateau_scales([[0.5] * 8], "accuracy", plateau_patience_epochs=3)
+    np.testing.assert_array_equal(scales[0], [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25])
+    np.testing.assert_array_equal(plateau_scales([[0.5, 0.6, 0.7, 0.8]], "accuracy", plateau_patience_epochs=1), 1)
+    np.testing.assert_array_equal(
+        plateau_scales([[0.5, 0.6, 0.7]], "loss", plateau_patience_epochs=1), [[1, 0.5, 0.25]]
+    )
+
+
+def test_a_patience_of_0_is_off():
+    np.testing.assert_array_equal(plateau_scales([[0.5] * 20], "accuracy", plateau_patience_epochs=0), 1)
+
+
+def test_plateau_takes_python_numbers_and_survives_nan():
+    optimizer = create(**{**DEFAULTS, "plateau_metric": "loss", "plateau_patience_epochs": 2})
+    state = optimizer.init_plateau()
+    for loss, scale in ((1.0, 1), (float("nan"), 1), (float("nan"), 0.5), (0.5, 0.5)):
+        state = optimizer.update_plateau(state, accuracy=0.3, loss=loss)
+        assert float(state.scale) == scale

@@ -1,0 +1,93 @@
+import jax
+import pytest
+
+from configs import default
+from ferjax import networks
+from ferjax.training import flops
+
+# Sides and channels of VGG19's convolutions at 48 px, by hand.
+VGG19 = (
+    *((48, 3, 64), (48, 64, 64)),
+    *((24, 64, 128), (24, 128, 128)),
+    *((12, 128, 256), *3 * ((12, 256, 256),)),
+    *((6, 256, 512), *3 * ((6, 512, 512),)),
+    *4 * ((3, 512, 512),),
+)
+CONVOLUTIONS = [2 * 9 * side * side * channels * features for side, channels, features in VGG19]
+DENSE = 2 * 512 * 7
+
+
+def create(name):
+    model_config = {key: value for key, value in default.get_config().model.items() if key != "pretrained"}
+    return networks.create(num_classes=7, **{**model_config, "name": name})
+
+
+def test_vgg19_counts_as_by_hand():
+    model = create("vgg19")
+    assert flops.count_forward(model) == sum(CONVOLUTIONS) + DENSE
+    assert flops.count_step(model) == 3 * flops.count_forward(model)
+    assert list(flops.count_layers(model).values()) == [*CONVOLUTIONS, DENSE]
+
+
+def test_batch_norm_and_space_to_depth_count_nothing():
+    assert flops.count_forward(create("vgg19_bn")) == sum(CONVOLUTIONS) + DENSE
+    layers = flops.count_layers(create("compact"))
+    assert layers["block1_conv1"] == 2 * 9 * 24 * 24 * 4 * 64
+    assert layers["head/output"] == DENSE
+    assert len(layers) == 8
+
+
+def test_frozen_layers_save_their_gradients():
+    model = create("vgg19")
+    forward = flops.count_forward(model)
+    below = frozenset({"block1_conv1", "block1_conv2"})
+    assert flops.count_step(model, below) == 3 * forward - 2 * sum(CONVOLUTIONS[:2])
+    # The head lies above what trains, so the gradient still passes through it.
+    assert flops.count_step(model, frozenset({"head"})) == 3 * forward - DENSE
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "teraflops"),
+    [
+        ("NVIDIA H100 80GB HBM3", "bfloat16", 989.4),
+        ("NVIDIA H100 80GB HBM3", "float32", 494.7),
+        ("NVIDIA H100 PCIe", "bfloat16", 756.0),
+        ("NVIDIA A100-SXM4-40GB", "float32", 156.0),
+        ("NVIDIA A10", "bfloat16", 125.0),
+        ("NVIDIA L4", "bfloat16", 121.0),
+        ("NVIDIA L40S", "bfloat16", 362.0),
+        ("TPU v5 lite", "bfloat16", 197.0),
+        ("TPU v5", "float32", 459.0),
+    ],
+)
+def test_peak_of_a_known_device(kind, dtype, teraflops):
+    assert flops.look_up(kind, dtype).flops_per_s == pytest.approx(1e12 * teraflops)
+
+
+@pytest.mark.parametrize(
+    "kind", ["NVIDIA A100-SXM4-40GB MIG 1g.5gb", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA GH200 480GB", "abacus"]
+)
+def test_no_peak_is_guessed(kind):
+    peak = flops.look_up(kind, "float32")
+    assert peak.flops_per_s is None
+    assert kind in peak.source
+    assert flops.find_utilization(10, 1.0, peak, 1) is None
+
+
+def test_dtypes_without_units():
+    assert flops.look_up("Tesla T4", "bfloat16").flops_per_s is None
+    assert flops.look_up("Tesla T4", "float32").flops_per_s == pytest.approx(8.1e12)
+    with pytest.raises(ValueError, match="float16"):
+        flops.look_up("Tesla T4", "float16")
+
+
+def test_virtual_devices_share_the_cpu(monkeypatch):
+    monkeypatch.setattr(flops, "_measure_product", lambda: 8e9)
+    peak = flops.find_peak("float32")
+    assert peak.flops_per_s == 8e9 / jax.local_device_count()
+    assert flops.find_utilization(1_000_000, 800.0, peak, jax.local_device_count()) == pytest.approx(0.1)
+
+
+def test_product_is_measured(monkeypatch):
+    monkeypatch.setattr(flops, "_PRODUCT_SIDE", 64)
+    assert flops._measure_product() > 0
