@@ -209,7 +209,7 @@ def events(monkeypatch):
         fetch_figures(self)
 
     monkeypatch.setattr(assembly, "create_program", create_and_watch)
-    monkeypatch.setattr(models, "create", lambda **named: create_model(**named).clone(stages=STAGES))
+    monkeypatch.setattr(networks, "create", lambda **named: create_model(**named).clone(stages=STAGES))
     monkeypatch.setattr(Trainer, "_fetch", fetch_and_tell)
     return seen
 

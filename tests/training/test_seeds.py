@@ -76,7 +76,7 @@ def _thin_network():
     """What is trained matters little here, and compiling it takes most of the time."""
     create = networks.create
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "create", lambda **named: create(**named).clone(stages=((64,), (128,))))
+        patch.setattr(networks, "create", lambda **named: create(**named).clone(stages=((64,), (128,))))
         yield
 
 
