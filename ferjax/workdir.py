@@ -107,18 +107,18 @@ def forget_pretrained(workdir: pathlib.Path) -> None:
     (workdir / "pretrained.json").unlink(missing_ok=True)
 
 
-def describe_data(path: str, rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:
+def describe_data(rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:
     """What data.json holds: the source, a SHA-256 of the rows and their split, class counts, copies, what was skipped.
 
     "copies" are the rows of validation and of test that have an exact copy in training.
     """
     digest = hashlib.sha256()
     targets = () if rows.targets is None else (rows.targets,)
-    for array in (rows.pixels, rows.emotion, *targets, *splits.values()):
+    for array in (rows.images, rows.labels, *targets, *splits.values()):
         digest.update(np.ascontiguousarray(array).data)
-    counts = {name: np.bincount(rows.emotion[index], minlength=len(rows.classes)) for name, index in splits.items()}
+    counts = {name: np.bincount(rows.labels[index], minlength=len(rows.classes)) for name, index in splits.items()}
     return {
-        "path": path,
+        "path": rows.source,
         "digest": digest.hexdigest(),
         "classes": list(rows.classes),
         "counts": {name: count.tolist() for name, count in counts.items()},

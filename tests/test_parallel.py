@@ -46,8 +46,8 @@ OPTIM = {
 def draw_rows():
     random = np.random.default_rng(0)
     return Rows(
-        pixels=random.integers(0, 256, (ROWS, 48, 48), np.uint8),
-        emotion=random.integers(0, CLASSES, ROWS, np.int32),
+        images=random.integers(0, 256, (ROWS, 48, 48, 1), np.uint8),
+        labels=random.integers(0, CLASSES, ROWS, np.int32),
         usage=np.zeros(ROWS, np.uint8),
         classes=tuple("abc"),
     )
@@ -154,7 +154,7 @@ def test_the_steps_compared_do_something(alone):
     # 31 rows are no multiple of the nine of a batch, nor of the sixteen on eight devices; each counts once.
     assert sums.count == len(probabilities) == ROWS
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
-    assert sums.correct == (probabilities.argmax(1) == draw_rows().emotion).sum()
+    assert sums.correct == (probabilities.argmax(1) == draw_rows().labels).sum()
 
 
 def find_collectives(text):

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ferjax.config import find_differences
-from ferjax.data.rows import EMOTIONS
+from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.study.runs import SYNTHETIC, Setting
 
 NOTE = (

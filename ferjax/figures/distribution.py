@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ferjax.data.rows import EMOTIONS
+from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.errors import UserError
 from ferjax.figures.style import BLUE, INK, tidy
 

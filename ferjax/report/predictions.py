@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int64
 
-from ferjax.data.rows import EMOTIONS
+from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.errors import UserError
 from ferjax.report.files import to_csv, write_text
 

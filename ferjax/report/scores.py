@@ -5,7 +5,7 @@ from typing import TypedDict
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ferjax.data.rows import EMOTIONS
+from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.scores.confusion import confusion_matrix, summarize
 
 

@@ -105,16 +105,14 @@ def _check_data(config: ConfigDict, folder: pathlib.Path) -> None:
     """Raise UserError for what would fail every trial: data that can't be read, or other data than at first."""
     rows, splits = train.load_data(config)
     data.select(splits, "validation")
-    digest = describe_data(config.data.path, rows, splits)["digest"]
+    digest = describe_data(rows, splits)["digest"]
     path = folder / "data_digest"
     with hold(folder / ".search.lock"):
         if not path.exists():
             with replacing(path) as beside:
                 beside.write_text(digest, encoding="utf-8")
         elif path.read_text(encoding="utf-8") != digest:
-            raise UserError(
-                f"{folder} was begun with other data than {config.data.path} holds now: use another --workdir."
-            )
+            raise UserError(f"{folder} was begun with other data than {rows.source} holds now: use another --workdir.")
 
 
 def _train(base: ConfigDict, claim: Claim, queue: Queue) -> None:

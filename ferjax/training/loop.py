@@ -282,7 +282,7 @@ class Trainer:
         result = self.program.evaluate(self.program.choose_best(self.state), placed, self._stops_evaluating)
         if result is None:
             self._leave()
-        labels = rows.emotion[index]
+        labels = rows.labels[index]
         probabilities = np.asarray(result[1]).reshape(-1, len(index), len(rows.classes))
         reports = {}
         for repeat, own in zip(self.repeats, probabilities, strict=False):

@@ -104,12 +104,12 @@ def _run(
         if config.train.batch_size > n:
             raise UserError(
                 f"--config.train.batch_size={config.train.batch_size} is more than the {n} training rows of "
-                f"{config.data.path}: choose {n} or less."
+                f"{rows.source}: choose {n} or less."
             )
-        about = describe_data(config.data.path, rows, splits)
+        about = describe_data(rows, splits)
         if not all_agree(about["digest"]):
             raise UserError(
-                f"The processes of this run read different data from {config.data.path}: give all of them the same."
+                f"The processes of this run read different data from {rows.source}: give all of them the same."
             )
         for seed, folder in folders.items():
             check_workdir(folder, configs[seed], about, allow_change=allow_config_change)

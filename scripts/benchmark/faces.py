@@ -36,7 +36,7 @@ def write(path: str, folder: pathlib.Path) -> tuple[str, pathlib.Path]:
     config.path = path
     rows, splits = data.load(**{key: value for key, value in config.items() if key not in ("normalize", "scaling")})
     train = folder / "train.npz"
-    np.savez(train, pixels=rows.pixels[splits["train"]], labels=rows.emotion[splits["train"]].astype(np.int32))
+    np.savez(train, pixels=rows.images[splits["train"]][..., 0], labels=rows.labels[splits["train"]].astype(np.int32))
     return path, train
 
 

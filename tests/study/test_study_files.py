@@ -10,7 +10,7 @@ from PIL import Image
 from written_runs import N, write_run
 
 from ferjax.cli.evaluate import main
-from ferjax.data.rows import EMOTIONS
+from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.report import read_predictions, write_predictions
 from ferjax.study.drawing import Drawings
 from ferjax.study.study import load_study
