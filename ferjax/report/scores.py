@@ -1,4 +1,4 @@
-"""A split's true classes and probabilities -> its scores, as report.json holds them."""
+"""The scores of one evaluated split, as report.json holds them."""
 
 from typing import TypedDict
 
@@ -10,7 +10,7 @@ from ferjax.scores.confusion import confusion_matrix, summarize
 
 
 class Scores(TypedDict):
-    """One class; `support` counts its images."""
+    """Hold the scores of one class; `support` counts its images."""
 
     precision: float
     recall: float
@@ -19,7 +19,7 @@ class Scores(TypedDict):
 
 
 class WithoutCopies(TypedDict):
-    """The scores of the images that training holds no exact copy of."""
+    """Hold the scores of the images that training holds no exact copy of."""
 
     n: int
     accuracy: float
@@ -27,7 +27,7 @@ class WithoutCopies(TypedDict):
 
 
 class Report(TypedDict):
-    """What report.json holds; scores are in 0..1, loss in nats, rows of the confusion are true classes."""
+    """Hold what report.json holds; scores are in 0..1, the loss in nats, rows of the confusion are true classes."""
 
     split: str
     n: int
@@ -41,7 +41,7 @@ class Report(TypedDict):
     loss: float
     confusion: list[list[int]]
     per_class: dict[str, Scores]
-    without_copies: WithoutCopies | None  # None: the copies were not looked for, or every image is one
+    without_copies: WithoutCopies | None  # None where nobody looked for copies, or where every image is one
 
 
 def create_report(
@@ -52,11 +52,11 @@ def create_report(
     classes: tuple[str, ...] = EMOTIONS,
     copied: Bool[np.ndarray, " n"] | None = None,
 ) -> Report:
-    """Scores of one split from its true classes and the probabilities of each image.
+    """Compute the scores of one split from the true class and the probabilities of each image.
 
-    The loss is the mean of -log p(true class), with p held above float32's smallest normal number so that one certain
-    mistake costs 87 nats and not infinity. `copied` marks the images whose pixels training holds too; without it the
-    report says nothing of copies. Raises ValueError for no images.
+    The loss is the mean of -log p(true class), with p kept at or above the smallest normal float32, so that one certain
+    mistake costs 87 nats instead of infinity. `copied` marks the images whose pixels training holds too; without it the
+    report says nothing about copies. Raises ValueError where there are no images.
     """
     probabilities = probabilities.astype(np.float32)
     predicted = probabilities.argmax(axis=1)
