@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int
 
 from ferjax import data, report
 from ferjax.config import KEYS, KeyMistake
-from ferjax.config.keys import Choice
+from ferjax.keys import Choice
 from ferjax.errors import UserError
 from ferjax.network import Network, load
 from ferjax.workdir import Workdir

@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
-from ferjax.config.keys import Choice, Key, Keys
+from ferjax.keys import Choice, Key, Keys
 
 SCALINGS = ("minmax", "none", "imagenet_caffe", "imagenet_torch")
 

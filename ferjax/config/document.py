@@ -1,7 +1,7 @@
 """docs/config.md and the list of keys that --help shows, from the keys' declarations."""
 
 from ferjax.config.groups import GROUPS
-from ferjax.config.keys import Key
+from ferjax.keys import Key
 from ferjax.config.moved import MOVED
 
 _RESUME = {"free": "yes", "ask": "with --allow_config_change", "never": "no"}

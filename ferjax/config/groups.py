@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from ferjax import augment, data, losses, networks, optim, parallel, preprocess
-from ferjax.config.keys import Key, Keys
+from ferjax.keys import Key, Keys
 from ferjax.config.moved import MOVED
 from ferjax.config.run_keys import EVAL, TRAIN
 from ferjax.networks import weights

@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from ferjax.config.keys import COUNT, FLAG, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys
+from ferjax.keys import COUNT, FLAG, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys
 from ferjax.scores import SCORES
 
 TRAIN: Keys = MappingProxyType(

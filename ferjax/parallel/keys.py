@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from ferjax.config.keys import COUNT, Choice, Key, Keys
+from ferjax.keys import COUNT, Choice, Key, Keys
 
 KEYS: Keys = MappingProxyType(
     {
