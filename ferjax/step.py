@@ -13,11 +13,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
 
+from ferjax.losses import LossFn
 from ferjax.optim import Optimizer
 from ferjax.optim.groups import Named, join
 from ferjax.state import Best, Sums, TrainState, learning_rate
-
-LossFn = Callable[..., Float32[Array, " b"]]
 
 
 class Diagnostics(flax.struct.PyTreeNode):
@@ -162,7 +161,8 @@ def _count(batch: Batch) -> Float32[Array, ""]:
 
 def _measure(logits: Float32[Array, "b k"], batch: Batch, loss_fn: LossFn) -> Sums:
     correct = (logits.argmax(-1).astype(jnp.int32) == batch.labels).astype(jnp.float32)
-    losses = loss_fn(logits, batch.labels if batch.targets is None else batch.targets)
+    one_hot = jax.nn.one_hot(batch.labels, logits.shape[-1], dtype=jnp.float32)
+    losses = loss_fn(logits, one_hot if batch.targets is None else batch.targets)
     if batch.mask is not None:
         # `where`, not a product: what a padded row computes may be NaN and still must not count.
         correct, losses = (jnp.where(batch.mask, values, 0.0) for values in (correct, losses))

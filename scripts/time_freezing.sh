@@ -30,7 +30,7 @@ config = default.get_config()
 config.model.name = name
 model_config = {key: value for key, value in config.model.items() if key != "pretrained"}
 model = networks.create(num_classes=7, **model_config)
-loss_fn = losses.make_loss(**{**config.loss, "class_weights": None})
+loss_fn = losses.create(**config.loss, counts=[1] * 7)
 prepare = functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels)
 variables = jax.jit(functools.partial(model.init, train=False))(
     jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))

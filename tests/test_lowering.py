@@ -37,7 +37,7 @@ def create_step(name, dtype):
     """The step of a thin network with everything switched on, a state and a batch, both as lists of arrays."""
     model = networks.create(name=name, num_classes=7, pool="both", hidden=(16,), dropout=0.1, width=0.05, dtype=dtype)
     optimizer = optim.create(**OPTIM)
-    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
+    loss_fn = losses.create(label_smoothing=0.1, counts=[1] * 7)
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels, dtype=model.dtype)
     step = make_train_step(model, optimizer, loss_fn, functools.partial(augment, **AUGMENT), prepare)
 

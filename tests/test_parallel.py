@@ -74,7 +74,7 @@ class Run:
 
     def __init__(self, mode, devices, *, steps_at_most=1):
         model, optimizer, structure, leaves = create_parts()
-        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
+        loss_fn = losses.create(label_smoothing=0.1, counts=[1] * CLASSES)
         prepare = functools.partial(preprocess, scaling="minmax", channels=1)
         self.layout = create_layout(mode, devices)
         self.split = place(draw_rows(), np.arange(ROWS), self.layout)

@@ -47,7 +47,7 @@ class Parts:
             name="compact", num_classes=7, pool="both", hidden=(), dropout=dropout, width=0.05, dtype="float32"
         )
         self.optimizer = optim.create(**OPTIM)
-        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+        loss_fn = losses.create(counts=[1] * 7)
         prepare = functools.partial(preprocess, scaling="minmax", channels=1)
         change = functools.partial(augment, **{**NO_AUGMENTATION, "flip_prob": flip_prob})
         self.train_step = make_train_step(self.model, self.optimizer, loss_fn, change, prepare)
@@ -92,7 +92,7 @@ def test_masked_rows_leave_loss_and_gradient_alone():
     # No batch norm here: statistics would see the padding, which training never has.
     parts = Parts()
     parts.model = networks.VGG((1, 1, 1, 1, 1), False, 7, "max", (), 0.0, 0.05, jnp.float32)
-    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+    loss_fn = losses.create(counts=[1] * 7)
     train_step = make_train_step(
         parts.model,
         parts.optimizer,

@@ -5,13 +5,12 @@ import functools
 import logging
 import math
 import pathlib
-from collections.abc import Callable
 
 import clu.parameter_overview
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int, PyTree, UInt32
+from jaxtyping import Array, Int, PyTree, UInt32
 from ml_collections import ConfigDict
 
 from ferjax import augment, data, losses, networks, optim
@@ -64,7 +63,7 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
     counts = np.bincount(rows.emotion[splits["train"]], minlength=classes)
     try:
         optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
-        loss_fn = _create_loss(config.loss, counts.tolist())
+        loss_fn = losses.create(**config.loss, counts=counts)
     except ValueError as error:
         raise UserError(str(error)) from error
     scaling = _choose_scaling(config)
@@ -172,11 +171,6 @@ def _create_variables(model: Model, seed: UInt32[Array, ""]) -> PyTree:
 def _choose_scaling(config: ConfigDict) -> str:
     scaling: str = config.data.scaling if config.data.normalize else "none"
     return scaling
-
-
-def _create_loss(config: ConfigDict, counts: list[int]) -> Callable[..., Float32[Array, " b"]]:
-    weights = losses.parse_class_weights(config.class_weights, counts)
-    return losses.make_loss(**{**config, "class_weights": weights})
 
 
 def _describe_groups(groups: Groups, params: PyTree, epochs: int) -> None:

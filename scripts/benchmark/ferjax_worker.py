@@ -77,7 +77,7 @@ def _create_step(model: Any, variables: Any, learning_rate: float = 1e-4) -> tup
     train_step = make_train_step(
         model,
         optimizer,
-        losses.make_loss(**{**config.loss, "class_weights": None}),
+        losses.create(**config.loss, counts=[1] * faces.CLASSES),
         functools.partial(augment.augment, **off),
         functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels),
     )

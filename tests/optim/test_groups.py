@@ -34,7 +34,7 @@ class Run:
 
     def __init__(self, groups, **changes):
         self.optimizer = optim.create(**{**OPTIM, "groups": groups, **changes})
-        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+        loss_fn = losses.create(counts=[1] * 7)
         self.step = make_train_step(
             create_model(),
             self.optimizer,
