@@ -2,7 +2,6 @@
 
 import functools
 import math
-import zlib
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -11,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
+from jaxtyping import Array, Bool, Float32, PyTree
 
+from ferjax.batch import Batch
 from ferjax.losses import LossFn
 from ferjax.optim import Optimizer
 from ferjax.optim.groups import Named, join
+from ferjax.randomness import stream_key
 from ferjax.state import Best, Sums, TrainState, learning_rate
 
 
@@ -24,24 +25,6 @@ class Diagnostics(flax.struct.PyTreeNode):
 
     learning_rate: Float32[Array, "..."] | Float32[np.ndarray, "..."]
     update_norm: Float32[Array, "..."] | Float32[np.ndarray, "..."]
-
-
-class Batch(flax.struct.PyTreeNode):
-    """Images as gray levels 0..255 and their labels; `mask`, where there is one, is False for rows that only pad.
-
-    Where there are `targets`, a probability of each class, the loss is taken against them; accuracy is of the labels.
-    """
-
-    images: UInt8[Array, "*shards b 48 48 1"]
-    labels: Int32[Array, "*shards b"]
-    mask: Bool[Array, "*shards b"] | None = None
-    targets: Float32[Array, "*shards b k"] | None = None
-
-
-def stream_key(seed: UInt32[Array, ""], stream: str, count: Int32[Array, ""]) -> Key[Array, ""]:
-    """The key of a named stream at a step or epoch: a function of its arguments, so that nothing need be stored."""
-    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(stream.encode()))
-    return jax.random.fold_in(key, count)
 
 
 def make_train_step(
@@ -161,8 +144,7 @@ def _count(batch: Batch) -> Float32[Array, ""]:
 
 def _measure(logits: Float32[Array, "b k"], batch: Batch, loss_fn: LossFn) -> Sums:
     correct = (logits.argmax(-1).astype(jnp.int32) == batch.labels).astype(jnp.float32)
-    one_hot = jax.nn.one_hot(batch.labels, logits.shape[-1], dtype=jnp.float32)
-    losses = loss_fn(logits, one_hot if batch.targets is None else batch.targets)
+    losses = loss_fn(logits, batch.targets)
     if batch.mask is not None:
         # `where`, not a product: what a padded row computes may be NaN and still must not count.
         correct, losses = (jnp.where(batch.mask, values, 0.0) for values in (correct, losses))

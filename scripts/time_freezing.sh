@@ -21,8 +21,9 @@ import numpy as np
 
 from configs import default
 from ferjax import augment, losses, networks, optim, preprocess
+from ferjax.batch import Batch
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 
 ROUNDS = 5
 batch_size, name = int(sys.argv[1]), sys.argv[2]
@@ -38,6 +39,7 @@ random = np.random.default_rng(0)
 batch = Batch(
     images=jnp.asarray(random.integers(0, 256, (batch_size, 48, 48, 1)), jnp.uint8),
     labels=jnp.asarray(random.integers(0, 7, batch_size), jnp.int32),
+    targets=jnp.asarray(random.dirichlet(np.ones(7), batch_size), jnp.float32),
     mask=jnp.ones(batch_size, bool),
 )
 

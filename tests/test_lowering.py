@@ -13,9 +13,10 @@ import pytest
 from configs import default
 from ferjax import losses, networks, optim
 from ferjax.augment import augment
+from ferjax.batch import Batch
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 
 BATCH = 8
 CONVOLUTIONS = {"vgg11": 8, "compact": 7}
@@ -49,6 +50,7 @@ def create_step(name, dtype):
     batch = Batch(
         images=jnp.zeros((BATCH, 48, 48, 1), jnp.uint8),
         labels=jnp.zeros(BATCH, jnp.int32),
+        targets=jnp.full((BATCH, 7), 1 / 7),
         mask=jnp.ones(BATCH, bool),
     )
     states, batches = jax.tree.structure(state), jax.tree.structure(batch)

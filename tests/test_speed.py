@@ -18,10 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import losses, networks, optim
+from ferjax.batch import Batch
 from ferjax.networks.layers import conv
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 
 # A convolution each at 24, 12 and 6 px, to 128, 256 and 512 channels: enough work for a ratio of theirs.
 DEPTHS, BATCH, ROUNDS = (0, 1, 1, 1, 0), 16, 9
@@ -65,6 +66,7 @@ def create_step():
     batch = Batch(
         images=jnp.asarray(random.integers(0, 256, (BATCH, 48, 48, 1)), jnp.uint8),
         labels=jnp.asarray(random.integers(0, 7, BATCH), jnp.int32),
+        targets=jnp.asarray(random.dirichlet(np.ones(7), BATCH), jnp.float32),
         mask=jnp.ones(BATCH, bool),
     )
     step = make_train_step(model, optimizer, loss_fn, lambda _, images, **__: images.astype(jnp.float32), prepare)

@@ -7,9 +7,11 @@ import pytest
 
 from ferjax import losses, networks, optim
 from ferjax.augment import augment
+from ferjax.batch import Batch
 from ferjax.preprocess import preprocess
+from ferjax.randomness import stream_key
 from ferjax.state import Sums, create_state
-from ferjax.step import Batch, make_eval_step, make_finish_epoch, make_train_step, stream_key
+from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
 
 OPTIM = {
     "learning_rate": 1e-2,
@@ -62,9 +64,11 @@ class Parts:
 
 def draw_batch(size, seed=0):
     random = np.random.default_rng(seed)
+    images, labels = random.integers(0, 256, (size, 48, 48, 1)), random.integers(0, 7, size)
     return Batch(
-        images=jnp.asarray(random.integers(0, 256, (size, 48, 48, 1)), jnp.uint8),
-        labels=jnp.asarray(random.integers(0, 7, size), jnp.int32),
+        images=jnp.asarray(images, jnp.uint8),
+        labels=jnp.asarray(labels, jnp.int32),
+        targets=jnp.asarray(np.eye(7)[labels], jnp.float32),
         mask=jnp.ones(size, bool),
     )
 

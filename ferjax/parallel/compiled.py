@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, PyTree
 
+from ferjax.batch import Batch
 from ferjax.data.resident import Resident, epoch_order
 from ferjax.parallel.placement import AXIS, Dispatch, Layout
+from ferjax.randomness import stream_key
 from ferjax.state import Sums, TrainState
-from ferjax.step import Batch, Diagnostics, stream_key
+from ferjax.step import Diagnostics
 
 EvalStep = Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]
 TrainStep = Callable[..., tuple[TrainState, Sums, Diagnostics]]
@@ -113,7 +115,8 @@ def create_program(
             padded = layout.pad(batch_size) > batch_size
             # What lies beyond the batch repeats its last row, and is masked.
             index = order[first + (jnp.minimum(position, batch_size - 1) if padded else position)]
-            batch = _gather(split, index, position < batch_size if padded else None, spread_rows)
+            mask = position < batch_size if padded else None
+            batch = _gather(split, index, mask, num_classes, spread_rows)
             state, _, diagnostics = train_step(state, batch, epoch=phase, axis_name=axis_name)
             # A copy outlives the state, which the next step is given to overwrite.
             figures = Figures(jax.tree.map(jnp.copy, state.window_sums), diagnostics)
@@ -159,11 +162,17 @@ def _find_positions(layout: Layout, batch_size: int) -> Int32[Array, " b"]:
 
 
 def _gather(
-    split: Resident, index: Int32[Array, " b"], mask: Bool[Array, " b"] | None, spread_rows: Callable[[Any], Any]
+    split: Resident,
+    index: Int32[Array, " b"],
+    mask: Bool[Array, " b"] | None,
+    num_classes: int,
+    spread_rows: Callable[[Any], Any],
 ) -> Batch:
+    """Take the rows of `index`; where the split has no soft targets, all of a target's mass is on its label."""
     index = spread_rows(index)
-    targets = None if split.targets is None else split.targets[index]
-    batch: Batch = spread_rows(Batch(split.images[index], split.labels[index], mask, targets))
+    labels = split.labels[index]
+    targets = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32) if split.targets is None else split.targets[index]
+    batch: Batch = spread_rows(Batch(split.images[index], labels, targets, mask))
     return batch
 
 
@@ -228,7 +237,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
     def evaluate_batch(gathered: _Pass, variables: PyTree, split: Resident) -> _Pass:
         index = gathered.start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = jnp.minimum(index, len(split) - 1)
-        batch = _gather(split, inside, index < len(split), layout.spread_rows)
+        batch = _gather(split, inside, index < len(split), num_classes, layout.spread_rows)
         sums, probabilities = eval_step(variables, batch)
         buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
         return _Pass(start=gathered.start + batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)

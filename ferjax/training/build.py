@@ -22,8 +22,9 @@ from ferjax.networks import weights as pretrained
 from ferjax.optim.groups import Groups
 from ferjax.parallel import Layout, Program, create_program, initialize, is_main, place, plan_dispatch
 from ferjax.preprocess import preprocess
+from ferjax.randomness import stream_key
 from ferjax.state import TrainState, create_state
-from ferjax.step import make_eval_step, make_finish_epoch, make_train_step, stream_key
+from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
 from ferjax.training import flops
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.loop import Trainer

@@ -12,8 +12,9 @@ import numpy as np
 from benchmark import faces
 from configs import random_init
 from ferjax import augment, losses, networks, optim, preprocess, runtime
+from ferjax.batch import Batch
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 from ferjax.training import flops
 
 
@@ -86,7 +87,8 @@ def _create_step(model: Any, variables: Any, learning_rate: float = 1e-4) -> tup
 
 
 def _place(pixels: np.ndarray, labels: np.ndarray) -> Batch:
-    return Batch(images=jnp.asarray(pixels[..., None]), labels=jnp.asarray(labels), mask=jnp.ones(len(labels), bool))
+    targets = jax.nn.one_hot(labels, faces.CLASSES, dtype=jnp.float32)
+    return Batch(jnp.asarray(pixels[..., None]), jnp.asarray(labels), targets, jnp.ones(len(labels), bool))
 
 
 COMMANDS = {"same_work": same_work, "peak": peak}
