@@ -17,7 +17,9 @@ from ferjax.losses import LossFn
 from ferjax.optim import Optimizer
 from ferjax.optim.groups import Named, join
 from ferjax.randomness import stream_key
-from ferjax.state import Best, Sums, TrainState, learning_rate
+from ferjax.scores import SCORES, Sums
+from ferjax.scores.confusion import count_answers
+from ferjax.state import Best, TrainState, learning_rate
 
 
 class Diagnostics(flax.struct.PyTreeNode):
@@ -111,25 +113,24 @@ def make_finish_epoch(
 ) -> Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]:
     """Bind the parts; the result is `finish_epoch(state, validation_sums) -> (state, improved)`.
 
-    It feeds the plateau rule, keeps the best variables by `best_metric` ('accuracy' or 'loss') and opens the next
-    epoch.
+    It feeds the plateau rule, keeps the best variables by `best_metric`, a name of SCORES, and opens the next epoch.
     """
+    score = SCORES[best_metric]
 
     def finish_epoch(state: TrainState, validation: Sums) -> tuple[TrainState, Bool[Array, ""]]:
-        accuracy, loss = (jnp.divide(total, validation.count) for total in (validation.correct, validation.loss))
-        improved = accuracy > state.best.accuracy if best_metric == "accuracy" else loss < state.best.loss
+        value = score.of(validation)
+        improved = score.is_better(value, state.best.score)
         candidate = Best(
             params=state.params,
             batch_stats=state.batch_stats,
             epoch=state.epoch + 1,
-            accuracy=accuracy,
-            loss=loss,
+            score=value,
         )
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), candidate, state.best)
         new_state = state.replace(
             epoch=state.epoch + 1,
-            plateau=optimizer.update_plateau(state.plateau, accuracy=accuracy, loss=loss),
-            epoch_sums=Sums.zero(),
+            plateau=optimizer.update_plateau(state.plateau, validation),
+            epoch_sums=jax.tree.map(jnp.zeros_like, state.epoch_sums),
             best=best,
             epochs_since_best=jnp.where(improved, 0, state.epochs_since_best + 1),
         )
@@ -143,12 +144,12 @@ def _count(batch: Batch) -> Float32[Array, ""]:
 
 
 def _measure(logits: Float32[Array, "b k"], batch: Batch, loss_fn: LossFn) -> Sums:
-    correct = (logits.argmax(-1).astype(jnp.int32) == batch.labels).astype(jnp.float32)
     losses = loss_fn(logits, batch.targets)
     if batch.mask is not None:
         # `where`, not a product: what a padded row computes may be NaN and still must not count.
-        correct, losses = (jnp.where(batch.mask, values, 0.0) for values in (correct, losses))
-    return Sums(loss=losses.sum(), correct=correct.sum(), count=_count(batch))
+        losses = jnp.where(batch.mask, losses, 0.0)
+    predicted = logits.argmax(-1).astype(jnp.int32)
+    return Sums(losses.sum(), count_answers(batch.labels, predicted, batch.mask, logits.shape[-1]))
 
 
 def _sum_over(tree: PyTree, axis_name: str | None) -> PyTree:

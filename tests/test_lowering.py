@@ -46,7 +46,14 @@ def create_step(name, dtype):
         functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels))
     )
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state = create_state(jnp.uint32(0), variables["params"], variables.get("batch_stats", {}), optimizer)
+    state = create_state(
+        jnp.uint32(0),
+        variables["params"],
+        variables.get("batch_stats", {}),
+        optimizer,
+        num_classes=7,
+        best_metric="accuracy",
+    )
     batch = Batch(
         images=jnp.zeros((BATCH, 48, 48, 1), jnp.uint8),
         labels=jnp.zeros(BATCH, jnp.int32),

@@ -63,7 +63,14 @@ def create_parts():
 
     def create():
         variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)), train=False)
-        return create_state(jnp.uint32(3), variables["params"], variables["batch_stats"], optimizer)
+        return create_state(
+            jnp.uint32(3),
+            variables["params"],
+            variables["batch_stats"],
+            optimizer,
+            num_classes=CLASSES,
+            best_metric="accuracy",
+        )
 
     leaves, structure = jax.tree.flatten(jax.jit(create)())
     return model, optimizer, structure, jax.device_get(leaves)

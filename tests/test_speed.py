@@ -70,7 +70,7 @@ def create_step():
         mask=jnp.ones(BATCH, bool),
     )
     step = make_train_step(model, optimizer, loss_fn, lambda _, images, **__: images.astype(jnp.float32), prepare)
-    return step, create_state(jnp.uint32(0), params, {}, optimizer), batch
+    return step, create_state(jnp.uint32(0), params, {}, optimizer, num_classes=7, best_metric="accuracy"), batch
 
 
 def conv_plain(x, kernel, *_):

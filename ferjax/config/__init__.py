@@ -23,8 +23,9 @@ from ferjax.config.keys import (
     Range,
 )
 from ferjax.errors import UserError
+from ferjax.scores import SCORES
 
-_METRIC = Choice(("accuracy", "loss"))
+_METRIC = Choice(tuple(SCORES))
 
 # Every key of configs/default.py; a test holds the two together.
 LEGAL: Mapping[str, Range | Choice | Each | Anything] = {
@@ -106,7 +107,8 @@ FREE_KEYS = (
     "eval.split",
 )
 
-# What a checkpoint's place in the data and its random streams depend on; a run can't go on with another one.
+# What a checkpoint's place in the data, its random streams and what it has gathered depend on; a run cannot go on with
+# another one.
 FIXED_KEYS = (
     "data.split",
     "data.split_seed",
@@ -115,6 +117,9 @@ FIXED_KEYS = (
     "data.synthetic_rows",
     "train.batch_size",
     "train.seed",
+    # The best epoch so far and the plateau were found by these.
+    "train.best_metric",
+    "optim.plateau_metric",
 )
 
 

@@ -1,6 +1,6 @@
 """The only rooms that know devices: what is compiled, what is donated, what lives where, and who else runs."""
 
-from ferjax.parallel.compiled import Figures, Program, create_program, initialize
+from ferjax.parallel.compiled import Figures, Program, Window, create_program, initialize
 from ferjax.parallel.memory import explain_memory
 from ferjax.parallel.placement import Dispatch, Layout, create_layout, place, plan_dispatch, plan_seeds
 from ferjax.parallel.processes import Votes, all_agree, count_processes, is_main, join_processes
@@ -11,6 +11,7 @@ __all__ = [
     "Layout",
     "Program",
     "Votes",
+    "Window",
     "all_agree",
     "count_processes",
     "create_layout",

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from optuna.trial import FrozenTrial, TrialState
 
 from ferjax.report import to_csv, write_text
+from ferjax.scores import SCORES
 from ferjax.search.space import Point, name_keys
 from ferjax.search.trials import Queue
 
@@ -39,17 +40,17 @@ def create_rows(queue: Queue, metric: str) -> list[Row]:
     """The trials by rank: finished, pruned, then the others; repeats of a point are left out."""
     rows = [_create_row(queue, trial, metric) for trial in queue.find_trials().values()]
     order = list(_STATES.values())
-    sign = -1 if metric == "accuracy" else 1
-    rows.sort(key=lambda row: (order.index(row["state"]), sign * (row["score"] or 0.0)))
-    for rank, row in enumerate((row for row in rows if row["state"] == "finished"), start=1):
-        row["rank"] = rank
+    rank = SCORES[metric].rank
+    rows.sort(key=lambda row: (order.index(row["state"]), rank(row["score"] or 0.0)))
+    for place, row in enumerate((row for row in rows if row["state"] == "finished"), start=1):
+        row["rank"] = place
     return rows
 
 
 def _create_row(queue: Queue, trial: FrozenTrial, metric: str) -> Row:
     point = queue.find_point(trial) or {}
     scores = trial.intermediate_values
-    best = (max if metric == "accuracy" else min)(scores, key=scores.__getitem__, default=None)
+    best = min(scores, key=lambda epoch: SCORES[metric].rank(scores[epoch]), default=None)
     return {
         "rank": None,
         "values": point,
@@ -93,9 +94,7 @@ def _to_cells(rows: list[Row], metric: str) -> list[list[str]]:
     header = ["rank", *names.values(), f"validation {metric}", "best epoch", "epochs", "state", "predicts most"]
     cells = [header]
     for row in rows:
-        score = (
-            "-" if row["score"] is None else f"{row['score']:.2%}" if metric == "accuracy" else f"{row['score']:.4f}"
-        )
+        score = "-" if row["score"] is None else SCORES[metric].format(row["score"])
         most = "-" if row["share"] is None else f"{row['most_predicted']} {row['share']:.1%}"
         state = row["state"] if row["mistake"] is None else f"{row['state']}: {row['mistake']}"
         rank, best = (str(value or "-") for value in (row["rank"], row["best_epoch"]))

@@ -146,7 +146,7 @@ def _open_state(
     weights = parts.config.model.pretrained if fresh else "none"
     state = _create_state(parts, workdir, seed, weights)
     if not fresh:
-        state = checkpoints.restore(state, number)
+        state = checkpoints.restore(state, number, best_metric=parts.config.train.best_metric)
         logger.info("Resumed %s from step %d (epoch %d).", workdir, int(state.step), int(state.epoch))
     return state
 
@@ -158,7 +158,12 @@ def _create_state(parts: Parts, workdir: pathlib.Path, seed_number: int, weights
     variables = initialize(functools.partial(_create_variables, model), layout, seed)
     if weights != "none":
         variables = _load_pretrained(parts.config, workdir, variables)
-    create = functools.partial(create_state, optimizer=parts.optimizer)
+    create = functools.partial(
+        create_state,
+        optimizer=parts.optimizer,
+        num_classes=parts.model.num_classes,
+        best_metric=parts.config.train.best_metric,
+    )
     state: TrainState = initialize(create, layout, seed, variables["params"], variables["batch_stats"])
     return state
 

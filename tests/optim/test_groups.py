@@ -42,7 +42,14 @@ class Run:
             functools.partial(augment, **NO_AUGMENTATION),
             functools.partial(preprocess, scaling="minmax", channels=1),
         )
-        self.state = create_state(jnp.uint32(0), variables()["params"], variables()["batch_stats"], self.optimizer)
+        self.state = create_state(
+            jnp.uint32(0),
+            variables()["params"],
+            variables()["batch_stats"],
+            self.optimizer,
+            num_classes=7,
+            best_metric="accuracy",
+        )
 
     def take(self, steps=1, epoch=0):
         step = jax.jit(functools.partial(self.step, epoch=epoch))
