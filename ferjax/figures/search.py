@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ferjax.errors import UserError
 from ferjax.figures.style import GRAY, PALETTE, choose_marker, set_title, tidy
+from ferjax.scores import SCORES
 
 _Trial = dict[str, Any]
 _FEW = len(PALETTE)  # values that a legend and the ticks of an axis can hold
@@ -28,10 +29,10 @@ def draw_search(folder: pathlib.Path) -> Figure:
         found = json.loads(path.read_text(encoding="utf-8"))
         keys = list(found["keys"])
         trials = [trial for trial in found["trials"] if trial["score"] is not None]
-        percent = 100.0 if found["metric"] == "accuracy" else 1.0
+        score = SCORES[found["metric"]]
         for trial in trials:
-            trial["score"] *= percent
-            trial["curve"] = {int(epoch): percent * score for epoch, score in trial["scores"].items()}
+            trial["score"] *= score.factor
+            trial["curve"] = {int(epoch): score.factor * value for epoch, value in trial["scores"].items()}
             trial["values"] = {key: trial["values"][key] for key in keys}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}): start the search again, which writes it anew.") from None
@@ -43,7 +44,7 @@ def draw_search(folder: pathlib.Path) -> Figure:
         _draw_scores(axes, trials, keys[i], keys[(i + 1) % len(keys)], connect=len(keys) == 2)
     if keys:
         _draw_curves(curve_axes, trials, keys[0])
-    label = "validation accuracy (%)" if percent == 100 else "validation loss (nats)"
+    label = f"validation {score.label}"
     for axes in (*score_axes, curve_axes):
         tidy(axes)
         axes.set_ylabel(label if axes is curve_axes else f"{label}, best epoch")

@@ -1,12 +1,13 @@
 """The scores of one evaluated split, as report.json holds them."""
 
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 
 from ferjax.data.datasets.fer2013 import EMOTIONS
-from ferjax.scores.confusion import confusion_matrix, summarize
+from ferjax.scores import Sums, compute_scores
+from ferjax.scores.confusion import confusion_matrix, score_classes
 
 
 class Scores(TypedDict):
@@ -27,7 +28,10 @@ class WithoutCopies(TypedDict):
 
 
 class Report(TypedDict):
-    """Hold what report.json holds; scores are in 0..1, the loss in nats, rows of the confusion are true classes."""
+    """What report.json holds: every score of `ferjax.scores.SCORES`, of which those that are read by name stand here.
+
+    Shares are in 0..1, the loss in nats; rows of the confusion are true classes.
+    """
 
     split: str
     n: int
@@ -52,46 +56,42 @@ def create_report(
     classes: tuple[str, ...] = EMOTIONS,
     copied: Bool[np.ndarray, " n"] | None = None,
 ) -> Report:
-    """Compute the scores of one split from the true class and the probabilities of each image.
+    """Make the report of one split from its true classes and the probabilities of each image.
 
     The loss is the mean of -log p(true class), with p kept at or above the smallest normal float32, so that one certain
     mistake costs 87 nats instead of infinity. `copied` marks the images whose pixels training holds too; without it the
     report says nothing about copies. Raises ValueError where there are no images.
     """
+    if not len(labels):
+        raise ValueError("there is no image, so there are no scores")
     probabilities = probabilities.astype(np.float32)
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    losses = -np.log(np.maximum(of_truth, np.finfo(np.float32).tiny))
     predicted = probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
-    summary = summarize(confusion)
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return {
+    by_class = score_classes(confusion)
+    report = {
         "split": split,
         "n": len(labels),
-        "accuracy": summary["accuracy"],
-        "macro_precision": summary["macro_precision"],
-        "macro_recall": summary["macro_recall"],
-        "macro_f1": summary["macro_f1"],
-        "weighted_precision": summary["weighted_precision"],
-        "weighted_recall": summary["weighted_recall"],
-        "weighted_f1": summary["weighted_f1"],
-        "loss": float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean()),
+        **_score(losses, confusion),
         "confusion": confusion.tolist(),
         "per_class": {
             name: {
-                "precision": float(summary["precision"][i]),
-                "recall": float(summary["recall"][i]),
-                "f1": float(summary["f1"][i]),
-                "support": int(summary["support"][i]),
+                "precision": float(by_class["precision"][i]),
+                "recall": float(by_class["recall"][i]),
+                "f1": float(by_class["f1"][i]),
+                "support": int(by_class["support"][i]),
             }
             for i, name in enumerate(classes)
         },
-        "without_copies": None if copied is None else _score_without(copied, labels, predicted, len(classes)),
+        "without_copies": None,
     }
+    if copied is not None and not copied.all():
+        rest = _score(losses[~copied], confusion_matrix(labels[~copied], predicted[~copied], len(classes)))
+        report["without_copies"] = {"n": int((~copied).sum())} | {key: rest[key] for key in ("accuracy", "macro_f1")}
+    return cast(Report, report)  # a table's names are no literals
 
 
-def _score_without(
-    copied: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"], predicted: Int[np.ndarray, " n"], num_classes: int
-) -> WithoutCopies | None:
-    if copied.all():
-        return None
-    summary = summarize(confusion_matrix(labels[~copied], predicted[~copied], num_classes))
-    return {"n": int((~copied).sum()), "accuracy": summary["accuracy"], "macro_f1": summary["macro_f1"]}
+def _score(losses: Float64[np.ndarray, " n"], confusion: Int[np.ndarray, "c c"]) -> dict[str, float]:
+    """Return every score by its name, in float64."""
+    return {name: float(value) for name, value in compute_scores(Sums(np.asarray(losses.sum()), confusion)).items()}

@@ -12,6 +12,7 @@ from ferjax.documents.csv_columns import to_csv
 from ferjax.documents.markdown import to_markdown
 from ferjax.documents.table import Table
 from ferjax.files import FIGURES_FOLDER, write_json, write_text
+from ferjax.scores import SCORES
 from ferjax.search.space import Point, name_keys
 from ferjax.search.trials import Queue
 
@@ -46,17 +47,17 @@ def create_rows(queue: Queue, metric: str) -> list[Row]:
     """List the trials by rank: finished, pruned, then the others; repeats of a point are left out."""
     rows = [_create_row(queue, trial, metric) for trial in queue.find_trials().values()]
     order = list(_STATES.values())
-    sign = -1 if metric == "accuracy" else 1
-    rows.sort(key=lambda row: (order.index(row["state"]), sign * (row["score"] or 0.0)))
-    for rank, row in enumerate((row for row in rows if row["state"] == "finished"), start=1):
-        row["rank"] = rank
+    rank = SCORES[metric].rank
+    rows.sort(key=lambda row: (order.index(row["state"]), rank(row["score"] or 0.0)))
+    for place, row in enumerate((row for row in rows if row["state"] == "finished"), start=1):
+        row["rank"] = place
     return rows
 
 
 def _create_row(queue: Queue, trial: FrozenTrial, metric: str) -> Row:
     point = queue.find_point(trial) or {}
     scores = trial.intermediate_values
-    best = (max if metric == "accuracy" else min)(scores, key=scores.__getitem__, default=None)
+    best = min(scores, key=lambda epoch: SCORES[metric].rank(scores[epoch]), default=None)
     return {
         "rank": None,
         "values": point,
@@ -99,9 +100,7 @@ def _tabulate(rows: list[Row], metric: str, *, with_mistakes: bool) -> Table:
     header = ("rank", *names.values(), f"validation {metric}", "best epoch", "epochs", "state", "predicts most")
     lines = []
     for row in rows:
-        score = (
-            "-" if row["score"] is None else f"{row['score']:.2%}" if metric == "accuracy" else f"{row['score']:.4f}"
-        )
+        score = "-" if row["score"] is None else SCORES[metric].format(row["score"])
         most = "-" if row["share"] is None else f"{row['most_predicted']} {row['share']:.1%}"
         state = f"{row['state']}: {row['mistake']}" if with_mistakes and row["mistake"] else row["state"]
         rank, best = (str(value or "-") for value in (row["rank"], row["best_epoch"]))

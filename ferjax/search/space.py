@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 
 from ferjax.config import KeyMistake, check_overrides, flatten, validate
+from ferjax.scores import SCORES
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -71,7 +72,7 @@ def _check_comparable(space: Space, config: ConfigDict) -> None:
         other_rows = key.startswith("data.") and key not in ("data.normalize", "data.scaling", "data.dedup")
         if other_rows or key.startswith("eval.") or key == "train.best_metric":
             raise KeyMistake(f"--space {key} would change the score that the trials are compared by: leave it out.")
-        if key.startswith("loss.") and config.train.best_metric == "loss":
+        if key.startswith("loss.") and SCORES[config.train.best_metric].of_loss_function:
             raise KeyMistake(
                 f"--space {key} changes the loss that the trials are compared by: use "
                 "--config.train.best_metric=accuracy."

@@ -17,6 +17,7 @@ from ferjax.files import METRICS_FILE, read_json_lines, write_json, write_text
 from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.locks import hold
 from ferjax.parallel import explain_memory
+from ferjax.scores import SCORES
 from ferjax.search.results import write_results
 from ferjax.search.space import Space, apply_point, describe_space, format_point
 from ferjax.search.trials import Claim, Queue, Rules
@@ -47,7 +48,8 @@ def open_search(config: ConfigDict, folder: pathlib.Path, space: Space, rules: R
             _check_description(folder / "description.json", _describe(config, space, rules))
     except PermissionError as error:
         raise UserError(f"--workdir={folder} cannot be written ({error.strerror}): name one that you own.") from error
-    return config, Queue(folder, space, rules, "maximize" if config.train.best_metric == "accuracy" else "minimize")
+    higher = SCORES[config.train.best_metric].higher_is_better
+    return config, Queue(folder, space, rules, "maximize" if higher else "minimize")
 
 
 def _describe(config: ConfigDict, space: Space, rules: Rules) -> dict[str, object]:
@@ -149,7 +151,7 @@ def _train(base: ConfigDict, claim: Claim, queue: Queue) -> None:
     claim.trial.set_user_attr("share", float(predicted.max() / predicted.sum()))
     scores = _read_validation(claim.folder / METRICS_FILE, metric).values()
     # A run that train.steps ends within its first epoch has validated only at its end.
-    best = (max if metric == "accuracy" else min)(scores, default=summary[metric])  # type: ignore[literal-required]
+    best = min(scores, key=SCORES[metric].rank, default=summary[metric])  # type: ignore[literal-required]
     queue.finish(claim, TrialState.COMPLETE, best)
     logger.info("Trial %d: %s %.4f", claim.trial.number, metric, best)
 

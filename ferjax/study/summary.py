@@ -11,29 +11,22 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from ferjax.report import Report, create_report
-from ferjax.scores.confusion import Calibration, calibrate
+from ferjax.scores import SCORES
+from ferjax.scores.calibration import Calibration, calibrate
 from ferjax.study.paired_tests import Description, describe
 from ferjax.study.reference import Reference
 from ferjax.study.runs import Run, Setting
 
 PER_CLASS: tuple[Literal["precision", "recall", "f1"], ...] = ("precision", "recall", "f1")
-# Every other score and what it is called. All but the loss are shares, which are shown in percent.
-OVERALL: Mapping[str, str] = MappingProxyType(
-    {
-        "accuracy": "accuracy",
-        "macro_precision": "macro precision",
-        "macro_recall": "macro recall",
-        "macro_f1": "macro F1",
-        "weighted_precision": "weighted precision",
-        "weighted_recall": "weighted recall",
-        "weighted_f1": "weighted F1",
-        "loss": "NLL (nats)",
-        "calibration_error": "ECE",
-        "accuracy_without_copies": "accuracy without copies",
-        "macro_f1_without_copies": "macro F1 without copies",
-    }
-)
-IN_NATS = ("loss",)
+# Every other score, with how it is called; all but those in nats are shares, shown in percent.
+OVERALL = {
+    **{name: score.title for name, score in SCORES.items()},
+    "loss": "NLL (nats)",
+    "calibration_error": "ECE",
+    "accuracy_without_copies": "accuracy without copies",
+    "macro_f1_without_copies": "macro F1 without copies",
+}
+IN_NATS = tuple(name for name, score in SCORES.items() if score.unit == "nats")
 
 
 @dataclasses.dataclass(frozen=True)
