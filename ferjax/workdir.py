@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -23,6 +22,7 @@ from ferjax.config import FIXED_KEYS, find_differences
 from ferjax.data import Rows, copied_rows
 from ferjax.errors import UserError
 from ferjax.files import replacing
+from ferjax.locks import try_take
 
 logger = logging.getLogger("ferjax")
 
@@ -31,22 +31,20 @@ _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "cl
 
 @contextlib.contextmanager
 def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
-    """Make the folder and hold it for one process; raises UserError where another one trains in it."""
+    """Make the folder and hold it for one process. Raises UserError where another process trains in it."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / ".lock").open("w")
+        lock = try_take(workdir / ".lock")
     except OSError as error:
         raise UserError(
-            f"--workdir={workdir} can't be written ({error.strerror}): name a folder that you own."
+            f"--workdir={workdir} cannot be written ({error.strerror}): name a folder that you own."
         ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"Another process is training in {workdir}: wait for it, or use another --workdir."
-            ) from None
+    if lock is None:
+        raise UserError(f"Another process is training in {workdir}: wait for it, or use another --workdir.")
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def has_checkpoint(workdir: pathlib.Path) -> bool:
@@ -107,18 +105,18 @@ def forget_pretrained(workdir: pathlib.Path) -> None:
     (workdir / "pretrained.json").unlink(missing_ok=True)
 
 
-def describe_data(path: str, rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:
+def describe_data(rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:
     """What data.json holds: the source, a SHA-256 of the rows and their split, class counts, copies, what was skipped.
 
     "copies" are the rows of validation and of test that have an exact copy in training.
     """
     digest = hashlib.sha256()
     targets = () if rows.targets is None else (rows.targets,)
-    for array in (rows.pixels, rows.emotion, *targets, *splits.values()):
+    for array in (rows.images, rows.labels, *targets, *splits.values()):
         digest.update(np.ascontiguousarray(array).data)
-    counts = {name: np.bincount(rows.emotion[index], minlength=len(rows.classes)) for name, index in splits.items()}
+    counts = {name: np.bincount(rows.labels[index], minlength=len(rows.classes)) for name, index in splits.items()}
     return {
-        "path": path,
+        "path": rows.source,
         "digest": digest.hexdigest(),
         "classes": list(rows.classes),
         "counts": {name: count.tolist() for name, count in counts.items()},

@@ -46,8 +46,8 @@ OPTIM = {
 def draw_rows():
     random = np.random.default_rng(0)
     return Rows(
-        pixels=random.integers(0, 256, (ROWS, 48, 48), np.uint8),
-        emotion=random.integers(0, CLASSES, ROWS, np.int32),
+        images=random.integers(0, 256, (ROWS, 48, 48, 1), np.uint8),
+        labels=random.integers(0, CLASSES, ROWS, np.int32),
         usage=np.zeros(ROWS, np.uint8),
         classes=tuple("abc"),
     )
@@ -63,7 +63,14 @@ def create_parts():
 
     def create():
         variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)), train=False)
-        return create_state(jnp.uint32(3), variables["params"], variables["batch_stats"], optimizer)
+        return create_state(
+            jnp.uint32(3),
+            variables["params"],
+            variables["batch_stats"],
+            optimizer,
+            num_classes=CLASSES,
+            best_metric="accuracy",
+        )
 
     leaves, structure = jax.tree.flatten(jax.jit(create)())
     return model, optimizer, structure, jax.device_get(leaves)
@@ -74,7 +81,7 @@ class Run:
 
     def __init__(self, mode, devices, *, steps_at_most=1):
         model, optimizer, structure, leaves = create_parts()
-        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
+        loss_fn = losses.create(label_smoothing=0.1, counts=[1] * CLASSES)
         prepare = functools.partial(preprocess, scaling="minmax", channels=1)
         self.layout = create_layout(mode, devices)
         self.split = place(draw_rows(), np.arange(ROWS), self.layout)
@@ -154,7 +161,7 @@ def test_the_steps_compared_do_something(alone):
     # 31 rows are no multiple of the nine of a batch, nor of the sixteen on eight devices; each counts once.
     assert sums.count == len(probabilities) == ROWS
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
-    assert sums.correct == (probabilities.argmax(1) == draw_rows().emotion).sum()
+    assert sums.correct == (probabilities.argmax(1) == draw_rows().labels).sum()
 
 
 def find_collectives(text):

@@ -1,8 +1,21 @@
-"""FER-2013 in, rows out: csv, image folder, archive, prepared tensorflow-datasets folder, or drawn faces."""
+"""A data set in, rows and their splits out: every data set of the table DATASETS, from whatever file holds it."""
 
+from ferjax.data.datasets import DATASETS, DataSet
 from ferjax.data.duplicates import copied_rows
-from ferjax.data.reading import load, read
-from ferjax.data.rows import EMOTIONS, USAGES, Rows
-from ferjax.data.splits import select, split
+from ferjax.data.loading import KEYS, load, read
+from ferjax.data.rows import UNLABELLED, Rows
+from ferjax.data.splits import Splits, select, split
 
-__all__ = ["EMOTIONS", "USAGES", "Rows", "copied_rows", "load", "read", "select", "split"]
+__all__ = [
+    "DATASETS",
+    "KEYS",
+    "UNLABELLED",
+    "DataSet",
+    "Rows",
+    "Splits",
+    "copied_rows",
+    "load",
+    "read",
+    "select",
+    "split",
+]

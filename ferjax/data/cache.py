@@ -4,13 +4,14 @@ Hashing 271 MB takes as long as a whole start should, so an index remembers whic
 times and inode; a file that was moved or touched is hashed again and still finds its rows.
 """
 
+import dataclasses
 import hashlib
 import io
 import json
 import logging
+import math
 import os
 import pathlib
-import tempfile
 import time
 import zipfile
 import zlib
@@ -19,18 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from ferjax.data.rows import EMOTIONS, SIDE_PX, USAGES, Rows
+from ferjax.data.rows import Rows
+from ferjax.files import replacing
 
-FORMAT = 1  # raise it when the same file would now be read to other rows, or the layout of a cache file changes
-_PIXELS = SIDE_PX * SIDE_PX
-# A file that changed this recently may change again without its times telling.
+FORMAT = 2  # raise it when the same file would now be read to other rows, or the layout of a cache file changes
+# A file that changed this recently may change again without a difference in its times.
 _CLOCK_TICK_NS = 50_000_000
+# The fields of Rows that a file in the cache holds. Wide numbers come first, so that they lie at even addresses.
+_ARRAYS = ("labels", "targets", "images", "usage")
+_TEXTS = ("classes", "usages", "skipped", "notes")
 
 logger = logging.getLogger("ferjax")
 
 
 def cache_dir() -> pathlib.Path:
-    """$FERJAX_CACHE, else $XDG_CACHE_HOME/ferjax, else ~/.cache/ferjax; not created."""
+    """Give the cache's folder: $FERJAX_CACHE, else $XDG_CACHE_HOME/ferjax, else ~/.cache/ferjax; it may not exist."""
     if own := os.environ.get("FERJAX_CACHE"):
         return pathlib.Path(own).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -38,13 +42,13 @@ def cache_dir() -> pathlib.Path:
 
 
 def hash_file(path: pathlib.Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Give the SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
-    """SHA-256 of names and contents, in the order given."""
+    """Give the SHA-256 of names and contents, in the order given."""
     digest = hashlib.sha256()
     for name, content in files:
         digest.update(json.dumps([name, len(content)]).encode())
@@ -53,7 +57,10 @@ def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
 
 
 def find_digest(path: pathlib.Path, stats: dict[str, os.stat_result], compute: Callable[[], str]) -> str:
-    """The digest of a file or folder, from the index if none of its files (name: status) changed, else computed."""
+    """Give the digest of a file or folder: from the index if none of its files changed, else computed.
+
+    `stats` are the files' names and what the system says of each.
+    """
     place = os.path.realpath(path)
     facts = sorted((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in stats.items())
     state = hashlib.sha256(repr((FORMAT, facts)).encode("utf-8", "backslashreplace")).hexdigest()
@@ -72,52 +79,64 @@ def find_digest(path: pathlib.Path, stats: dict[str, os.stat_result], compute: C
     return digest
 
 
-def load(digest: str, on_bad_row: str) -> Rows | None:
-    """The rows kept for this content, or None if there are none or they did not survive intact."""
-    path = _rows_path(digest, on_bad_row)
+def read_once(digest: str, how: str, read: Callable[[], Rows]) -> Rows:
+    """Give the rows kept for this content, or else call `read` and keep what it gives.
+
+    `how` names the way in which the content was read ('fer2013-skip', for one), since another way gives other rows.
+    """
+    rows = load(digest, how)
+    if rows is None:
+        rows = dataclasses.replace(read(), digest=digest)
+        save(rows, how)
+    return rows
+
+
+def load(digest: str, how: str) -> Rows | None:
+    """Give the rows kept for this content, or None if there are none or they did not survive intact."""
+    path = _rows_path(digest, how)
     try:
         with open(path, "rb") as file:
             about = json.loads(file.readline())
-            n = about["rows"]
             data = np.fromfile(file, np.uint8)
+        shapes = {name: (np.dtype(kind), tuple(shape)) for name, (kind, shape) in about["arrays"].items()}
+        sizes = [kind.itemsize * math.prod(shape) for kind, shape in shapes.values()]
+        if len(data) != sum(sizes) or zlib.crc32(data.data) != about["crc32"]:
+            raise ValueError("the checksum differs")
+        parts = np.split(data, np.cumsum(sizes)[:-1])
+        arrays: dict[str, Any] = {
+            name: part.view(kind).reshape(shape)
+            for (name, (kind, shape)), part in zip(shapes.items(), parts, strict=True)
+        }
+        texts: dict[str, Any] = {name: tuple(about[name]) for name in _TEXTS}
+        return Rows(**arrays, **texts, digest=digest)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        data, n, about = np.empty(0, np.uint8), 0, {"crc32": None}
-    if len(data) != n * (_PIXELS + 2) or zlib.crc32(data.data) != about["crc32"]:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         logger.warning("%s is damaged, so the data set is read anew", path)
         return None
-    pixels, emotion, usage = np.split(data, [n * _PIXELS, n * (_PIXELS + 1)])
-    return Rows(
-        pixels=pixels.reshape(n, SIDE_PX, SIDE_PX),
-        emotion=emotion.astype(np.int32),
-        usage=usage,
-        digest=digest,
-        skipped=tuple(about["skipped"]),
-        notes=tuple(about["notes"]),
-    )
 
 
-def save(rows: Rows, on_bad_row: str) -> None:
-    """Keep rows under their digest; where that can't be done, a warning says so and the program goes on."""
-    assert rows.emotion.max(initial=0) < len(EMOTIONS)
-    assert rows.usage.max(initial=0) < len(USAGES)
-    parts = [np.ascontiguousarray(rows.pixels).reshape(-1), rows.emotion.astype(np.uint8), rows.usage]
+def save(rows: Rows, how: str) -> None:
+    """Keep rows under their digest; where that cannot be done, a warning says so and the program goes on."""
+    arrays = {name: getattr(rows, name) for name in _ARRAYS if getattr(rows, name) is not None}
+    parts = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays.values()]
     crc32 = 0
     for part in parts:
         crc32 = zlib.crc32(part.data, crc32)
-    about = {"rows": len(rows), "crc32": crc32, "skipped": rows.skipped, "notes": rows.notes}
-    _write(_rows_path(rows.digest, on_bad_row), [json.dumps(about).encode() + b"\n", *parts])
+    about = {
+        "crc32": crc32,
+        "arrays": {name: (array.dtype.str, array.shape) for name, array in arrays.items()},
+        **{name: getattr(rows, name) for name in _TEXTS},
+    }
+    _write(_rows_path(rows.digest, how), [json.dumps(about).encode() + b"\n", *parts])
 
 
 def load_arrays(name: str) -> dict[str, np.ndarray] | None:
-    """The arrays kept under a name, or None if there are none or they did not survive intact."""
+    """Give the arrays kept under a name, or None if there are none or they did not survive intact."""
     path = cache_dir() / "data" / name
     try:
-        with (
-            open(path, "rb") as file,
-            np.load(file, allow_pickle=False) as arrays,
-        ):  # a zip, which holds a checksum of each array
+        # The file is a zip, which holds a checksum of each array.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except FileNotFoundError:
         return None
@@ -127,28 +146,22 @@ def load_arrays(name: str) -> dict[str, np.ndarray] | None:
 
 
 def save_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Keep arrays under a name; where that can't be done, a warning says so and the program goes on."""
+    """Keep arrays under a name; where that cannot be done, a warning says so and the program goes on."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     _write(cache_dir() / "data" / name, [buffer.getbuffer()])
 
 
-def _rows_path(digest: str, on_bad_row: str) -> pathlib.Path:
-    return cache_dir() / "data" / f"{digest}-{on_bad_row}-v{FORMAT}.rows"
+def _rows_path(digest: str, how: str) -> pathlib.Path:
+    return cache_dir() / "data" / f"{digest}-{how}-v{FORMAT}.rows"
 
 
 def _write(path: pathlib.Path, parts: list[Any]) -> None:
-    """Write a file whole or not at all, whoever else is writing it."""
+    """Write a file of the cache, or warn that this cannot be done."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem[:16], suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                for part in parts:
-                    file.write(part)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with replacing(path) as beside, open(beside, "wb") as file:
+            for part in parts:
+                file.write(part)
     except OSError as error:
         logger.warning("Cannot write the cache (%s): the next start will do the work again", error)

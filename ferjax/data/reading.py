@@ -8,8 +8,8 @@ import tempfile
 from io import BufferedIOBase
 from typing import cast
 
-from ferjax.data import cache, duplicates, splits
-from ferjax.data.datasets import ferplus
+from ferjax.data import cache
+from ferjax.data.form import Form
 from ferjax.data.readers.archive import (
     HEAD_BYTES,
     FolderTree,
@@ -21,12 +21,12 @@ from ferjax.data.readers.archive import (
     kind_of,
     reading,
 )
-from ferjax.data.readers.csv_file import COLUMNS, describe_missing, missing_columns, read_csv, split_header
+from ferjax.data.readers.csv_file import describe_missing, missing_columns, name_columns, read_csv, split_header
+from ferjax.data.readers.tfds import read_prepared
 from ferjax.data.rows import Rows
 from ferjax.errors import UserError
 
 ON_BAD_ROW = ("error", "skip")
-LABELS = ("fer2013", "ferplus_majority", "ferplus_distribution")
 _ARCHIVES = ("zip", "tar", "gzip", "bzip2", "xz")
 _MAX_DEPTH = 4  # of archives in archives
 
@@ -35,53 +35,15 @@ logger = logging.getLogger("ferjax")
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
-    """What to take from a folder or an archive: 'csv' and 'archive' name one file, 'images' many, 'tfds' a folder."""
+    """Say what to take from a folder or archive: 'csv' and 'archive' name one file, 'images' many, 'tfds' a folder."""
 
     kind: str
     names: list[str]
     notes: tuple[str, ...] = ()
 
 
-def load(
-    *,
-    path: str,
-    split: str,
-    split_seed: int,
-    on_bad_row: str,
-    synthetic_rows: int,
-    dedup: str = "none",
-    labels: str = "fer2013",
-    ferplus_path: str = "",
-) -> tuple[Rows, splits.Splits]:
-    """The rows of config.data and the row numbers of 'train', 'validation' and 'test'; 'test' may be empty.
-
-    `dedup` leaves copies out of 'train' (ferjax/data/duplicates.py); `labels` may be FER+'s, from the csv at
-    `ferplus_path` (ferjax/data/ferplus.py). What they leave out is counted in the rows' notes.
-
-    Raises UserError for whatever is wrong with the data set.
-    """
-    if labels not in LABELS:
-        raise UserError(f"data.labels is '{labels}': choose one of {', '.join(LABELS)}")
-    if path == "synthetic":
-        from ferjax.data.datasets import synthetic
-
-        if labels != "fer2013":
-            raise UserError(f"data.labels is '{labels}', but nobody voted on drawn faces: give FER-2013 as data.path")
-        rows = synthetic.draw(synthetic_rows, seed=0)
-    else:
-        rows = read(path, on_bad_row)
-    if labels == "fer2013":
-        if ferplus_path:
-            note = f"data.ferplus_path is not read, since data.labels is '{labels}'"
-            rows = dataclasses.replace(rows, notes=(*rows.notes, note))
-        found = splits.split(rows, split, split_seed)
-    else:
-        rows, found = ferplus.relabel(rows, ferplus_path, labels, split=split, split_seed=split_seed)
-    return duplicates.drop_copies(rows, found, dedup)
-
-
-def read(path: str | os.PathLike[str], on_bad_row: str = "error") -> Rows:
-    """Read FER-2013 from a csv, an image folder, a zip or tar of either, or a prepared tensorflow-datasets folder.
+def read_files(path: str | os.PathLike[str], form: Form, on_bad_row: str) -> Rows:
+    """Read a csv, an image folder, a zip or tar of either, or a prepared tensorflow-datasets folder.
 
     Rows come in file order. `on_bad_row` is 'error', which raises UserError at the first bad row, or 'skip', which
     lists bad rows in `skipped` and logs how many they are. Rows are kept in the cache for the next time.
@@ -91,50 +53,47 @@ def read(path: str | os.PathLike[str], on_bad_row: str = "error") -> Rows:
     place = pathlib.Path(path).expanduser()
     with reading(str(place)):
         if not place.exists():
-            raise UserError(
-                f"There is no data set at {place}: get Kaggle's 'Challenges in Representation Learning: Facial "
-                "Expression Recognition Challenge' or msambare/fer2013, put it there or name it with "
-                "--config.data.path=PATH; to try ferjax without it, run bash scripts/quickstart.sh"
-            )
-        rows = _read_folder(place, on_bad_row) if place.is_dir() else _read_file(place, on_bad_row)
+            raise UserError(f"There is no data set at {place}: {form.how_to_get}")
+        rows = _read_folder(place, form, on_bad_row) if place.is_dir() else _read_file(place, form, on_bad_row)
     if rows.skipped:
         logger.warning("Left out %d bad rows of %s, the first being %s", len(rows.skipped), place, rows.skipped[0])
     return rows
 
 
-def _read_file(path: pathlib.Path, on_bad_row: str) -> Rows:
-    digest = cache.find_digest(path, {path.name: path.stat()}, lambda: cache.hash_file(path))
-    rows = cache.load(digest, on_bad_row)
-    if rows is None:
+def _read_file(path: pathlib.Path, form: Form, on_bad_row: str) -> Rows:
+    def parse() -> Rows:
         with open(path, "rb") as file:
-            rows = dataclasses.replace(_read_stream(file, str(path), on_bad_row), digest=digest)
-        cache.save(rows, on_bad_row)
-    return rows
+            return _read_stream(file, str(path), form, on_bad_row)
+
+    digest = cache.find_digest(path, {path.name: path.stat()}, lambda: cache.hash_file(path))
+    return cache.read_once(digest, _name_reading(form, on_bad_row), parse)
 
 
-def _read_folder(path: pathlib.Path, on_bad_row: str) -> Rows:
+def _read_folder(path: pathlib.Path, form: Form, on_bad_row: str) -> Rows:
     tree = FolderTree(path)
-    found = _choose(tree)
+    found = _choose(tree, form)
     if found.kind in ("csv", "archive"):
-        inner = _read_file(path / found.names[0], on_bad_row)
-        return dataclasses.replace(inner, notes=found.notes + inner.notes)
-    stats = {name: tree.stats[name] for name in found.names}
-    digest = cache.find_digest(path, stats, lambda: cache.hash_files(tree.contents(found.names)))
-    rows = cache.load(digest, on_bad_row)
-    if rows is None:
-        if found.kind == "tfds":
-            from ferjax.data import tfds_builder
+        rows = _read_file(path / found.names[0], form, on_bad_row)
+    else:
 
-            rows = tfds_builder.read_prepared(path / os.path.dirname(found.names[0]))
-        else:
-            rows = _read_images(tree, found.names, on_bad_row)
-        rows = dataclasses.replace(rows, digest=digest)
-        cache.save(rows, on_bad_row)
+        def parse() -> Rows:
+            if found.kind == "tfds":
+                return read_prepared(path / os.path.dirname(found.names[0]), form)
+            return _read_images(tree, found.names, form, on_bad_row)
+
+        stats = {name: tree.stats[name] for name in found.names}
+        digest = cache.find_digest(path, stats, lambda: cache.hash_files(tree.contents(found.names)))
+        rows = cache.read_once(digest, _name_reading(form, on_bad_row), parse)
     return dataclasses.replace(rows, notes=found.notes + rows.notes)
 
 
-def _read_stream(file: BufferedIOBase, label: str, on_bad_row: str, depth: int = 0) -> Rows:
-    """Read an open file that can be wound back; its digest is left to the caller."""
+def _name_reading(form: Form, on_bad_row: str) -> str:
+    """Name what the rows depend on beside the files' content, for the cache."""
+    return f"{form.name}-{on_bad_row}"
+
+
+def _read_stream(file: BufferedIOBase, label: str, form: Form, on_bad_row: str, depth: int = 0) -> Rows:
+    """Read an open file that can be wound back to its start; its digest is left to the caller."""
     if depth > _MAX_DEPTH:
         raise UserError(f"{label} is an archive within {_MAX_DEPTH} others: unpack it by hand")
     with reading(label):
@@ -142,65 +101,67 @@ def _read_stream(file: BufferedIOBase, label: str, on_bad_row: str, depth: int =
         file.seek(0)
         kind = kind_of(head)
         if kind == "text":
-            return _read_text(file, label, on_bad_row, head)
+            return _read_text(file, label, form, on_bad_row, head)
         if kind == "zip":
-            return _read_tree(ZipTree(file, label), on_bad_row, depth)
+            return _read_tree(ZipTree(file, label), form, on_bad_row, depth)
         if kind == "tar":
-            return _read_tree(TarTree(file, label), on_bad_row, depth)
+            return _read_tree(TarTree(file, label), form, on_bad_row, depth)
         if kind in _ARCHIVES:
             with decompress(file, kind) as inner:
-                return _read_stream(inner, label, on_bad_row, depth + 1)
+                return _read_stream(inner, label, form, on_bad_row, depth + 1)
     if kind == "empty":
         raise UserError(f"{label} is empty: download it again")
     what = "an image" if kind == "image" else "neither a csv nor a zip or tar archive"
-    raise UserError(f"{label} is {what}: give a fer2013.csv, an image folder, or an archive of one")
+    raise UserError(f"{label} is {what}: give a csv, an image folder, or an archive of one")
 
 
-def _read_text(file: BufferedIOBase, label: str, on_bad_row: str, head: bytes) -> Rows:
+def _read_text(file: BufferedIOBase, label: str, form: Form, on_bad_row: str, head: bytes) -> Rows:
     names = split_header(head.partition(b"\n")[0])
-    if len(missing_columns(names)) == len(COLUMNS):
+    columns = name_columns(form)
+    if len(missing_columns(names, form)) == len(columns):
         line = ",".join(names)
         shown = line if len(line) <= 40 else line[:40] + "..."
         raise UserError(
-            f"{label} is no FER-2013 csv: its first line is '{shown}' and should be '{','.join(COLUMNS)}', "
+            f"{label} is no {form.title} csv: its first line is '{shown}' and should be '{','.join(columns)}', "
             "so download it again"
         )
-    return read_csv(file, label, on_bad_row)
+    return read_csv(file, label, form, on_bad_row)
 
 
-def _read_tree(tree: Tree, on_bad_row: str, depth: int) -> Rows:
-    found = _choose(tree)
+def _read_tree(tree: Tree, form: Form, on_bad_row: str, depth: int) -> Rows:
+    found = _choose(tree, form)
     if found.kind == "tfds":
         raise UserError(f"{tree.label} holds a prepared tensorflow-datasets folder: unpack it and give the folder")
     if found.kind == "images":
-        rows = _read_images(tree, found.names, on_bad_row)
+        rows = _read_images(tree, found.names, form, on_bad_row)
     else:
         label = f"{tree.label}, member {found.names[0]}"
         with tree.open(found.names[0]) as member:
             if found.kind == "csv":
-                rows = read_csv(member, label, on_bad_row)
+                rows = read_csv(member, label, form, on_bad_row)
             else:
-                rows = _read_nested(member, label, on_bad_row, depth + 1)
+                rows = _read_nested(member, label, form, on_bad_row, depth + 1)
     return dataclasses.replace(rows, notes=found.notes + rows.notes)
 
 
-def _read_images(tree: Tree, names: list[str], on_bad_row: str) -> Rows:
-    from ferjax.data.readers import folder  # brings Pillow, which a csv or a second start does without
+def _read_images(tree: Tree, names: list[str], form: Form, on_bad_row: str) -> Rows:
+    # Imported here because it brings Pillow, which neither a csv nor a second start needs.
+    from ferjax.data.readers import folder
 
-    return folder.read_images(tree, names, on_bad_row)
+    return folder.read_images(tree, names, form, on_bad_row)
 
 
-def _read_nested(member: BufferedIOBase, label: str, on_bad_row: str, depth: int) -> Rows:
-    """Copy a member out before opening it as an archive: winding back within an archive means unpacking it again."""
+def _read_nested(member: BufferedIOBase, label: str, form: Form, on_bad_row: str, depth: int) -> Rows:
+    """Copy a member out of its archive, then read it: going back within an archive would mean unpacking it again."""
     with cast(BufferedIOBase, tempfile.TemporaryFile()) as copy:
         while chunk := member.read(1 << 20):
             copy.write(chunk)
         copy.seek(0)
-        return _read_stream(copy, label, on_bad_row, depth)
+        return _read_stream(copy, label, form, on_bad_row, depth)
 
 
-def _choose(tree: Tree) -> _Found:
-    """What to read: a prepared tfds folder, else a csv with all three columns, else images, else a lone archive."""
+def _choose(tree: Tree, form: Form) -> _Found:
+    """Choose what to read: a prepared tfds folder, else a csv with all its columns, else images, else one archive."""
     if not tree.names:
         raise UserError(f"{tree.label} holds no files: download it again")
     for name in tree.names:
@@ -212,7 +173,7 @@ def _choose(tree: Tree) -> _Found:
     headers = {name: split_header(heads[name].partition(b"\n")[0]) for name in kinds if kinds[name] == "text"}
     images = [name for name in tree.names if kinds.get(name, "image") == "image"]
     archives = [name for name in kinds if kinds[name] in _ARCHIVES]
-    whole = [name for name in headers if not missing_columns(headers[name])]
+    whole = [name for name in headers if not missing_columns(headers[name], form)]
     if whole:
         return _Found("csv", whole[:1], _note_others(whole[0], [n for n in heads if n != whole[0]], len(images)))
     if images:
@@ -222,11 +183,11 @@ def _choose(tree: Tree) -> _Found:
     if archives:
         raise UserError(f"{tree.label} holds {len(archives)} archives: unpack {archives[0]} or another and give that")
     for name, names in headers.items():
-        missing = missing_columns(names)
-        if len(missing) < len(COLUMNS):
-            raise UserError(describe_missing(f"{tree.label}, {name}", names, missing))
+        missing = missing_columns(names, form)
+        if len(missing) < len(name_columns(form)):
+            raise UserError(describe_missing(f"{tree.label}, {name}", names, missing, form))
     raise UserError(
-        f"{tree.label} holds neither a csv with the columns {', '.join(COLUMNS)} nor images "
+        f"{tree.label} holds neither a csv with the columns {', '.join(name_columns(form))} nor images "
         f"(but {_list(list(heads))}): download the data set again"
     )
 

@@ -1,33 +1,47 @@
-"""The rows of a FER-2013 data set, however they were stored."""
+"""The rows of a data set, however they were stored."""
 
 import dataclasses
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-USAGES = ("Training", "PublicTest", "PrivateTest")
-SIDE_PX = 48
-UNLABELLED = -1  # the emotion of a row that a labelling leaves out; such a row is in no split
+SPLITS = ("train", "validation", "test")
+UNLABELLED = -1  # the label of a row that a labelling leaves out; such a row is in no split
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Labelled 48x48 gray images in file order.
+    """Hold labelled images in file order: square, 8 bits a channel, one channel (gray) or three (red, green, blue).
 
-    `emotion` indexes `classes`, or is UNLABELLED; `usage` indexes USAGES. `targets` are soft targets that sum to 1, or
-    to 0 for a row in no split. `digest` is a SHA-256 of the stored content, `skipped` names every row that
-    `on_bad_row='skip'` left out and `notes` says what a person should know (resized images, for one).
+    `labels` index `classes`, or are UNLABELLED. `usage` says which split the data set's authors put a row into: 0 is
+    training, 1 validation, 2 test, and `usages` are the authors' names of the three; it is None where they made no
+    split. `targets` are soft targets that sum to 1, or to 0 for a row in no split.
+
+    `digest` is a SHA-256 of the stored content, `source` the path that was read, or the name of a data set that needs
+    none. `skipped` names every row that `on_bad_row='skip'` left out, and `notes` says what a person should know
+    (resized images, for one).
     """
 
-    pixels: UInt8[np.ndarray, "n 48 48"]
-    emotion: Int32[np.ndarray, " n"]
-    usage: UInt8[np.ndarray, " n"]
+    images: UInt8[np.ndarray, "n side side channels"]
+    labels: Int32[np.ndarray, " n"]
+    classes: tuple[str, ...]
+    usage: UInt8[np.ndarray, " n"] | None = None
+    usages: tuple[str, str, str] = SPLITS
+    targets: Float32[np.ndarray, "n c"] | None = None
     digest: str = ""
+    source: str = ""
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    classes: tuple[str, ...] = EMOTIONS
-    targets: Float32[np.ndarray, "n c"] | None = None
 
     def __len__(self) -> int:
-        return len(self.emotion)
+        return len(self.labels)
+
+    @property
+    def side_px(self) -> int:
+        """The height and the width of every image."""
+        return int(self.images.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 for gray images, 3 for colour."""
+        return int(self.images.shape[3])

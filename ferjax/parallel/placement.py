@@ -184,7 +184,7 @@ def plan_dispatch(wanted: int, log_every_steps: int, epoch_steps: int) -> Dispat
 def place(rows: Rows, index: Int[np.ndarray, " n"], layout: Layout) -> Resident:
     """Copy the rows of `index` to every device; the only host-to-device copy of pixels in a run."""
     targets = None if rows.targets is None else rows.targets[index]
-    arrays = (rows.pixels[index][..., None], rows.emotion[index].astype(np.int32), targets)
+    arrays = (rows.images[index], rows.labels[index].astype(np.int32), targets)
     if jax.process_count() == 1:
         return Resident(*jax.device_put(arrays, layout.everywhere))
 

@@ -5,26 +5,25 @@ import functools
 import logging
 import math
 import pathlib
-from collections.abc import Callable
 
 import clu.parameter_overview
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int, PyTree, UInt32
+from jaxtyping import Array, Int, PyTree, UInt32
 from ml_collections import ConfigDict
 
 from ferjax import augment, data, losses, networks, optim
 from ferjax.data.resident import Resident
-from ferjax.data.rows import SIDE_PX
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 from ferjax.networks import weights as pretrained
 from ferjax.optim.groups import Groups
 from ferjax.parallel import Layout, Program, create_program, initialize, is_main, place, plan_dispatch
 from ferjax.preprocess import preprocess
+from ferjax.randomness import stream_key
 from ferjax.state import TrainState, create_state
-from ferjax.step import make_eval_step, make_finish_epoch, make_train_step, stream_key
+from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
 from ferjax.training import flops
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.loop import Trainer
@@ -48,6 +47,7 @@ class Parts:
     validation: Resident
     n: int
     shapes: PyTree
+    side_px: int
 
 
 def load_data(config: ConfigDict) -> tuple[data.Rows, Splits]:
@@ -61,10 +61,10 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
     n, batch_size, classes = len(train_split), config.train.batch_size, len(rows.classes)
     model_config = {key: value for key, value in config.model.items() if key != "pretrained"}
     model = networks.create(num_classes=classes, **model_config)
-    counts = np.bincount(rows.emotion[splits["train"]], minlength=classes)
+    counts = np.bincount(rows.labels[splits["train"]], minlength=classes)
     try:
         optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
-        loss_fn = _create_loss(config.loss, counts.tolist())
+        loss_fn = losses.create(**config.loss, counts=counts)
     except ValueError as error:
         raise UserError(str(error)) from error
     scaling = _choose_scaling(config)
@@ -81,9 +81,10 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
         log_every_steps=config.train.log_every_steps,
         dispatch=plan_dispatch(config.parallel.steps_per_dispatch, config.train.log_every_steps, -(-n // batch_size)),
     )
-    shapes = jax.eval_shape(functools.partial(_create_variables, model), jnp.zeros((), jnp.uint32))["params"]
+    create = functools.partial(_create_variables, model, rows.side_px)
+    shapes = jax.eval_shape(create, jnp.zeros((), jnp.uint32))["params"]
     _describe_groups(optimizer.groups, shapes, config.train.epochs)
-    return Parts(config, model, optimizer, program, validation, n, shapes)
+    return Parts(config, model, optimizer, program, validation, n, shapes, rows.side_px)
 
 
 def create_trainer(
@@ -109,7 +110,7 @@ def create_trainer(
 
     @functools.cache
     def count_flops(phase: int) -> int:
-        return flops.count_step(parts.model, groups.frozen_layers(parts.shapes, phase))
+        return flops.count_step(parts.model, groups.frozen_layers(parts.shapes, phase), parts.side_px)
 
     return Trainer(
         config.train,
@@ -146,7 +147,7 @@ def _open_state(
     weights = parts.config.model.pretrained if fresh else "none"
     state = _create_state(parts, workdir, seed, weights)
     if not fresh:
-        state = checkpoints.restore(state, number)
+        state = checkpoints.restore(state, number, best_metric=parts.config.train.best_metric)
         logger.info("Resumed %s from step %d (epoch %d).", workdir, int(state.step), int(state.epoch))
     return state
 
@@ -155,28 +156,28 @@ def _create_state(parts: Parts, workdir: pathlib.Path, seed_number: int, weights
     """The state before the first step, from random parameters or from pretrained `weights`."""
     model, layout = parts.model, parts.program.layout
     seed = jnp.asarray(seed_number, jnp.uint32)
-    variables = initialize(functools.partial(_create_variables, model), layout, seed)
+    variables = initialize(functools.partial(_create_variables, model, parts.side_px), layout, seed)
     if weights != "none":
         variables = _load_pretrained(parts.config, workdir, variables)
-    create = functools.partial(create_state, optimizer=parts.optimizer)
+    create = functools.partial(
+        create_state,
+        optimizer=parts.optimizer,
+        num_classes=parts.model.num_classes,
+        best_metric=parts.config.train.best_metric,
+    )
     state: TrainState = initialize(create, layout, seed, variables["params"], variables["batch_stats"])
     return state
 
 
-def _create_variables(model: Model, seed: UInt32[Array, ""]) -> PyTree:
+def _create_variables(model: Model, side_px: int, seed: UInt32[Array, ""]) -> PyTree:
     key = stream_key(seed, "parameters", jnp.zeros((), jnp.int32))
-    variables = model.init(key, jnp.zeros((1, SIDE_PX, SIDE_PX, model.in_channels)), train=False)
+    variables = model.init(key, jnp.zeros((1, side_px, side_px, model.in_channels)), train=False)
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
 def _choose_scaling(config: ConfigDict) -> str:
     scaling: str = config.data.scaling if config.data.normalize else "none"
     return scaling
-
-
-def _create_loss(config: ConfigDict, counts: list[int]) -> Callable[..., Float32[Array, " b"]]:
-    weights = losses.parse_class_weights(config.class_weights, counts)
-    return losses.make_loss(**{**config, "class_weights": weights})
 
 
 def _describe_groups(groups: Groups, params: PyTree, epochs: int) -> None:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax.data.rows import SIDE_PX
+from ferjax.data.datasets.fer2013 import SIDE_PX
 
 # By device_kind: dense TFLOP/s, without sparsity, of one device for float32 data at jax's default precision and for
 # bfloat16, from the vendor's datasheet. XLA computes float32 products in TF32 from Ampere on, and on TPUs from factors

@@ -34,8 +34,8 @@ def run(
 ) -> Report:
     """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
 
-    `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with validation's loss (nats) and
-    accuracy (0..1); what it raises ends the run there. Raises UserError for what the user can mend, InterruptedRun
+    `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with every score of validation
+    by its name; what it raises ends the run there. Raises UserError for what the user can mend, InterruptedRun
     after a signal, when everything is saved.
     """
     validate(config)
@@ -104,12 +104,12 @@ def _run(
         if config.train.batch_size > n:
             raise UserError(
                 f"--config.train.batch_size={config.train.batch_size} is more than the {n} training rows of "
-                f"{config.data.path}: choose {n} or less."
+                f"{rows.source}: choose {n} or less."
             )
-        about = describe_data(config.data.path, rows, splits)
+        about = describe_data(rows, splits)
         if not all_agree(about["digest"]):
             raise UserError(
-                f"The processes of this run read different data from {config.data.path}: give all of them the same."
+                f"The processes of this run read different data from {rows.source}: give all of them the same."
             )
         for seed, folder in folders.items():
             check_workdir(folder, configs[seed], about, allow_change=allow_config_change)

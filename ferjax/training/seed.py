@@ -62,14 +62,16 @@ class Repeat:
         """Write predictions.csv and worst_mistakes.npz of the rows `index`."""
         if self._writer is None:
             return
-        worst = report.choose_worst(rows.emotion[index], probabilities)
+        worst = report.choose_worst(rows.labels[index], probabilities)
+        shown = rows.images[index][worst]
         with replacing(self.workdir / "worst_mistakes.npz") as beside:
-            np.savez(beside, pixels=rows.pixels[index][worst], row=index[worst])
+            # Gray images are kept without an axis of channels.
+            np.savez(beside, pixels=shown[..., 0] if rows.channels == 1 else shown, row=index[worst])
         report.write_predictions(
             self.workdir / "predictions.csv",
             row=index,
             split=split,
-            labels=rows.emotion[index],
+            labels=rows.labels[index],
             probabilities=probabilities,
             classes=rows.classes,
         )

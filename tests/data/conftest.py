@@ -1,6 +1,5 @@
 """A small FER-2013 in memory, and the files that users would have of it."""
 
-import dataclasses
 import io
 import pathlib
 
@@ -9,7 +8,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from ferjax.data import EMOTIONS, USAGES, Rows
+from ferjax.data import Rows
+from ferjax.data.datasets.fer2013 import EMOTIONS, FORM, USAGES
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def make_rows():
             0, 9, (n, 48, 48), dtype=np.uint8
         )
         usage = random.permutation(np.arange(n) % 3).astype(np.uint8)
-        return Rows(pixels=pixels, emotion=random.permutation(np.arange(n) % 7).astype(np.int32), usage=usage)
+        return FORM.create_rows(pixels[..., None], random.permutation(np.arange(n) % 7).astype(np.int32), usage)
 
     return make
 
@@ -41,8 +41,8 @@ def csv_lines(rows: Rows, order: str = "epu") -> list[str]:
     """One line a row, its cells in the order given by their initials."""
     lines = []
     for i in range(len(rows)):
-        pixels = " ".join(map(str, rows.pixels[i].ravel().tolist()))
-        cells = {"e": str(rows.emotion[i]), "p": pixels, "u": USAGES[rows.usage[i]]}
+        pixels = " ".join(map(str, rows.images[i].ravel().tolist()))
+        cells = {"e": str(rows.labels[i]), "p": pixels, "u": USAGES[rows.usage[i]]}
         lines.append(",".join(cells[letter] for letter in order))
     return lines
 
@@ -71,9 +71,9 @@ def image_files():
         found = {}
         for i in range(len(rows)):
             buffer = io.BytesIO()
-            Image.fromarray(rows.pixels[i]).save(buffer, "png")
+            Image.fromarray(rows.images[i, :, :, 0]).save(buffer, "png")
             folder = "train" if rows.usage[i] == 0 else "test"
-            found[f"{folder}/{EMOTIONS[rows.emotion[i]]}/{USAGES[rows.usage[i]]}_{i}.png"] = buffer.getvalue()
+            found[f"{folder}/{EMOTIONS[rows.labels[i]]}/{USAGES[rows.usage[i]]}_{i}.png"] = buffer.getvalue()
         return found
 
     return files
@@ -95,8 +95,8 @@ def same():
     """Assert that two data sets are equal, row by row; `keep` picks the rows that the second should have."""
 
     def check(expected: Rows, found: Rows, keep=None) -> None:
-        for field in dataclasses.fields(Rows)[:3]:
-            want, got = getattr(expected, field.name), getattr(found, field.name)
+        for name in ("images", "labels", "usage"):
+            want, got = getattr(expected, name), getattr(found, name)
             np.testing.assert_array_equal(want if keep is None else want[keep], got)
             assert want.dtype == got.dtype
 
@@ -111,7 +111,7 @@ def draw():
         noise = np.random.default_rng(seed).normal(size=(n, 48, 48))
         smooth = np.stack([gaussian_filter(image, sharpness_px) for image in noise])
         smooth /= smooth.std(axis=(1, 2), keepdims=True)
-        return np.clip(128 + 40 * smooth, 0, 255).astype(np.uint8)
+        return np.clip(128 + 40 * smooth, 0, 255).astype(np.uint8)[..., None]
 
     return images
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.data import Rows
 from ferjax.data.audit import __main__ as audit
+from ferjax.data.datasets.fer2013 import FORM
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def flawed(draw, blend):
             images[:8],  # rows 0..7
             images[[0, 0, 1]],  # 8, 9: copies of row 0; 10: of row 1
             np.stack([blend(images[2], images[9], 0.15), images[3][:, ::-1]]),  # 11: nearly row 2; 12: row 3 mirrored
-            np.stack([np.full((48, 48), level, np.uint8) for level in (0, 9)]),  # 13, 14
+            np.stack([np.full((48, 48, 1), level, np.uint8) for level in (0, 9)]),  # 13, 14
         ]
     )
     emotion = np.array([0, 1, 2, 3, 4, 5, 6, 0, 0, 4, 1, 5, 3, 6, 6], np.int32)
     usage = np.array([0, 0, 0, 0, 0, 0, 1, 2, 1, 2, 0, 2, 0, 0, 0], np.uint8)
-    return Rows(pixels, emotion, usage)
+    return FORM.create_rows(pixels, emotion, usage)
 
 
 @pytest.fixture
@@ -113,12 +113,12 @@ def test_the_page_shows_the_examples(tmp_path, flawed, csv_text, run):
     for caption, rows in {contradiction: [0], mirrored: [3, 12], near: [2, 11]}.items():
         shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures[caption]))))
         for i, row in enumerate(rows):
-            np.testing.assert_array_equal(shown[::2, ::2][:, 49 * i : 49 * i + 48], flawed.pixels[row])
+            np.testing.assert_array_equal(shown[::2, ::2][:, 49 * i : 49 * i + 48], flawed.images[row, :, :, 0])
     assert "http" not in text.replace("http-equiv", "")
 
 
 def test_a_clean_data_set(tmp_path, draw, csv_text, run):
-    rows = Rows(draw(6), np.arange(6, dtype=np.int32), np.array([0, 0, 0, 0, 1, 1], np.uint8))
+    rows = FORM.create_rows(draw(6), np.arange(6, dtype=np.int32), np.array([0, 0, 0, 0, 1, 1], np.uint8))
     (tmp_path / "fer.csv").write_text(csv_text(rows))
     code, printed, _ = run("fer.csv")
     assert code == 0
@@ -145,4 +145,4 @@ def test_mistakes_are_sentences(tmp_path, flawed, csv_text, run):
     (tmp_path / "file").write_text("")
     code, _, said = run("fer.csv", "--on_bad_row", "skip", "--output", "file")
     assert code == 1
-    assert "ferjax: file can't be written (File exists): name another folder with --output" in said
+    assert "ferjax: file cannot be written (File exists): name another folder with --output" in said

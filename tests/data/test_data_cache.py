@@ -8,8 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from ferjax.data import cache, read
-from ferjax.data import reading as sources
+from ferjax.data import cache, read, reading
 from ferjax.errors import UserError
 
 
@@ -25,8 +24,8 @@ def parses(monkeypatch):
 
         return count
 
-    monkeypatch.setattr(sources, "_read_stream", counting("parsed", sources._read_stream))
-    monkeypatch.setattr(sources, "_read_images", counting("parsed", sources._read_images))
+    monkeypatch.setattr(reading, "_read_stream", counting("parsed", reading._read_stream))
+    monkeypatch.setattr(reading, "_read_images", counting("parsed", reading._read_images))
     monkeypatch.setattr(cache, "hash_file", counting("hashed", cache.hash_file))
     monkeypatch.setattr(cache, "hash_files", counting("hashed", cache.hash_files))
     return counts
@@ -77,7 +76,7 @@ def test_changed_content_is_parsed_even_with_the_old_size_and_time(path, make_ro
     assert path.stat().st_size == before.st_size
     found = read(path)
     assert parses["parsed"] == 2
-    assert (found.pixels != make_rows(n=20).pixels).any()
+    assert (found.images != make_rows(n=20).images).any()
 
 
 def test_a_file_rewritten_at_once_is_not_taken_for_the_old_one(tmp_path, make_rows, csv_text, same):
@@ -85,11 +84,11 @@ def test_a_file_rewritten_at_once_is_not_taken_for_the_old_one(tmp_path, make_ro
     text = csv_text(make_rows(n=2))
     for digit in "3456" * 5:  # faster than the clock behind the file's times may tick
         path.write_text(text.replace(" 1 ", f" {digit} "))
-        expected = make_rows(n=2).pixels.copy()
+        expected = make_rows(n=2).images.copy()
         expected[expected == 1] = int(digit)
-        found = read(path).pixels
+        found = read(path).images
         inner = (slice(None), slice(1, -1), slice(1, -1))  # " 1 " misses a 1 that follows a 1, or stands at an end
-        apart = (make_rows(n=2).pixels[inner] == 1) & (found[inner] == int(digit))
+        apart = (make_rows(n=2).images[inner] == 1) & (found[inner] == int(digit))
         assert apart.any()
 
 
@@ -143,7 +142,7 @@ def test_a_cache_that_cannot_be_written_only_warns(path, make_rows, same, monkey
 
 def test_no_temporary_file_stays(path):
     read(path)
-    assert not list(cache.cache_dir().rglob("*.tmp"))
+    assert not list(cache.cache_dir().rglob(".*"))
 
 
 def test_a_new_format_reads_anew(path, parses, monkeypatch):
@@ -183,6 +182,6 @@ def test_cache_dir_follows_the_environment(tmp_path, monkeypatch):
 
 def test_rows_survive_the_round_trip_with_every_value(tmp_path, make_rows, same):
     rows = make_rows(n=7)
-    rows.pixels[0] = np.arange(48 * 48).reshape(48, 48) % 256
+    rows.images[0] = np.arange(48 * 48).reshape(48, 48, 1) % 256
     cache.save(rows, "error")
     same(rows, cache.load("", "error"))

@@ -10,7 +10,7 @@ import pytest
 
 from ferjax.data import read
 from ferjax.data.readers.csv_file import split_header
-from ferjax.data.readers.digits import PIXELS, parse_pixels
+from ferjax.data.readers.digits import parse_pixels
 from ferjax.errors import UserError
 
 
@@ -115,7 +115,7 @@ def test_a_bad_row_is_named_or_skipped(tmp_path, make_rows, lines, same, caplog,
 
     message = _error(path)
     assert message.startswith(f"{path}, row 17 (line 18): {reason};")
-    assert "--config.data.on_bad_row=skip" in message
+    assert "data.on_bad_row=skip" in message
 
     with caplog.at_level(logging.WARNING, "ferjax"):
         found = read(path, on_bad_row="skip")
@@ -138,7 +138,7 @@ def test_a_long_row_does_not_make_up_for_a_short_one(tmp_path, make_rows, lines)
 
 def test_parse_pixels_agrees_with_int_on_every_number():
     numbers = [str(value) for value in range(256)] * 9
-    out = np.empty((1, PIXELS), np.uint8)
+    out = np.empty((1, 2304), np.uint8)
     assert parse_pixels([" ".join(numbers).encode()], out)
     np.testing.assert_array_equal(out[0], np.array(numbers, int))
     for wrong in [*range(256, 2000), "12a", "/", ":", "1\t2", "1\n2", "\xff"]:

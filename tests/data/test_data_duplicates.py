@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from ferjax.data import Rows, copied_rows, duplicates, load, read, split
+from ferjax.data import copied_rows, duplicates, load, read, split
 from ferjax.data.cache import cache_dir
+from ferjax.data.datasets.fer2013 import FORM
 from ferjax.data.duplicates import THRESHOLD, drop_copies, find_near, group_copies, number_images, search
 from ferjax.errors import UserError
 from ferjax.workdir import describe_data
@@ -35,7 +36,7 @@ def mixture(draw, blend):
     shares = np.linspace(0.02, 0.6, 12)
     blends = [blend(smooth[i], smooth[i + 1], share) for i, share in enumerate(shares)]
     blends += [blend(sharp[i % 4], sharp[i % 4 + 4], share)[:, :: 1 - 2 * (i % 2)] for i, share in enumerate(shares)]
-    flat = np.stack([np.full((48, 48), level, np.uint8) for level in (0, 201)])
+    flat = np.stack([np.full((48, 48, 1), level, np.uint8) for level in (0, 201)])
     return np.concatenate([smooth, sharp, np.stack(blends), flat])
 
 
@@ -117,14 +118,14 @@ def leaky(draw, blend):
     held_out = [images[0], images[1], blend(images[3], images[8], 0.15), images[7][:, ::-1]]
     pixels = np.concatenate([images[:2], images[1:2], images[3:5], images[4:5], images[6:8], np.stack(held_out)])
     usage = np.array([0] * 8 + [1, 2, 1, 2], np.uint8)
-    return Rows(pixels, np.arange(12, dtype=np.int32) % 7, usage)
+    return FORM.create_rows(pixels, np.arange(12, dtype=np.int32) % 7, usage)
 
 
 def test_copied_rows_and_data_json(leaky):
     splits = split(leaky)
     found = copied_rows(leaky, splits)
     assert {name: index.tolist() for name, index in found.items()} == {"validation": [8], "test": [9]}
-    about = describe_data("here", leaky, splits)
+    about = describe_data(leaky, splits)
     assert about["copies"] == {"validation": [8], "test": [9]}
     assert about["classes"] == list(leaky.classes)
     assert about["counts"]["train"] == [2, 1, 1, 1, 1, 1, 1]
@@ -166,7 +167,7 @@ def test_load_leaves_copies_out_under_either_split(tmp_path, leaky, csv_text):
     keys = {"path": str(path), "split_seed": 0, "on_bad_row": "error", "synthetic_rows": 70}
     assert load(split="official", dedup="exact", **keys)[1]["train"].tolist() == [3, 4, 5, 6, 7]
     rows, splits = load(split="stratified", dedup="near", **keys)
-    group = group_copies(number_images(rows.pixels), find_near(rows.pixels))
+    group = group_copies(number_images(rows.images), find_near(rows.images))
     assert not np.isin(group[splits["train"]], group[np.concatenate([splits["validation"], splits["test"]])]).any()
     assert len(splits["train"]) < len(load(split="stratified", **keys)[1]["train"])
 

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ferjax.data import Rows, load, read
+from ferjax.data import load, read, split
 from ferjax.data.datasets import ferplus
+from ferjax.data.datasets.fer2013 import FORM, USAGES
 from ferjax.data.datasets.ferplus import CLASSES, VOTES, read_table, take_distribution, take_majority
-from ferjax.data.rows import UNLABELLED, USAGES
+from ferjax.data.rows import UNLABELLED
 from ferjax.errors import UserError
 from ferjax.parallel import create_layout, place
 from ferjax.workdir import describe_data
@@ -107,7 +108,7 @@ def labelled():
     votes[kind == 5, 0] = 4
     votes[kind == 5, label[kind == 5]] = 6
     pixels = random.integers(0, 256, (n, 48, 48), dtype=np.uint8)
-    return Rows(pixels, emotion, usage), votes, label, kind
+    return FORM.create_rows(pixels[..., None], emotion, usage), votes, label, kind
 
 
 @pytest.fixture
@@ -143,24 +144,24 @@ def test_majority_labels(data_set, labelled, write):
     raw, votes, label, kind = labelled
     path = write(raw.usage, votes, unnamed=(5,))  # row 5 has a majority but, without an image, no face
     rows, splits = load_with(data_set, labels="ferplus_majority", ferplus_path=path)
-    np.testing.assert_array_equal(rows.pixels, raw.pixels)  # rows keep their numbers
+    np.testing.assert_array_equal(rows.images, raw.images)  # rows keep their numbers
     assert rows.classes == CLASSES
     assert rows.targets is None
     kept = (kind == 2) | (kind > 4)
     kept[5] = False
-    np.testing.assert_array_equal(rows.emotion, np.where(kept, np.where(kind == 2, 7, label), UNLABELLED))
+    np.testing.assert_array_equal(rows.labels, np.where(kept, np.where(kind == 2, 7, label), UNLABELLED))
     for code, index in enumerate(splits.values()):
         np.testing.assert_array_equal(index, np.flatnonzero(kept & (raw.usage == code)))
     assert rows.notes[-1] == (
         "FER+'s majority rule leaves 73 of 180 rows out of every split: 19 are not a face, 18 are 'unknown', and on 36 "
         "the voters do not agree"
     )
-    about = describe_data(data_set, rows, splits)
+    about = describe_data(rows, splits)
     assert about["classes"] == list(CLASSES)
-    assert about["counts"]["train"] == np.bincount(rows.emotion[splits["train"]]).tolist()
-    without = describe_data(data_set, rows, {**splits, "train": splits["train"][:0]})
+    assert about["counts"]["train"] == np.bincount(rows.labels[splits["train"]]).tolist()
+    without = describe_data(rows, {**splits, "train": splits["train"][:0]})
     assert without["counts"]["train"] == [0] * 8
-    assert read(data_set).emotion.tolist() == raw.emotion.tolist()  # the cache keeps the file's own labels
+    assert read(data_set).labels.tolist() == raw.labels.tolist()  # the cache keeps the file's own labels
 
 
 @pytest.mark.parametrize("split", ["official", "stratified"])
@@ -175,12 +176,12 @@ def test_distribution_for_training_and_majority_for_the_rest(data_set, labelled,
     assert torn[splits["train"]].any()
     for name in ("validation", "test"):
         assert agreed[splits[name]].all()
-        np.testing.assert_array_equal(rows.targets[splits[name]], np.eye(8)[rows.emotion[splits[name]]])
+        np.testing.assert_array_equal(rows.targets[splits[name]], np.eye(8)[rows.labels[splits[name]]])
     for row in splits["train"]:
         shares = {2: {7: 1.0}, 4: {0: 0.5, label[row]: 0.5}, 5: {0: 0.4, label[row]: 0.6}}
         expected = shares.get(kind[row], {label[row]: 1.0})
         assert {i: pytest.approx(share) for i, share in enumerate(rows.targets[row]) if share} == expected
-    np.testing.assert_array_equal(rows.emotion[splits["train"]], rows.targets[splits["train"]].argmax(axis=1))
+    np.testing.assert_array_equal(rows.labels[splits["train"]], rows.targets[splits["train"]].argmax(axis=1))
     assert not rows.targets[np.setdiff1d(np.arange(180), every)].any()
     if split == "official":
         assert len(splits["train"]) == ((torn | agreed) & (raw.usage == 0)).sum()
@@ -191,7 +192,7 @@ def test_distribution_for_training_and_majority_for_the_rest(data_set, labelled,
     resident = place(rows, splits["train"], create_layout("mesh", 1))
     np.testing.assert_array_equal(resident.targets, rows.targets[splits["train"]])
     other = dataclasses.replace(rows, targets=rows.targets * np.float32(0.5))
-    assert describe_data("", rows, splits)["digest"] != describe_data("", other, splits)["digest"]
+    assert describe_data(rows, splits)["digest"] != describe_data(other, splits)["digest"]
 
 
 def test_stratified_majority_splits_the_labelled_rows(data_set, labelled, write):
@@ -200,18 +201,18 @@ def test_stratified_majority_splits_the_labelled_rows(data_set, labelled, write)
     rows, splits = load_with(data_set, labels="ferplus_majority", ferplus_path=path, split="stratified")
     every = np.sort(np.concatenate(list(splits.values())))
     np.testing.assert_array_equal(every, np.flatnonzero((kind == 2) | (kind > 4)))
-    held = np.bincount(rows.emotion[splits["test"]], minlength=8)
-    assert (np.abs(held - np.bincount(rows.emotion[every], minlength=8) / 10) < 1).all()
+    held = np.bincount(rows.labels[splits["test"]], minlength=8)
+    assert (np.abs(held - np.bincount(rows.labels[every], minlength=8) / 10) < 1).all()
 
 
 def test_dedup_is_by_the_splits_of_the_kept_rows(tmp_path, labelled, csv_text, write):
     raw, votes, _, kind = labelled
     train = np.flatnonzero((raw.usage == 0) & (kind > 5))
-    pixels = raw.pixels.copy()
+    pixels = raw.images.copy()
     pixels[train[0]] = pixels[np.flatnonzero((raw.usage == 1) & (kind > 5))[0]]
     pixels[train[1]] = pixels[np.flatnonzero((raw.usage == 1) & (kind == 0))[0]]  # held out, but by FER+ not a face
     path = tmp_path / "copies.csv"
-    path.write_text(csv_text(dataclasses.replace(raw, pixels=pixels)))
+    path.write_text(csv_text(dataclasses.replace(raw, images=pixels)))
     keys = {"labels": "ferplus_majority", "ferplus_path": write(raw.usage, votes)}
     before, after = (load_with(str(path), dedup=dedup, **keys)[1]["train"] for dedup in ("none", "exact"))
     np.testing.assert_array_equal(np.setdiff1d(before, after), train[:1])
@@ -230,7 +231,7 @@ def test_a_data_set_without_private_test(tmp_path, labelled, csv_text, lines, wr
     whole = load_with(
         write_csv(tmp_path, raw, csv_text), labels="ferplus_majority", ferplus_path=write(raw.usage, votes)
     )
-    np.testing.assert_array_equal(rows.emotion, whole[0].emotion[both])
+    np.testing.assert_array_equal(rows.labels, whole[0].labels[both])
 
 
 def write_csv(folder, rows, csv_text):
@@ -242,9 +243,9 @@ def test_an_image_folder_numbered_as_the_csv(tmp_path, labelled, image_files, wr
     raw, votes, _, _ = labelled
     folder = write_tree(tmp_path / "faces", image_files(raw))
     path = write(raw.usage, votes)
-    expected = ferplus.relabel(raw, path, "ferplus_majority", split="official", split_seed=0)[0]
+    expected = ferplus.relabel(raw, split, labels="ferplus_majority", ferplus_path=path)[0]
     rows, _ = load_with(str(folder), labels="ferplus_majority", ferplus_path=path)
-    np.testing.assert_array_equal(rows.emotion, expected.emotion)
+    np.testing.assert_array_equal(rows.labels, expected.labels)
 
 
 def _error(path, **keys):
@@ -266,7 +267,7 @@ def test_rows_that_do_not_match_are_refused(data_set, labelled, write):
     path = write(raw.usage[1:], votes[1:])
     said = _error(data_set, ferplus_path=path)
     assert f"{path} has 59 {USAGES[raw.usage[0]]} rows, and the data set 60" in said
-    assert "--config.data.on_bad_row=error" in said
+    assert "data.on_bad_row=error" in said
 
 
 @pytest.mark.parametrize(
@@ -316,10 +317,12 @@ def test_columns_in_any_order_quotes_and_blank_lines(tmp_path, labelled, write):
 
 
 def test_keys_that_do_not_go_together(data_set, labelled, write):
-    assert "needs FER+'s fer2013new.csv: give --config.data.ferplus_path" in _error(data_set)
+    assert "needs FER+'s fer2013new.csv: give data.ferplus_path" in _error(data_set)
     assert "There is no FER+ file at nowhere.csv" in _error(data_set, ferplus_path="nowhere.csv")
     assert "nobody voted on drawn faces" in _error("synthetic", ferplus_path="nowhere.csv")
-    assert "data.labels is 'votes': choose one of fer2013, ferplus_majority" in _error(data_set, labels="votes")
+    assert "data.labels='votes' is out of range: it must be 'fer2013', 'ferplus_majority'" in _error(
+        data_set, labels="votes"
+    )
     rows, _ = load_with(data_set, ferplus_path="nowhere.csv")
     assert "data.ferplus_path is not read, since data.labels is 'fer2013'" in rows.notes
-    np.testing.assert_array_equal(rows.emotion, labelled[0].emotion)
+    np.testing.assert_array_equal(rows.labels, labelled[0].labels)

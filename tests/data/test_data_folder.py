@@ -59,7 +59,7 @@ def test_the_folder_equals_the_csv(tmp_path, rows, image_files, write_tree, same
 )
 def test_names_give_class_and_usage(tmp_path, write_tree, name, emotion, usage):
     found = read(write_tree(tmp_path / "faces", {name: _png(FLAT)}))
-    assert (found.emotion.tolist(), found.usage.tolist()) == ([emotion], [usage])
+    assert (found.labels.tolist(), found.usage.tolist()) == ([emotion], [usage])
     assumed = any("for PrivateTest" in note for note in found.notes)
     assert assumed == (name == "test/afraid/1.png")
 
@@ -70,9 +70,9 @@ def test_order_is_by_number_only_if_each_is_unique(tmp_path, write_tree):
         for n, label in [(10, "angry"), (2, "sad"), (9, "happy")]
     }
     found = read(write_tree(tmp_path / "numbered", images))
-    assert found.pixels[:, 0, 0].tolist() == [79, 86, 87]
+    assert found.images[:, 0, 0, 0].tolist() == [79, 86, 87]
     found = read(write_tree(tmp_path / "clash", {**images, "val/sad/2.png": _png(FLAT)}))
-    assert found.pixels[:, 0, 0].tolist() == [87, 86, 79, 77]
+    assert found.images[:, 0, 0, 0].tolist() == [87, 86, 79, 77]
     assert "rows are in order of the file paths" in found.notes
 
 
@@ -83,7 +83,7 @@ def test_any_mode_and_size_gives_the_gray_level(tmp_path, write_tree, mode, size
     form = "tiff" if mode in ("CMYK", "I", "F") else "png"
     found = read(write_tree(tmp_path / "faces", {"train/sad/1.png": _png(level, mode, size, form)}))
 
-    np.testing.assert_array_equal(found.pixels[0], level)
+    np.testing.assert_array_equal(found.images[0, :, :, 0], level)
     resized = "resized 1 images to 48x48, most of them from {}x{}".format(*(size or (48, 48)))
     assert (resized in found.notes) == (size is not None)
     assert (f"turned 1 images gray, most of them from mode {mode}" in found.notes) == (mode != "L")
@@ -92,7 +92,7 @@ def test_any_mode_and_size_gives_the_gray_level(tmp_path, write_tree, mode, size
 def test_sixteen_bits_are_scaled(tmp_path, write_tree):
     deep = np.full((48, 48), 0x8080, np.uint16)
     found = read(write_tree(tmp_path / "faces", {"train/sad/1.png": _png(deep)}))
-    np.testing.assert_array_equal(found.pixels[0], np.full((48, 48), 0x80, np.uint8))
+    np.testing.assert_array_equal(found.images[0, :, :, 0], np.full((48, 48), 0x80, np.uint8))
 
 
 def test_desktop_junk_is_ignored_and_the_rest_is_noted(tmp_path, write_tree):
@@ -123,13 +123,13 @@ DAMAGE = {
 @pytest.mark.parametrize("form", ["png", "jpeg"])
 def test_a_damaged_image_is_named_or_skipped(tmp_path, make_rows, write_tree, damage, form):
     change, reason = DAMAGE[damage]
-    noise = make_rows(n=3).pixels
+    noise = make_rows(n=3).images[..., 0]
     files = {f"train/sad/Training_{n}.jpg": _png(noise[n], form=form) for n in range(3)}
     files["train/sad/Training_1.jpg"] = change(files["train/sad/Training_1.jpg"])
     path = write_tree(tmp_path / "faces", files)
     message = _error(path)
     assert message.startswith(f"{path}, train/sad/Training_1.jpg: {reason}")
-    assert "--config.data.on_bad_row=skip" in message
+    assert "data.on_bad_row=skip" in message
     found = read(path, "skip")
     assert len(found) == 2
     assert len(found.skipped) == 1
@@ -167,8 +167,8 @@ def test_deep_images_are_scaled_by_their_range(tmp_path, write_tree, levels, dty
     image = np.zeros((48, 48), dtype)
     image[0, 0] = levels
     found = read(write_tree(tmp_path / "faces", {"train/sad/1.tif": _png(image, form="tiff")}))
-    assert found.pixels[0, 0, 0] == gray
-    assert found.pixels[0].sum() == gray
+    assert found.images[0, 0, 0, 0] == gray
+    assert found.images[0].sum() == gray
 
 
 def test_levels_that_fit_no_range_are_refused(tmp_path, write_tree):

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
-from ferjax.data import Rows, load, select, split
+from ferjax.data import load, select, split
+from ferjax.data.datasets.fer2013 import FORM
 from ferjax.errors import UserError
 
 
 def _labelled(emotion, usage=None):
     n = len(emotion)
     usage = np.zeros(n) if usage is None else usage
-    return Rows(np.zeros((n, 48, 48), np.uint8), np.asarray(emotion, np.int32), np.asarray(usage, np.uint8))
+    return FORM.create_rows(
+        np.zeros((n, 48, 48, 1), np.uint8), np.asarray(emotion, np.int32), np.asarray(usage, np.uint8)
+    )
 
 
 def _check_partition(found, n):
@@ -31,13 +34,13 @@ def test_official_without_private_test_has_an_empty_test_split():
     found = split(_labelled([0, 1, 2], [0, 0, 1]))
     assert len(found["test"]) == 0
     np.testing.assert_array_equal(select(found, "validation"), [2])
-    with pytest.raises(UserError, match=r"no PrivateTest rows.*eval\.split=validation, or --config\.data\.split=strat"):
+    with pytest.raises(UserError, match=r"no test rows.*eval\.split=validation, or data\.split=strat"):
         select(found, "test")
 
 
 @pytest.mark.parametrize(("usage", "lack"), [([1, 2], "no Training rows"), ([0, 2], "no PublicTest rows")])
 def test_official_without_train_or_validation(usage, lack):
-    with pytest.raises(UserError, match=f"{lack}.*--config.data.split=stratified"):
+    with pytest.raises(UserError, match=f"{lack}.*data.split=stratified"):
         split(_labelled([0, 1], usage))
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ferjax.data import read
+from ferjax.data import read, reading
 from ferjax.errors import UserError
 
 tfds_builder = pytest.importorskip("ferjax.data.tfds_builder", exc_type=UserError)
@@ -30,7 +30,7 @@ def test_prepared_rows_equal_the_file(tmp_path, rows, manual, same):
 def test_a_prepared_folder_is_cached(tmp_path, rows, manual, same, monkeypatch):
     folder = tfds_builder.prepare(str(manual), str(tmp_path / "out"))
     read(folder)
-    monkeypatch.setattr(tfds_builder, "read_prepared", None)
+    monkeypatch.setattr(reading, "read_prepared", None)
     same(rows, read(folder))
 
 

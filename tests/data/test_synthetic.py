@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ferjax.data.datasets import synthetic
+from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
 from ferjax.data.datasets.synthetic import draw
-from ferjax.data.rows import EMOTIONS, USAGES
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +16,15 @@ def rows():
 
 def test_same_seed_same_faces_other_seed_other_faces(rows):
     again, other = draw(1400), draw(1400, seed=1)
-    np.testing.assert_array_equal(again.pixels, rows.pixels)
-    np.testing.assert_array_equal(again.emotion, rows.emotion)
+    np.testing.assert_array_equal(again.images, rows.images)
+    np.testing.assert_array_equal(again.labels, rows.labels)
     assert again.digest == rows.digest
     assert other.digest != rows.digest
-    assert (other.pixels != rows.pixels).mean() > 0.9
+    assert (other.images != rows.images).mean() > 0.9
 
 
 def test_digest_is_of_the_content(rows):
-    content = rows.pixels.tobytes() + rows.emotion.tobytes() + rows.usage.tobytes()
+    content = rows.images.tobytes() + rows.labels.tobytes() + rows.usage.tobytes()
     assert rows.digest == hashlib.sha256(content).hexdigest()
 
 
@@ -32,7 +32,7 @@ def test_digest_is_of_the_content(rows):
 def test_classes_are_balanced_and_usage_is_stratified(n):
     rows = draw(n)
     table = np.zeros((len(EMOTIONS), len(USAGES)), int)
-    np.add.at(table, (rows.emotion, rows.usage), 1)
+    np.add.at(table, (rows.labels, rows.usage), 1)
     assert np.ptp(table.sum(axis=1)) <= 1
     assert (table > 0).all()
     assert np.abs(table - table.sum(axis=1, keepdims=True) * [0.8, 0.1, 0.1]).max() < 2
@@ -40,7 +40,7 @@ def test_classes_are_balanced_and_usage_is_stratified(n):
 
 def test_classes_are_shuffled(rows):
     # In round robin order every difference of neighbours would be 1 modulo 7.
-    steps = np.diff(rows.emotion) % len(EMOTIONS)
+    steps = np.diff(rows.labels) % len(EMOTIONS)
     assert np.bincount(steps, minlength=7).max() < 0.25 * len(steps)
 
 
@@ -55,18 +55,18 @@ def test_memory_does_not_grow_with_n():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # All at once, one float32 field of 2,000 faces alone would take 18 MB, and a face needs several.
-    assert peak - 3 * rows.pixels.nbytes < 8e6
+    assert peak - 3 * rows.images.nbytes < 8e6
 
 
 def score_linear(rows):
     """Accuracy on held-out faces of a ridge regression on pixels, which a CNN beats by far."""
-    pixels = rows.pixels.reshape(len(rows), -1) / 255.0
+    pixels = rows.images.reshape(len(rows), -1) / 255.0
     pixels -= pixels.mean(axis=1, keepdims=True)
     train = rows.usage == 0
     kernel = pixels @ pixels.T
-    targets = np.eye(7)[rows.emotion[train]]
+    targets = np.eye(7)[rows.labels[train]]
     weights = np.linalg.solve(kernel[np.ix_(train, train)] + 10.0 * np.eye(train.sum()), targets)
-    return ((kernel[np.ix_(~train, train)] @ weights).argmax(axis=1) == rows.emotion[~train]).mean()
+    return ((kernel[np.ix_(~train, train)] @ weights).argmax(axis=1) == rows.labels[~train]).mean()
 
 
 def test_expression_tells_the_emotion_but_not_for_nothing(rows, monkeypatch):
@@ -112,7 +112,7 @@ def test_the_mouth_is_drawn_where_the_parameters_say():
 
 
 def test_a_face_varies_within_its_class(rows):
-    happy = rows.pixels[rows.emotion == EMOTIONS.index("happy")].astype(float)
+    happy = rows.images[rows.labels == EMOTIONS.index("happy")].astype(float)
     assert happy.std(axis=0).min() > 15
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from configs import quickstart
 from ferjax import data
+from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
 from ferjax.data.datasets.synthetic import draw
-from ferjax.data.rows import EMOTIONS
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.parallel import create_layout
@@ -474,13 +474,13 @@ def test_mirror_and_split_reach_the_evaluation(tmp_path):
 
 def write_ferplus(folder, rows):
     """The rows as a csv, and votes on them: nine for the class of the same number, one for contempt or not-a-face."""
-    usages = np.asarray(data.USAGES)[rows.usage]
+    usages = np.asarray(USAGES)[rows.usage]
     lines = [
-        f"{e},{' '.join(map(str, p.ravel()))},{u}" for e, p, u in zip(rows.emotion, rows.pixels, usages, strict=True)
+        f"{e},{' '.join(map(str, p.ravel()))},{u}" for e, p, u in zip(rows.labels, rows.images, usages, strict=True)
     ]
     (folder / "fer.csv").write_text("emotion,pixels,Usage\n" + "\n".join(lines) + "\n")
     # FER+'s order: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, not-a-face.
-    votes = np.eye(10, dtype=int)[np.array([4, 5, 6, 1, 3, 2, 0])[rows.emotion]] * 8
+    votes = np.eye(10, dtype=int)[np.array([4, 5, 6, 1, 3, 2, 0])[rows.labels]] * 8
     votes[:, 7] = 2
     votes[0] = [0] * 9 + [10]
     lines = [f"{u},fer{n:07}.png,{','.join(map(str, v))}" for n, (u, v) in enumerate(zip(usages, votes, strict=True))]

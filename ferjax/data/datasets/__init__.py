@@ -1,1 +1,33 @@
-"""One file a data set."""
+"""The data sets by name. To add one, write a file with a function `read` here and give it a line in DATASETS."""
+
+import dataclasses
+import types
+from collections.abc import Callable, Mapping
+
+from ferjax.keys import Keys
+from ferjax.data.datasets import fer2013, ferplus, synthetic
+from ferjax.data.rows import Rows
+from ferjax.data.splits import Splits
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """Say how a data set is read.
+
+    `read(path, on_bad_row, **own)` gives the rows, where `own` are the values of `keys`: the config keys of group
+    "data" that only this data set reads. A data set whose labels depend on such a key, or that keeps some rows out of
+    some splits, also has `relabel(rows, split, **own)`, which gives the rows under those labels and their splits;
+    `split(rows)` divides rows as the config says.
+    """
+
+    read: Callable[..., Rows]
+    keys: Keys = dataclasses.field(default_factory=dict)
+    relabel: Callable[..., tuple[Rows, Splits]] | None = None
+
+
+DATASETS: Mapping[str, DataSet] = types.MappingProxyType(
+    {
+        "fer2013": DataSet(fer2013.read, ferplus.KEYS, ferplus.relabel),
+        "synthetic": DataSet(synthetic.read, synthetic.KEYS),
+    }
+)

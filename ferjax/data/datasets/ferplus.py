@@ -1,20 +1,38 @@
 """FER+: ten people's votes on every row of FER-2013, as majority labels or as soft targets (fer2013new.csv).
 
 Barsoum et al. 2016, arXiv 1608.01041, with the rules of the code published beside the votes (FERPlus, src/ferplus.py,
-modes 'majority' and 'crossentropy'). One thing is taken from its comment and its paper instead of its arithmetic: left
-out are rows won by 'unknown' or 'not a face'; the published comparison would drop fear and contempt with them.
+modes 'majority' and 'crossentropy'). In one point this follows the paper, and the comment in that code, instead of what
+that code computes: only rows for which 'unknown' or 'not a face' has the most votes are left out, whereas the published
+comparison would leave out fear and contempt as well.
 """
 
 import csv
 import dataclasses
 import pathlib
+import types
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from ferjax.data import splits
-from ferjax.data.rows import EMOTIONS, UNLABELLED, USAGES, Rows
+from ferjax.keys import TEXT, Choice, Key, Keys
+from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
+from ferjax.data.rows import UNLABELLED, Rows
+from ferjax.data.splits import Splits
 from ferjax.errors import UserError
+
+# The keys of FER-2013 that choose its labels.
+KEYS: Keys = types.MappingProxyType(
+    {
+        "labels": Key(
+            "fer2013",
+            Choice(("fer2013", "ferplus_majority", "ferplus_distribution")),
+            "'fer2013', or FER+'s 'ferplus_majority' or 'ferplus_distribution' (soft targets)",
+            resume="never",
+        ),
+        "ferplus_path": Key("", TEXT, "FER+'s fer2013new.csv, which the last two need", resume="free"),
+    }
+)
 
 CLASSES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 VOTES = (*CLASSES, "unknown", "NF")
@@ -36,49 +54,53 @@ _LEAST_AGREEMENT = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of fer2013new.csv: votes in the order of VOTES; `named` is False where FER+ has no image, so no face."""
+    """Hold the rows of fer2013new.csv: votes in the order of VOTES; `named` is False where FER+ has no face's image."""
 
     usage: UInt8[np.ndarray, " n"]
     named: Bool[np.ndarray, " n"]
     votes: Int64[np.ndarray, "n 10"]
 
 
-def relabel(rows: Rows, path: str, labels: str, *, split: str, split_seed: int) -> tuple[Rows, splits.Splits]:
-    """The rows under FER+'s labels, and the splits of those that its rule keeps.
+def relabel(rows: Rows, split: Callable[[Rows], Splits], *, labels: str, ferplus_path: str) -> tuple[Rows, Splits]:
+    """Give FER-2013's rows under the labels that are asked for, and the splits of those that the labels' rule keeps.
 
-    `labels` is 'ferplus_majority', or 'ferplus_distribution': then training has soft targets, and validation and test,
-    as in the published code, the rows with a majority and that label, as targets too. A row that a rule leaves out
-    stays in the rows, UNLABELLED if every rule does, and is in no split. Raises UserError for a file that is missing,
-    broken, of another number of rows a usage, or of rows in another order.
+    `labels` is 'fer2013' (the rows' own), 'ferplus_majority', or 'ferplus_distribution': then training has soft
+    targets, and validation and test have, as in the published code, the rows with a majority and that label, as targets
+    too. A row that a rule leaves out stays in the rows but is in no split; it is UNLABELLED if every rule leaves it
+    out. Raises UserError for a file that is missing, broken, of another number of rows a usage, or of rows in another
+    order.
     """
-    if not path:
-        raise UserError(
-            f"data.labels is '{labels}', which needs FER+'s fer2013new.csv: give --config.data.ferplus_path"
-        )
-    table, notes = _align(rows, read_table(path), path)
+    if labels == "fer2013":
+        if ferplus_path:
+            note = f"data.ferplus_path is not read, since data.labels is '{labels}'"
+            rows = dataclasses.replace(rows, notes=(*rows.notes, note))
+        return rows, split(rows)
+    if not ferplus_path:
+        raise UserError(f"data.labels is '{labels}', which needs FER+'s fer2013new.csv: give data.ferplus_path")
+    table, notes = _align(rows, read_table(ferplus_path), ferplus_path)
     majority = take_majority(table.votes)
-    _check_order(rows, majority, path)
+    _check_order(rows, majority, ferplus_path)
     shares = {"majority": majority}
     if labels == "ferplus_distribution":
         shares["distribution"] = take_distribution(table.votes)
-    kept, emotion = {}, np.full(len(rows), UNLABELLED, np.int32)
-    for rule in ("distribution", "majority"):  # the majority's label is the one that counts, where there is one
+    kept: dict[str, Bool[np.ndarray, " n"]] = {}
+    own = np.full(len(rows), UNLABELLED, np.int32)
+    for rule in ("distribution", "majority"):  # where there is a majority, its label counts
         if rule in shares:
             kept[rule] = table.named & (shares[rule][:, : len(CLASSES)].sum(axis=1) > 0)
-            emotion[kept[rule]] = shares[rule][kept[rule]].argmax(axis=1)
+            own[kept[rule]] = shares[rule][kept[rule]].argmax(axis=1)
             notes.append(
                 _describe_left_out(rule, shares[rule], table.named, with_training="distribution" not in shares)
             )
-    targets = None
-    rows = dataclasses.replace(rows, emotion=emotion, classes=CLASSES, notes=rows.notes + tuple(notes))
-    found = splits.split(rows, split, split_seed)
-    if "distribution" in shares:
-        found = {
-            name: index[kept["distribution" if name == "train" else "majority"][index]] for name, index in found.items()
-        }
-        targets = np.zeros((len(rows), len(CLASSES)), np.float32)
-        for name, index in found.items():
-            targets[index] = shares["distribution" if name == "train" else "majority"][index, : len(CLASSES)]
+    rows = dataclasses.replace(rows, labels=own, classes=CLASSES, notes=rows.notes + tuple(notes))
+    found = split(rows)
+    if "distribution" not in shares:
+        return rows, found
+    rules = {name: "distribution" if name == "train" else "majority" for name in found}
+    found = {name: index[kept[rules[name]][index]] for name, index in found.items()}
+    targets = np.zeros((len(rows), len(CLASSES)), np.float32)
+    for name, index in found.items():
+        targets[index] = shares[rules[name]][index, : len(CLASSES)]
     return dataclasses.replace(rows, targets=targets), found
 
 
@@ -107,7 +129,7 @@ def read_table(path: str) -> Table:
     except FileNotFoundError:
         raise UserError(
             f"There is no FER+ file at {place}: download fer2013new.csv of FER+ (FERPlus), and name it with "
-            "--config.data.ferplus_path=PATH"
+            "data.ferplus_path=PATH"
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{place} cannot be read as a csv ({error}): {remedy}") from None
@@ -117,16 +139,17 @@ def read_table(path: str) -> Table:
 
 
 def take_majority(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "n 10"]:
-    """One-hot rows for what has more than half of a row's votes, single votes not counted; else zeros.
+    """Give one-hot rows for what has more than half of a row's votes, single votes not counted; else zeros.
 
     Mode 'majority' of the published code, which calls a row without a majority unknown.
     """
     counted = np.where(votes <= 1, 0, votes)
-    return np.eye(len(VOTES))[counted.argmax(axis=1)] * (2 * counted.max(axis=1) > counted.sum(axis=1))[:, None]
+    won = 2 * counted.max(axis=1) > counted.sum(axis=1)
+    return np.where(won[:, None], np.eye(len(VOTES))[counted.argmax(axis=1)], 0.0)
 
 
 def take_distribution(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "n 10"]:
-    """Shares of the votes for the emotions that the voters agree on, summing to 1 a row; zeros where they don't agree.
+    """Give the shares of the votes for the emotions that the voters agree on: 1 in all, or zeros if they disagree.
 
     Mode 'crossentropy' of the published code: single votes are not counted; emotions are taken from the most voted one
     down, ties together, until three are taken, or three quarters of the votes, or it is the turn of 'unknown' or of
@@ -156,7 +179,7 @@ def take_distribution(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "
 
 
 def _find_fault(fields: list[str], at: list[int], count: int) -> str:
-    """The reason why a line is bad, or ''."""
+    """Give the reason why a line is bad, or ''."""
     if len(fields) != count:
         return f"{len(fields)} {'field' if len(fields) == 1 else 'fields'} instead of {count}"
     if fields[at[0]].strip() not in USAGES:
@@ -169,7 +192,7 @@ def _find_fault(fields: list[str], at: list[int], count: int) -> str:
 
 
 def _align(rows: Rows, table: Table, path: str) -> tuple[Table, list[str]]:
-    """The table's rows in the order of `rows`, both in file order within each usage, and notes on those left over."""
+    """Put the table's rows into the order of `rows`, both in file order within each usage; note those left over."""
     order, notes = np.empty(len(rows), np.int64), []
     for code, usage in enumerate(USAGES):
         wanted, found = np.flatnonzero(rows.usage == code), np.flatnonzero(table.usage == code)
@@ -178,7 +201,7 @@ def _align(rows: Rows, table: Table, path: str) -> tuple[Table, list[str]]:
         elif len(wanted) != len(found):
             raise UserError(
                 f"{path} has {len(found)} {usage} rows, and the data set {len(wanted)}: FER+ is matched row by row, so "
-                "use a complete fer2013.csv with --config.data.on_bad_row=error, and a complete fer2013new.csv"
+                "use a complete fer2013.csv with data.on_bad_row=error, and a complete fer2013new.csv"
             )
         else:
             order[wanted] = found
@@ -191,7 +214,7 @@ def _check_order(rows: Rows, majority: Float64[np.ndarray, "n 10"], path: str) -
     label = np.where(majority.any(axis=1), own[majority.argmax(axis=1)], UNLABELLED)
     for code, usage in enumerate(USAGES):
         told = (label != UNLABELLED) & (rows.usage == code)
-        agreement = (label[told] == rows.emotion[told]).mean() if told.any() else 1.0
+        agreement = (label[told] == rows.labels[told]).mean() if told.any() else 1.0
         if agreement < _LEAST_AGREEMENT:
             raise UserError(
                 f"{path} agrees with the data set's own labels on only {agreement:.0%} of the {usage} rows, where 68% "
@@ -203,7 +226,7 @@ def _check_order(rows: Rows, majority: Float64[np.ndarray, "n 10"], path: str) -
 def _describe_left_out(
     rule: str, shares: Float64[np.ndarray, "n 10"], named: Bool[np.ndarray, " n"], *, with_training: bool
 ) -> str:
-    """The note that counts what a rule leaves out of the splits it is for."""
+    """Write the note that counts what a rule leaves out of the splits it is for."""
     best, agreed = shares.argmax(axis=1), shares.any(axis=1)
     faceless = ~named | (agreed & (best == _NOT_A_FACE))
     unknown = ~faceless & agreed & (best == _UNKNOWN)

@@ -10,11 +10,24 @@ the same faces on every machine.
 """
 
 import hashlib
+import types
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from ferjax.data.rows import EMOTIONS, SIDE_PX, Rows
+from ferjax.keys import Key, Keys, Range
+from ferjax.data.datasets import ferplus
+from ferjax.data.datasets.fer2013 import EMOTIONS, SIDE_PX, USAGES
+from ferjax.data.rows import Rows
+from ferjax.errors import UserError
+
+KEYS: Keys = types.MappingProxyType(
+    {
+        "synthetic_rows": Key(4000, Range(70, whole=True), "faces drawn when path is 'synthetic'", resume="never"),
+        # Drawn faces have the emotions of FER-2013, so that someone may ask for the labels of FER+.
+        "labels": ferplus.KEYS["labels"],
+    }
+)
 
 Field = Float32[np.ndarray, "b 48 48"]  # a value per pixel
 PerFace = Float32[np.ndarray, "b 1 1"]  # a value per face
@@ -74,8 +87,15 @@ VARIATIONS = {
 }
 
 
+def read(path: str, on_bad_row: str, *, synthetic_rows: int, labels: str) -> Rows:
+    """Draw the faces of a run; raises UserError for the labels of FER+."""
+    if labels != "fer2013":
+        raise UserError(f"data.labels is '{labels}', but nobody voted on drawn faces: give FER-2013 as data.path")
+    return draw(synthetic_rows)
+
+
 def draw(n: int, seed: int = 0) -> Rows:
-    """Draws n labelled faces, nearly the same number of each emotion, 80/10/10 by usage within every emotion.
+    """Draw n labelled faces, nearly the same number of each emotion, 80/10/10 by usage within every emotion.
 
     The same (n, seed) gives the same rows. From 70 rows on, every emotion is in every usage; a small CNN learns 4,000
     rows to about 90 % on held-out ones. Raises ValueError for n < 1.
@@ -83,34 +103,42 @@ def draw(n: int, seed: int = 0) -> Rows:
     if n < 1:
         raise ValueError(f"n is {n}, but at least one face must be drawn")
     rng = np.random.default_rng(seed)
-    emotion = rng.permutation(np.arange(n, dtype=np.int32) % len(EMOTIONS))
-    faces = _draw_faces(rng, emotion)
-    pixels = np.empty((n, SIDE_PX, SIDE_PX), np.uint8)
+    labels = rng.permutation(np.arange(n, dtype=np.int32) % len(EMOTIONS))
+    faces = _draw_faces(rng, labels)
+    images = np.empty((n, SIDE_PX, SIDE_PX, 1), np.uint8)
     for start in range(0, n, BLOCK_FACES):
         block = slice(start, start + BLOCK_FACES)
-        pixels[block] = _render({name: values[block] for name, values in faces.items()}, rng)
-    usage = _assign_usage(emotion)
-    digest = hashlib.sha256(pixels.tobytes() + emotion.tobytes() + usage.tobytes()).hexdigest()
-    return Rows(pixels, emotion, usage, digest, notes=(f"{n} faces drawn by ferjax from seed {seed}, not photographs",))
+        images[block, :, :, 0] = _render({name: values[block] for name, values in faces.items()}, rng)
+    usage = _assign_usage(labels)
+    return Rows(
+        images=images,
+        labels=labels,
+        classes=EMOTIONS,
+        usage=usage,
+        usages=USAGES,
+        digest=hashlib.sha256(images.tobytes() + labels.tobytes() + usage.tobytes()).hexdigest(),
+        source="synthetic",
+        notes=(f"{n} faces drawn by ferjax from seed {seed}, not photographs",),
+    )
 
 
-def _assign_usage(emotion: Int32[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
-    """Of every ten faces of an emotion: eight Training, one PublicTest, one PrivateTest."""
-    usage = np.zeros(len(emotion), np.uint8)
+def _assign_usage(labels: Int32[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
+    """Give every ten faces of an emotion their usage: eight Training, one PublicTest, one PrivateTest."""
+    usage = np.zeros(len(labels), np.uint8)
     for label in range(len(EMOTIONS)):
-        members = np.flatnonzero(emotion == label)
+        members = np.flatnonzero(labels == label)
         usage[members[8::10]] = 1
         usage[members[9::10]] = 2
     return usage
 
 
-def _draw_faces(rng: np.random.Generator, emotion: Int32[np.ndarray, " n"]) -> dict[str, Float32[np.ndarray, "n 1 1"]]:
-    """Every face's value of every name in EXPRESSIONS and VARIATIONS."""
-    faces = {name: rng.uniform(low, high, len(emotion)) for name, (low, high) in VARIATIONS.items()}
-    intensity = rng.uniform(*INTENSITY, len(emotion))
+def _draw_faces(rng: np.random.Generator, labels: Int32[np.ndarray, " n"]) -> dict[str, Float32[np.ndarray, "n 1 1"]]:
+    """Draw every face's value of every name in EXPRESSIONS and VARIATIONS."""
+    faces = {name: rng.uniform(low, high, len(labels)) for name, (low, high) in VARIATIONS.items()}
+    intensity = rng.uniform(*INTENSITY, len(labels))
     for name, (*means, noise) in EXPRESSIONS.items():
         neutral = means[EMOTIONS.index("neutral")]
-        faces[name] = neutral + intensity * (np.array(means)[emotion] - neutral) + noise * rng.normal(size=len(emotion))
+        faces[name] = neutral + intensity * (np.array(means)[labels] - neutral) + noise * rng.normal(size=len(labels))
     for name in (
         "eye_top",
         "eye_bottom",
@@ -129,7 +157,7 @@ def _draw_faces(rng: np.random.Generator, emotion: Int32[np.ndarray, " n"]) -> d
 
 
 def _render(face: dict[str, PerFace], rng: np.random.Generator) -> UInt8[np.ndarray, "b 48 48"]:
-    """Paints back to front: background, hair, head, then what moves on it; light and noise last."""
+    """Paint back to front: background, hair, head, then what moves on it; light and noise last."""
     centres = (2 * np.arange(SIDE_PX, dtype=np.float32) + 1) / SIDE_PX - 1
     x, y = centres[None, None, :], centres[None, :, None]
     dx, dy = x - face["shift_x"], y - face["shift_y"]
@@ -150,17 +178,17 @@ def _render(face: dict[str, PerFace], rng: np.random.Generator) -> UInt8[np.ndar
 
 
 def _cover(distance: Field) -> Field:
-    """How much of a pixel a shape covers, from the signed distance to its edge: a ramp one pixel (2/48) wide."""
+    """Give how much of a pixel a shape covers, from the signed distance to its edge: a ramp one pixel (2/48) wide."""
     return np.clip(0.5 - distance * (SIDE_PX / 2), 0, 1)
 
 
 def _paint(image: Field, cover: Field, tone: PerFace | Field) -> None:
-    """Lays a tone over the image where the shape covers it, in place."""
+    """Lay a tone over the image where the shape covers it, in place."""
     image += cover * (tone - image)
 
 
 def _stroke(distance: Field, along: Field, thickness: float | PerFace, length: float | PerFace) -> Field:
-    """Cover of a line: `distance` from its middle, `along` from its centre, half its thickness and half its length."""
+    """Give a line's cover: `distance` from its middle, `along` from its centre, half its thickness and length."""
     return _cover(np.maximum(np.abs(distance) - thickness, np.abs(along) - length))
 
 

@@ -1,42 +1,50 @@
-"""FER-2013 as Kaggle's csv files: `emotion,pixels,Usage` in any column order, with or without further columns."""
+"""Csv files as Kaggle has FER-2013: `emotion,pixels,Usage` in any column order, with or without further columns.
+
+`emotion` is the number of the class, `pixels` are the image's numbers row by row, separated by spaces, and `Usage` is
+one of the authors' names of the training, validation and test rows.
+"""
 
 import csv
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BufferedIOBase
 
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
-from ferjax.data.readers.digits import PIXELS, parse_pixels
-from ferjax.data.rows import EMOTIONS, SIDE_PX, USAGES, Rows
+from ferjax.data.form import Form
+from ferjax.data.readers.digits import parse_pixels
+from ferjax.data.rows import Rows
 from ferjax.data.threads import map_ahead
 from ferjax.errors import UserError
 
-COLUMNS = ("emotion", "pixels", "Usage")
-SKIP_HINT = "--config.data.on_bad_row=skip"
+SKIP_HINT = "data.on_bad_row=skip"
 
 _CHUNK_BYTES = 1 << 21
 _MAX_LINE_BYTES = 1 << 24
-_LINES_AT_ONCE = 48  # about 400 kB of text: the work arrays of parse_pixels stay in the cache
+_LINES_AT_ONCE = 48  # of FER-2013 about 400 kB of text: the work arrays of parse_pixels stay in the cache
 _BLANK = b" \t\r"
-_LABEL_CODES = {str(code).encode(): code for code in range(len(EMOTIONS))}
-_USAGE_CODES = {name.encode(): code for code, name in enumerate(USAGES)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Where the three fields stand among the `count` fields of a row."""
+    """Say where the fields stand among the `count` fields of a row, and which number each legal word stands for.
+
+    `usage` is None where the data set has no usages; `pixels_count` is how many pixels an image has.
+    """
 
     emotion: int
     pixels: int
-    usage: int
+    usage: int | None
     count: int
+    pixels_count: int
+    label_codes: Mapping[bytes, int]
+    usage_codes: Mapping[bytes, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Bad:
-    """A row that cannot be read; numbers are 1-based."""
+    """Name a row that cannot be read; numbers are 1-based."""
 
     row: int
     line: int
@@ -48,10 +56,10 @@ class _Bad:
 
 @dataclasses.dataclass
 class _Part:
-    """What came of a run of whole lines; `bad` counts rows and lines from the run's start."""
+    """Hold what a run of whole lines gave; `bad` counts rows and lines from the run's start."""
 
-    pixels: UInt8[np.ndarray, "n 2304"]
-    emotion: Int32[np.ndarray, " n"]
+    pixels: UInt8[np.ndarray, "n pixels"]
+    labels: Int32[np.ndarray, " n"]
     usage: UInt8[np.ndarray, " n"]
     good: Bool[np.ndarray, " n"]
     bad: list[_Bad]
@@ -59,7 +67,7 @@ class _Part:
 
 
 def split_header(line: bytes) -> list[str]:
-    """Column names of a header line, without byte-order mark, quotes or spaces."""
+    """Give the column names of a header line, without byte-order mark, quotes or spaces."""
     text = line.decode("utf-8-sig", "replace").replace("\0", "").strip()
     try:
         return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
@@ -67,22 +75,27 @@ def split_header(line: bytes) -> list[str]:
         return [text]
 
 
-def missing_columns(names: list[str]) -> list[str]:
-    """Those of `emotion`, `pixels` and `Usage` that the header lacks, whatever its letter case."""
+def name_columns(form: Form) -> tuple[str, ...]:
+    """Give the columns that a csv of this data set must have."""
+    return ("emotion", "pixels") if form.usages is None else ("emotion", "pixels", "Usage")
+
+
+def missing_columns(names: list[str], form: Form) -> list[str]:
+    """Give those of the columns that the header lacks, whatever its letter case."""
     present = {name.lower() for name in names}
-    return [name for name in COLUMNS if name.lower() not in present]
+    return [name for name in name_columns(form) if name.lower() not in present]
 
 
-def read_csv(file: BufferedIOBase, label: str, on_bad_row: str) -> Rows:
+def read_csv(file: BufferedIOBase, label: str, form: Form, on_bad_row: str) -> Rows:
     """Read a csv from its start; `label` names it in errors.
 
     Raises UserError at the first bad row unless `on_bad_row` is 'skip', and if no row is good.
     """
-    columns = _read_header(file, label)
+    columns = _read_header(file, label, form)
     parts: list[_Part] = []
     skipped: list[str] = []
     row, line = 0, 1
-    for part in map_ahead(lambda text: _parse_lines(text, columns), _whole_lines(file, label)):
+    for part in map_ahead(lambda text: _parse_lines(text, columns), _whole_lines(file, label, form)):
         for bad in part.bad:
             bad = dataclasses.replace(bad, row=bad.row + row, line=bad.line + line)
             if on_bad_row == "error":
@@ -95,39 +108,45 @@ def read_csv(file: BufferedIOBase, label: str, on_bad_row: str) -> Rows:
         raise UserError(f"{label} has a header but no rows: download it again")
     if len(skipped) == row:
         raise UserError(f"{label} has no readable row among {row}, the first being {skipped[0]}: download it again")
-    return Rows(
-        pixels=np.concatenate([part.pixels[part.good] if part.bad else part.pixels for part in parts]).reshape(
-            -1, SIDE_PX, SIDE_PX
-        ),
-        emotion=np.concatenate([part.emotion[part.good] for part in parts]),
+    pixels = np.concatenate([part.pixels[part.good] if part.bad else part.pixels for part in parts])
+    return form.create_rows(
+        images=pixels.reshape(-1, form.side_px, form.side_px, form.channels),
+        labels=np.concatenate([part.labels[part.good] for part in parts]),
         usage=np.concatenate([part.usage[part.good] for part in parts]),
         skipped=tuple(skipped),
     )
 
 
-def describe_missing(label: str, names: list[str], missing: list[str]) -> str:
-    """The sentence for a csv without all three columns."""
+def describe_missing(label: str, names: list[str], missing: list[str], form: Form) -> str:
+    """Give the sentence for a csv that lacks columns."""
     found = ",".join(names)
     found = found if len(found) <= 60 else found[:60] + "..."
     columns = "column " if len(missing) == 1 else "columns "
     return (
         f"{label} lacks the {columns}{', '.join(missing)}: its first line is '{found}' and should be "
-        f"'{','.join(COLUMNS)}', as in Kaggle's fer2013.csv or icml_face_data.csv"
+        f"'{','.join(name_columns(form))}', as in Kaggle's fer2013.csv or icml_face_data.csv"
     )
 
 
-def _read_header(file: BufferedIOBase, label: str) -> Columns:
+def _read_header(file: BufferedIOBase, label: str, form: Form) -> Columns:
     names = split_header(file.readline(_MAX_LINE_BYTES))
-    missing = missing_columns(names)
+    missing = missing_columns(names, form)
     if missing:
-        raise UserError(describe_missing(label, names, missing))
+        raise UserError(describe_missing(label, names, missing, form))
     lower = [name.lower() for name in names]
-    emotion, pixels, usage = (lower.index(name.lower()) for name in COLUMNS)
-    return Columns(emotion=emotion, pixels=pixels, usage=usage, count=len(names))
+    return Columns(
+        emotion=lower.index("emotion"),
+        pixels=lower.index("pixels"),
+        usage=None if form.usages is None else lower.index("usage"),
+        count=len(names),
+        pixels_count=form.side_px * form.side_px * form.channels,
+        label_codes={str(code).encode(): code for code in range(len(form.classes))},
+        usage_codes={name.encode(): code for code, name in enumerate(form.usages or ())},
+    )
 
 
-def _whole_lines(file: BufferedIOBase, label: str) -> Iterator[bytes]:
-    """Runs of whole lines; only the very last may lack its newline."""
+def _whole_lines(file: BufferedIOBase, label: str, form: Form) -> Iterator[bytes]:
+    """Give runs of whole lines; only the very last may lack its newline."""
     rest = b""
     while chunk := file.read(_CHUNK_BYTES):
         cut = chunk.rfind(b"\n") + 1
@@ -136,7 +155,7 @@ def _whole_lines(file: BufferedIOBase, label: str) -> Iterator[bytes]:
             rest = chunk[cut:]
         elif len(rest) > _MAX_LINE_BYTES:
             raise UserError(
-                f"{label} has a line of over {_MAX_LINE_BYTES >> 20} MB, so it is no FER-2013: download it again"
+                f"{label} has a line of over {_MAX_LINE_BYTES >> 20} MB, so it is no {form.title}: download it again"
             )
         else:
             rest += chunk
@@ -152,8 +171,8 @@ def _parse_lines(text: bytes, columns: Columns) -> _Part:
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip(_BLANK)]
     n = len(numbered)
     part = _Part(
-        pixels=np.empty((n, PIXELS), np.uint8),
-        emotion=np.zeros(n, np.int32),
+        pixels=np.empty((n, columns.pixels_count), np.uint8),
+        labels=np.zeros(n, np.int32),
         usage=np.zeros(n, np.uint8),
         good=np.ones(n, bool),
         bad=[],
@@ -177,27 +196,27 @@ def _parse_lines(text: bytes, columns: Columns) -> _Part:
 
 
 def _parse_fast(lines: list[bytes], columns: Columns, part: _Part, start: int) -> bool:
-    """Parse lines into part[start:]; False if any of them needs a closer look, whether or not it is wrong."""
-    pixels, emotion, usage = [], [], []
+    """Parse lines into part[start:]; say False if any of them needs a closer look, whether or not it is wrong."""
+    pixels, labels, usage = [], [], []
     for line in lines:
         fields = line.split(b",")
         if len(fields) != columns.count:
             return False
-        label = _LABEL_CODES.get(_bare(fields[columns.emotion]))
-        code = _USAGE_CODES.get(_bare(fields[columns.usage]))
+        label = columns.label_codes.get(_bare(fields[columns.emotion]))
+        code = 0 if columns.usage is None else columns.usage_codes.get(_bare(fields[columns.usage]))
         if label is None or code is None:
             return False
         pixels.append(_bare(fields[columns.pixels]))
-        emotion.append(label)
+        labels.append(label)
         usage.append(code)
     stop = start + len(lines)
-    part.emotion[start:stop] = emotion
+    part.labels[start:stop] = labels
     part.usage[start:stop] = usage
     return parse_pixels(pixels, part.pixels[start:stop])
 
 
 def _bare(field: bytes) -> bytes:
-    """A field without the spaces and the one pair of quotes around it; an unpaired quote stays, to be found wrong."""
+    """Strip a field of the spaces and the one pair of quotes around it; an unpaired quote stays, to be found wrong."""
     field = field.strip(_BLANK)
     if field[:1] == b'"' and field[-1:] == b'"' and len(field) > 1:
         return field[1:-1].strip(_BLANK)
@@ -205,7 +224,7 @@ def _bare(field: bytes) -> bytes:
 
 
 def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
-    """Parse one line into part[i] by the csv rules; the reason why it is bad, or ''."""
+    """Parse one line into part[i] by the csv rules; give the reason why it is bad, or ''."""
     text = line.decode("utf-8", "replace").replace("\0", "\ufffd").strip(" \t\r")
     try:
         fields = [field.strip() for field in next(csv.reader([text], skipinitialspace=True, strict=True))]
@@ -213,9 +232,9 @@ def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
         return f"not a row of comma-separated fields ({error})"
     if len(fields) != columns.count:
         return f"{len(fields)} {'field' if len(fields) == 1 else 'fields'} instead of {columns.count}"
-    label, pixels, usage = fields[columns.emotion], fields[columns.pixels].split(), fields[columns.usage]
-    if len(pixels) != PIXELS:
-        return f"{len(pixels)} pixels instead of {PIXELS}"
+    label, pixels = fields[columns.emotion], fields[columns.pixels].split()
+    if len(pixels) != columns.pixels_count:
+        return f"{len(pixels)} pixels instead of {columns.pixels_count}"
     for number, pixel in enumerate(pixels, 1):
         if not _is_integer(pixel):
             return f"pixel {number} is {_quote(pixel)}, not a whole number"
@@ -223,17 +242,21 @@ def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
             return f"pixel {number} is {int(pixel)}, outside 0..255"
     if not _is_integer(label):
         return f"emotion is {_quote(label)}, not a whole number"
-    if not 0 <= int(label) < len(EMOTIONS):
-        return f"emotion is {int(label)}, outside 0..{len(EMOTIONS) - 1}"
-    if usage not in USAGES:
-        return f"Usage is {_quote(usage)} instead of {', '.join(USAGES[:-1])} or {USAGES[-1]}"
+    if not 0 <= int(label) < len(columns.label_codes):
+        return f"emotion is {int(label)}, outside 0..{len(columns.label_codes) - 1}"
+    if columns.usage is not None:
+        usage = fields[columns.usage].encode()
+        if usage not in columns.usage_codes:
+            *others, last = (name.decode() for name in columns.usage_codes)
+            return f"Usage is {_quote(fields[columns.usage])} instead of {', '.join(others)} or {last}"
+        part.usage[i] = columns.usage_codes[usage]
     part.pixels[i] = np.array(pixels, int)
-    part.emotion[i] = int(label)
-    part.usage[i] = USAGES.index(usage)
+    part.labels[i] = int(label)
     return ""
 
 
 def _is_integer(text: str) -> bool:
+    """Say whether this is a whole number of a sensible length."""
     digits = text[1:] if text[:1] in ("-", "+") else text
     return digits.isascii() and digits.isdigit() and len(digits) < 20
 

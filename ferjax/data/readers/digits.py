@@ -5,15 +5,12 @@ import threading
 import numpy as np
 from jaxtyping import UInt8
 
-from ferjax.data.rows import SIDE_PX
-
-PIXELS = SIDE_PX * SIDE_PX
 _SPACE = ord(" ")
 _ZERO = ord("0")
 
 
 class _Scratch(threading.local):
-    """Work arrays that stay in one core's cache; allocating them anew costs more in page faults than the arithmetic."""
+    """Hold work arrays that stay in a core's cache; allocating them anew costs more page faults than the arithmetic."""
 
     def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
@@ -27,10 +24,11 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def parse_pixels(fields: list[bytes], out: UInt8[np.ndarray, "n 2304"]) -> bool:
-    """Fill `out` with one row a field; False, with `out` undefined, unless each field is exactly 2304 numbers 0..255.
+def parse_pixels(fields: list[bytes], out: UInt8[np.ndarray, "n pixels"]) -> bool:
+    """Fill `out` with one row a field, and say whether each field is exactly `pixels` numbers 0..255.
 
-    Only one to three digits a number, only spaces between: whatever else may be legal is for the caller to read slowly.
+    Where it says False, `out` is undefined. Only one to three digits a number and only spaces between numbers are read
+    here; the caller reads slowly whatever else may be legal.
     """
     # Three leading spaces, so that the three bytes before each byte exist; one trailing, so that the last number ends.
     text = np.frombuffer(b"   " + b" ".join(fields) + b" ", np.uint8)
@@ -47,7 +45,7 @@ def parse_pixels(fields: list[bytes], out: UInt8[np.ndarray, "n 2304"]) -> bool:
     # From here position i of an array of length n stands for byte i + 3.
     end, pair, hundreds, value, spare = end[:n], pair[:n], hundreds[:n], value[:n], spare[:n]
     np.greater(is_digit[3:-1], is_digit[4:], out=end.view(bool))
-    if not _count_ends(end, fields):
+    if not _count_ends(end, fields, out.shape[1]):
         return False
     np.bitwise_and(is_digit[3:-1], is_digit[2:-2], out=pair)
     if np.bitwise_and(pair[2:], pair[:-2], out=spare[2:]).any():
@@ -67,12 +65,12 @@ def parse_pixels(fields: list[bytes], out: UInt8[np.ndarray, "n 2304"]) -> bool:
     return True
 
 
-def _count_ends(end: UInt8[np.ndarray, " bytes"], fields: list[bytes]) -> bool:
-    """Whether each field has 2304 numbers, each field: a total would let a long row make up for a short one."""
+def _count_ends(end: UInt8[np.ndarray, " bytes"], fields: list[bytes], pixels: int) -> bool:
+    """Say whether every single field has that many numbers: a total would let a long row make up for a short one."""
     start = 0
     for field in fields:
         stop = start + len(field)
-        if np.count_nonzero(end[start:stop]) != PIXELS:
+        if np.count_nonzero(end[start:stop]) != pixels:
             return False
         start = stop + 1
     return True

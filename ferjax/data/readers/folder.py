@@ -1,82 +1,74 @@
-"""FER-2013 as images in class folders: `train/<class>/Training_N.jpg`, `test/<class>/PublicTest_N.jpg` and the like."""
+"""Images in class folders: `train/<class>/Training_N.jpg`, `test/<class>/PublicTest_N.jpg`, `val/<class>/N.png` ..."""
 
 import collections
 import dataclasses
 import io
 import re
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from ferjax.data.form import Form
 from ferjax.data.readers.archive import Tree
 from ferjax.data.readers.csv_file import SKIP_HINT
-from ferjax.data.rows import EMOTIONS, SIDE_PX, USAGES, Rows
+from ferjax.data.rows import Rows
 from ferjax.data.threads import map_ahead
 from ferjax.errors import UserError
 
-_SYNONYMS = {
-    "angry": ("anger",),
-    "disgust": ("disgusted",),
-    "fear": ("fearful", "afraid"),
-    "happy": ("happiness",),
-    "sad": ("sadness",),
-    "surprise": ("surprised",),
-    "neutral": (),
-}
-_CLASS_CODES = {
-    name: code for code, emotion in enumerate(EMOTIONS) for name in (emotion, *_SYNONYMS[emotion], str(code))
-}
+_TRAIN, _VALIDATION, _TEST = range(3)
 _USAGE_FOLDERS = {
-    "train": 0,
-    "training": 0,
-    "val": 1,
-    "valid": 1,
-    "validation": 1,
-    "publictest": 1,
-    "test": 2,
-    "testing": 2,
-    "privatetest": 2,
+    "train": _TRAIN,
+    "training": _TRAIN,
+    "val": _VALIDATION,
+    "valid": _VALIDATION,
+    "validation": _VALIDATION,
+    "publictest": _VALIDATION,
+    "test": _TEST,
+    "testing": _TEST,
+    "privatetest": _TEST,
 }
 _MIXED_FOLDERS = {"test", "testing"}  # Kaggle's test folder holds PublicTest and PrivateTest together
 
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """What an image's path says of it; `assumed` if nothing but a folder called test says PrivateTest."""
+    """Hold what an image's path says; `assumed` if nothing but a folder called test says which usage it is of."""
 
-    emotion: int
+    label: int
     usage: int
     assumed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """A decoded image and what had to be changed about it, or the reason why there is none."""
+    """Hold a decoded image and what had to be changed about it, or the reason why there is none."""
 
     name: str
-    pixels: UInt8[np.ndarray, "48 48"] | None = None
+    pixels: UInt8[np.ndarray, "side side channels"] | None = None
     resized_from: str = ""
     mode: str = "L"
     reason: str = ""
 
 
-def read_images(tree: Tree, names: list[str], on_bad_row: str) -> Rows:
+def read_images(tree: Tree, names: list[str], form: Form, on_bad_row: str) -> Rows:
     """Read the named images of a folder or archive, in order of the numbers in their names, else of their paths.
 
     Raises UserError at the first image that cannot be read or placed, unless rows may be skipped.
     """
     places: dict[str, _Place] = {}
     reasons: dict[str, str] = {}
+    codes = _name_folders(form)
     for name in names:
-        place = _place(name)
+        place = _place(name, form, codes)
         if isinstance(place, str):
             reasons[name] = place
             _raise_unless_skipped(tree, name, place, on_bad_row)
         else:
             places[name] = place
     images: dict[str, _Decoded] = {}
-    for image in map_ahead(lambda item: _decode(*item), tree.contents(places)):
+    for image in map_ahead(lambda item: _decode(*item, form), tree.contents(places)):
         if image.reason:
             reasons[image.name] = image.reason
             _raise_unless_skipped(tree, image.name, image.reason, on_bad_row)
@@ -87,12 +79,12 @@ def read_images(tree: Tree, names: list[str], on_bad_row: str) -> Rows:
         raise UserError(f"{tree.label} has no readable image among {len(names)}, the first being {name}: {reason}")
     ordered, note = _in_order(list(images))
     pixels = [images[name].pixels for name in ordered]
-    return Rows(
-        pixels=np.stack([image for image in pixels if image is not None]),
-        emotion=np.array([places[name].emotion for name in ordered], np.int32),
+    return form.create_rows(
+        images=np.stack([image for image in pixels if image is not None]),
+        labels=np.array([places[name].label for name in ordered], np.int32),
         usage=np.array([places[name].usage for name in ordered], np.uint8),
         skipped=tuple(f"{name}: {reasons[name]}" for name in sorted(reasons)),
-        notes=(note, *_describe([images[name] for name in ordered], [places[name] for name in ordered])),
+        notes=(note, *_describe([images[name] for name in ordered], [places[name] for name in ordered], form)),
     )
 
 
@@ -101,47 +93,63 @@ def _raise_unless_skipped(tree: Tree, name: str, reason: str, on_bad_row: str) -
         raise UserError(f"{tree.label}, {name}: {reason}; mend or remove it, or leave such images out with {SKIP_HINT}")
 
 
-def _place(name: str) -> _Place | str:
-    """Class and usage from folder and file names; the reason if they don't say."""
+def _name_folders(form: Form) -> dict[str, int]:
+    """Give every name that a class's folder may have, in lower case, and the class's number."""
+    return {
+        word.lower(): code
+        for code, name in enumerate(form.classes)
+        for word in (name, *form.synonyms.get(name, ()), str(code))
+    }
+
+
+def _place(name: str, form: Form, codes: Mapping[str, int]) -> _Place | str:
+    """Give class and usage by the names of folders and file; the reason if they do not say."""
     *folders, file = name.split("/")
     parent = folders[-1] if folders else ""
-    emotion = _CLASS_CODES.get(parent.lower())
-    if emotion is None:
+    label = codes.get(parent.lower())
+    if label is None:
         if not parent:
-            return f"not in a class folder ({', '.join(EMOTIONS)})"
-        return f"'{parent}' is no class folder ({', '.join(EMOTIONS)})"
-    prefix = next((code for code, usage in enumerate(USAGES) if file.lower().startswith(usage.lower() + "_")), None)
+            return f"not in a class folder ({', '.join(form.classes)})"
+        return f"'{parent}' is no class folder ({', '.join(form.classes)})"
+    if form.usages is None:
+        return _Place(label, _TRAIN)
+    prefix = next(
+        (code for code, usage in enumerate(form.usages) if file.lower().startswith(usage.lower() + "_")), None
+    )
     for folder in reversed(folders[:-1]):
         key = re.sub("[^a-z]", "", folder.lower())
         if key in _MIXED_FOLDERS:
-            return _Place(emotion, 2, assumed=True) if prefix is None else _Place(emotion, prefix)
+            return _Place(label, _TEST, assumed=True) if prefix is None else _Place(label, prefix)
         if key in _USAGE_FOLDERS:
-            return _Place(emotion, _USAGE_FOLDERS[key])
+            return _Place(label, _USAGE_FOLDERS[key])
     if prefix is None:
-        return "neither under a train, validation or test folder nor named Training_, PublicTest_ or PrivateTest_"
-    return _Place(emotion, prefix)
+        first, second, third = form.usages
+        return f"neither under a train, validation or test folder nor named {first}_, {second}_ or {third}_"
+    return _Place(label, prefix)
 
 
-def _decode(name: str, data: bytes) -> _Decoded:
-    """Decode one image to 48x48 gray."""
+def _decode(name: str, data: bytes, form: Form) -> _Decoded:
+    """Decode one image to the size and the channels of the data set."""
+    wanted = (form.side_px, form.side_px)
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             size, mode = image.size, image.mode
-            gray = _to_gray(image)
-            if size != (SIDE_PX, SIDE_PX):
-                gray = gray.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
-            resized_from = "" if size == (SIDE_PX, SIDE_PX) else f"{size[0]}x{size[1]}"
-            return _Decoded(name, pixels=np.array(gray, np.uint8), resized_from=resized_from, mode=mode)
+            levels = _to_gray(image) if form.channels == 1 else image.convert("RGB")
+            if size != wanted:
+                levels = levels.resize(wanted, Image.Resampling.BILINEAR)
+            resized_from = "" if size == wanted else f"{size[0]}x{size[1]}"
+            pixels = np.array(levels, np.uint8).reshape(*wanted, form.channels)
+            return _Decoded(name, pixels=pixels, resized_from=resized_from, mode=mode)
     except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
         if not data:
             return _Decoded(name, reason="an empty file, not an image")
-        detail = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else str(error).rstrip(".")
+        detail = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
         return _Decoded(name, reason=f"not a readable image ({detail})")
 
 
 def _to_gray(image: Image.Image) -> Image.Image:
-    """Gray levels 0..255; deeper images, which Pillow's own conversion clips, by their range."""
+    """Turn an image into gray levels 0..255; deeper images, which Pillow's own conversion clips, by their range."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):
@@ -155,7 +163,7 @@ def _to_gray(image: Image.Image) -> Image.Image:
 
 
 def _in_order(names: list[str]) -> tuple[list[str], str]:
-    """File order: the original's, if each name carries its own number."""
+    """Sort the names into file order, which is the original's if each name carries its own number; say which it is."""
     numbers = {name: re.findall(r"\d+", name.rsplit("/", 1)[-1]) for name in names}
     if all(numbers.values()):
         last = {name: int(found[-1]) for name, found in numbers.items()}
@@ -164,17 +172,20 @@ def _in_order(names: list[str]) -> tuple[list[str], str]:
     return sorted(names), "rows are in order of the file paths"
 
 
-def _describe(images: list[_Decoded], places: list[_Place]) -> list[str]:
-    """What a person should know of images that were not 48x48 gray, or whose usage was guessed."""
+def _describe(images: list[_Decoded], places: list[_Place], form: Form) -> list[str]:
+    """Say what a person should know of images of another size or mode, or whose usage was guessed."""
     notes = []
     sizes = collections.Counter(image.resized_from for image in images if image.resized_from)
     if sizes:
         most = sizes.most_common(1)[0][0]
-        notes.append(f"resized {sizes.total()} images to {SIDE_PX}x{SIDE_PX}, most of them from {most}")
-    modes = collections.Counter(image.mode for image in images if image.mode != "L")
+        notes.append(f"resized {sizes.total()} images to {form.side_px}x{form.side_px}, most of them from {most}")
+    usual, what = ("L", "gray") if form.channels == 1 else ("RGB", "into red, green and blue")
+    modes = collections.Counter(image.mode for image in images if image.mode != usual)
     if modes:
-        notes.append(f"turned {modes.total()} images gray, most of them from mode {modes.most_common(1)[0][0]}")
+        notes.append(f"turned {modes.total()} images {what}, most of them from mode {modes.most_common(1)[0][0]}")
     assumed = sum(place.assumed for place in places)
-    if assumed:
-        notes.append(f"took {assumed} images in a test folder, whose names don't say which test, for PrivateTest")
+    if assumed and form.usages is not None and form.usages[_TEST].lower() not in _MIXED_FOLDERS:
+        notes.append(
+            f"took {assumed} images in a test folder, whose names do not say which test, for {form.usages[_TEST]}"
+        )
     return notes

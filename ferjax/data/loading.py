@@ -1,0 +1,112 @@
+"""From the config's group "data" to rows and their splits."""
+
+import dataclasses
+import functools
+import os
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from ferjax.keys import COUNT, TEXT, Choice, Key, Keys
+from ferjax.data.datasets import DATASETS, DataSet
+from ferjax.data.duplicates import DEDUP, drop_copies
+from ferjax.data.reading import ON_BAD_ROW
+from ferjax.data.rows import Rows
+from ferjax.data.splits import MODES, Splits, split
+from ferjax.errors import UserError
+
+_DEFAULT_NAME = "fer2013"
+
+# The keys that every data set has.
+_COMMON: Keys = types.MappingProxyType(
+    {
+        "path": Key(
+            "data/fer2013.csv",
+            TEXT,
+            "csv, image folder, .zip, .tar.gz, a prepared tfds folder, or 'synthetic'",
+            resume="free",
+        ),
+        "name": Key(
+            _DEFAULT_NAME,
+            Choice(tuple(DATASETS)),
+            "the data set; 'synthetic' are faces that ferjax draws",
+            resume="never",
+        ),
+        "split": Key(
+            "official",
+            Choice(MODES),
+            "'official' (the file's Usage) or 'stratified' (80/10/10 hold-out)",
+            resume="never",
+        ),
+        "split_seed": Key(0, COUNT, "random state of the stratified split", resume="never"),
+        "on_bad_row": Key("error", Choice(ON_BAD_ROW), "'error' or 'skip'"),
+        "dedup": Key(
+            "none",
+            Choice(DEDUP),
+            "'none', or leave out of training what has an 'exact' or 'near' copy in validation or test",
+            resume="never",
+        ),
+    }
+)
+
+
+def join_keys(datasets: Mapping[str, DataSet]) -> Keys:
+    """Give the keys of group "data": the common ones, then every data set's own."""
+    joined = dict(_COMMON)
+    for entry in datasets.values():
+        joined |= entry.keys
+    return types.MappingProxyType(joined)
+
+
+KEYS = join_keys(DATASETS)
+
+
+def read(path: str | os.PathLike[str], on_bad_row: str = "error", name: str = _DEFAULT_NAME) -> Rows:
+    """Read a data set of the table DATASETS under its own labels, in file order.
+
+    `on_bad_row` is 'error', which raises UserError at the first bad row, or 'skip', which lists bad rows in `skipped`
+    and logs how many they are. What was read is kept in the cache for the next time.
+    """
+    entry = _find(name)
+    rows = entry.read(path, on_bad_row, **{key: declared.default for key, declared in entry.keys.items()})
+    return _name_source(rows, path)
+
+
+def load(**options: Any) -> tuple[Rows, Splits]:
+    """Give the rows of the config's data set and the row numbers of 'train', 'validation' and 'test'.
+
+    `options` are the values of KEYS; one that is left out has its default. 'test' may be empty. The notes of the rows
+    say what `labels` and `dedup` left out. Raises UserError for whatever is wrong with the options or the data set.
+    """
+    keys = join_keys(DATASETS)
+    if unknown := sorted(options.keys() - keys.keys()):
+        raise TypeError(f"no keys of group data: {', '.join(unknown)}")
+    values = {key: options.get(key, declared.default) for key, declared in keys.items()}
+    for key, value in values.items():
+        if key != "name" and value not in keys[key].legal:
+            raise UserError(f"data.{key}={value!r} is out of range: it must be {keys[key].legal}")
+    # data.path='synthetic' is another spelling of data.name='synthetic'.
+    drawn = values["path"] == "synthetic" and values["name"] == _DEFAULT_NAME
+    name = "synthetic" if drawn else values["name"]
+    entry = _find(name)
+    own = {key: values[key] for key in entry.keys}
+    rows = _name_source(entry.read(values["path"], values["on_bad_row"], **own), values["path"])
+    unread = [
+        f"data.{key} is not read, since the data set is '{name}'"
+        for key, declared in keys.items()
+        if key not in _COMMON and key not in own and values[key] != declared.default
+    ]
+    rows = dataclasses.replace(rows, notes=(*rows.notes, *unread))
+    divide = functools.partial(split, mode=values["split"], seed=values["split_seed"])
+    rows, splits = (rows, divide(rows)) if entry.relabel is None else entry.relabel(rows, divide, **own)
+    return drop_copies(rows, splits, values["dedup"])
+
+
+def _find(name: str) -> DataSet:
+    if name not in DATASETS:
+        raise UserError(f"data.name is '{name}': choose one of {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def _name_source(rows: Rows, path: str | os.PathLike[str]) -> Rows:
+    return rows if rows.source else dataclasses.replace(rows, source=os.fspath(path))
