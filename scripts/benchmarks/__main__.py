@@ -142,7 +142,10 @@ def _describe(bench: Bench, options: argparse.Namespace) -> Conditions:
 
 
 def _find_commit() -> str:
-    """Return ferjax's version, and the commit where it lies in a clone, so that rounds of two states are never added up."""
+    """Return ferjax's version, and the commit where ferjax lies in a clone.
+
+    So the rounds of two states are never added up.
+    """
     describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         found = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()

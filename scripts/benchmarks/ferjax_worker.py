@@ -69,7 +69,7 @@ def same_work(data: str, path: str, batch: int, steps: int, learning_rate: float
     pixels, labels = faces.load(data)
     rows = np.random.default_rng(0).permutation(len(pixels))[: steps * batch].reshape(steps, batch)
     named = flax.traverse_util.flatten_dict(variables["params"], sep="/")
-    arrays = {f"params/{name}": np.asarray(value) for name, value in named.items()}
+    arrays: dict[str, Any] = {f"params/{name}": np.asarray(value) for name, value in named.items()}
     np.savez(path, pixels=pixels[rows], labels=labels[rows], **arrays)
     train_step, state = _compile_step(parts, variables)
     values = []
@@ -82,16 +82,22 @@ def same_work(data: str, path: str, batch: int, steps: int, learning_rate: float
 def peak() -> dict[str, Any]:
     """Find the most FLOPs per second of the one device that trains here, and what an image costs in a training step."""
     found = flops.find_peak("float32")
-    return {"flops_per_s": found.flops_per_s, "source": found.source, "flops_per_image": flops.count_step(_build().network)}
+    return {
+        "flops_per_s": found.flops_per_s,
+        "source": found.source,
+        "flops_per_image": flops.count_step(_build().network),
+    }
 
 
 def _build(learning_rate: float = 1e-4) -> Parts:
     changed = {**_NO_AUGMENTATION, "input.scaling": "minmax", "optim.learning_rate": learning_rate}
-    return build(load_config("random_init", changed), _TASK)
+    parts: Parts = build(load_config("random_init", changed), _TASK)
+    return parts
 
 
 def _create_variables(parts: Parts) -> dict[str, PyTree]:
-    return jax.jit(parts.create_variables)(jnp.uint32(0))
+    variables: dict[str, PyTree] = jax.jit(parts.create_variables)(jnp.uint32(0))
+    return variables
 
 
 def _compile_step(parts: Parts, variables: dict[str, PyTree]) -> tuple[Callable[..., Any], TrainState]:

@@ -12,7 +12,7 @@ from scripts.benchmarks.protocol import Step, Wait
 
 
 def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Step, Wait]:
-    """Make a step of training on a batch in memory ('train') or from the input pipeline ('pipeline'), or of 'inference'."""
+    """Make a step of 'train', on a batch in memory, of 'pipeline', from the input pipeline, or of 'inference'."""
     on_tensorflow = backend.backend() == "tensorflow"
     if on_tensorflow:
         import tensorflow as tf

@@ -146,7 +146,7 @@ def find_utilizations(result: Result) -> dict[str, float]:
 
 
 def find_largest_difference(results: Sequence[Result], name: str = FERJAX) -> float | None:
-    """Return the largest difference of a contender's losses from those of PyTorch, eager, in nats, if it was measured."""
+    """Return how far a contender's losses are from those of PyTorch, eager, at most, in nats; None if not measured."""
     for result in results:
         if result["task"] == "same_work":
             pairs = zip(result["values"][name], result["values"][REFERENCE], strict=True)

@@ -43,7 +43,7 @@ class Training:
     @property
     def moments_mb(self) -> float:
         """What Adam keeps of the parameters that train."""
-        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._state.opt_state)) / 1e6
+        return sum(int(leaf.nbytes) for leaf in jax.tree.leaves(self._state.opt_state)) / 1e6
 
 
 def draw_batch(size: int) -> Batch:

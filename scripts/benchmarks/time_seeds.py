@@ -39,7 +39,8 @@ class Training:
         states = []
         for number in range(seeds):
             seed = jnp.asarray(number, jnp.uint32)
-            states.append(initialize(parts.create_state, layout, seed, initialize(parts.create_variables, layout, seed)))
+            variables = initialize(parts.create_variables, layout, seed)
+            states.append(initialize(parts.create_state, layout, seed, variables))
         self._state = self._program.stack(states)
         self._order = self._program.order(self._state)
 

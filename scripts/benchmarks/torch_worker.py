@@ -19,7 +19,7 @@ _LOADER_PROCESSES = 2
 
 
 def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Step, Wait]:
-    """Make a step of training on a batch in memory ('train') or from a DataLoader ('pipeline'), or of 'inference'."""
+    """Make a step of 'train', on a batch in memory, of 'pipeline', from a DataLoader, or of 'inference'."""
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high")  # TF32 where the device has it, as jax does
     torch.manual_seed(0)

@@ -1,4 +1,7 @@
-"""Print, as JSON, the versions of the named packages that this interpreter has: python -m scripts.benchmarks.versions NAME..."""
+"""Print the versions of the named packages that this interpreter has, as JSON.
+
+python -m scripts.benchmarks.versions NAME...
+"""
 
 import importlib.metadata
 import json

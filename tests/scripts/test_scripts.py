@@ -26,7 +26,7 @@ echo "end ${CUDA_VISIBLE_DEVICES-none} $*" >>"$CALLS"
 
 @pytest.fixture(autouse=True)
 def heard_signals():
-    """Bash cannot trap what is ignored as it starts, and tests in the background or under nohup inherit such signals."""
+    """Bash cannot trap what is ignored as it starts, and tests in the background or under nohup inherit that."""
     ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, signal.SIG_DFL)
