@@ -51,10 +51,14 @@ _COMMON: Keys = types.MappingProxyType(
 
 
 def join_keys(datasets: Mapping[str, DataSet]) -> Keys:
-    """Give the keys of group "data": the common ones, then every data set's own."""
+    """Give the keys of group "data": the common ones, then every data set's own.
+
+    Data sets may share a key, which then is one Key; two keys of the same name are a mistake in the table.
+    """
     joined = dict(_COMMON)
-    for entry in datasets.values():
-        joined |= entry.keys
+    for name, entry in datasets.items():
+        for key, declared in entry.keys.items():
+            assert joined.setdefault(key, declared) is declared, f"{name} declares data.{key} a second time"
     return types.MappingProxyType(joined)
 
 

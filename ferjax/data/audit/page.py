@@ -54,7 +54,7 @@ def _copies(audit: Audit) -> str:
     said = (
         f"Exact copies have the same pixels. Near copies correlate at {THRESHOLD} or more, or are joined by a chain of "
         "images that do; one of the two may be mirrored. Training can leave out what has a copy in validation or test: "
-        "data.dedup=exact or near."
+        "--config.data.dedup=exact or near."
     )
     return page.table(("", "exact", "exact or near"), count_copies(audit)) + page.paragraph(said, note=True)
 
