@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from ferjax import report
 from ferjax.data import Rows
-from ferjax.report.mistakes import write_worst_mistakes
+from ferjax.files import replacing
 from ferjax.state import TrainState
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.metrics_log import MetricsLog
@@ -63,7 +63,10 @@ class Repeat:
         if self._writer is None:
             return
         worst = report.choose_worst(rows.labels[index], probabilities)
-        write_worst_mistakes(self.workdir / "worst_mistakes.npz", rows.images[index][worst], index[worst])
+        shown = rows.images[index][worst]
+        with replacing(self.workdir / "worst_mistakes.npz") as beside:
+            # Gray images are kept without an axis of channels.
+            np.savez(beside, pixels=shown[..., 0] if rows.channels == 1 else shown, row=index[worst])
         report.write_predictions(
             self.workdir / "predictions.csv",
             row=index,
