@@ -57,7 +57,7 @@ def get_config() -> ConfigDict:
     optim.groups = ((".*", 1.0),)  # (pattern, multiplier > 0 or 'frozen'[, epochs frozen first]); first match wins
     optim.schedule = "constant"  # 'constant', 'cosine' (to 0 at the last epoch) or 'onecycle'
     optim.warmup_epochs = 0.0  # linear from 0 (cosine, constant); >= 0
-    optim.plateau_metric = "accuracy"  # of validation: 'accuracy' (higher is better) or 'loss' (lower is better)
+    optim.plateau_metric = "accuracy"  # of validation: 'accuracy', 'loss', 'macro_f1' or another of ferjax/scores
     optim.plateau_patience_epochs = 7  # epochs without improvement before a cut; 0 is off; >= 0
     optim.plateau_factor = 0.5  # learning rate times this at a cut; 0.01..0.99
     optim.plateau_min_delta = 1e-4  # what counts as improvement; >= 0
@@ -69,7 +69,7 @@ def get_config() -> ConfigDict:
     train.steps = 0  # stop early after this many steps, for short runs; 0 is off; >= 0
     train.seed = 0  # of parameters, order, augmentation and dropout; 0..4294967295
     train.seeds = ()  # several seeds in one program, each in WORKDIR/seed_<n>; each 0..4294967295; () is train.seed
-    train.best_metric = "accuracy"  # of validation, picks the best epoch: 'accuracy' or 'loss'
+    train.best_metric = "accuracy"  # of validation, picks the best epoch; as optim.plateau_metric
     train.early_stop_patience_epochs = 11  # epochs without a new best before stopping; 0 is off; >= 0
     train.checkpoint_interval_s = 300.0  # between saves within an epoch; every epoch's end saves too; > 0
     train.log_every_steps = 10  # lines in metrics.jsonl and progress; >= 1

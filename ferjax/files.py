@@ -1,15 +1,28 @@
-"""Files that appear whole or not at all."""
+"""Files: the names of what a run leaves in its folder, writing that is whole or not at all, and JSON line by line."""
 
 import contextlib
+import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ferjax.errors import UserError
+
+# What a run leaves in its folder.
+CONFIG_FILE = "config.json"
+DATA_FILE = "data.json"
+METRICS_FILE = "metrics.jsonl"
+PREDICTIONS_FILE = "predictions.csv"
+MISTAKES_FILE = "worst_mistakes.npz"
+REPORT_FILE = "report.json"
+FIGURES_FOLDER = "figures"
 
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A path beside `path` to write to; renamed over it at the end of the block, removed if the block raises."""
-    # Another process may write the same file: each renames its own.
+    """Yield a path beside `path` to write to; it is renamed to `path` at the end, or removed if the block raises."""
+    # Another process may write the same file at the same time: each renames its own.
     beside = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
     try:
         yield beside
@@ -17,3 +30,49 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write a file as UTF-8, whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: pathlib.Path, value: object, *, indent: int = 1, sort_keys: bool = False) -> None:
+    """Write a value as JSON with a newline at the end, whole or not at all."""
+    write_text(path, json.dumps(value, indent=indent, sort_keys=sort_keys) + "\n")
+
+
+def read_json_lines(path: pathlib.Path, fields: Mapping[str, type]) -> list[dict[str, Any]]:
+    """Read a file with one JSON object a line, each of which has `fields`, a type for each name.
+
+    A process that is killed while it writes leaves a part of its last line, without the newline: that part is left out.
+    Raises UserError, with file and line, for any other line that is not such an object.
+    """
+    lines = []
+    *texts, rest = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            continue
+        try:
+            lines.append(_parse_line(text, fields))
+        except ValueError as error:
+            raise UserError(f"{path}, line {number} cannot be read ({error}): mend or delete that line.") from None
+    with contextlib.suppress(ValueError):
+        # A line that is whole but for its newline counts: an object is complete only with its closing bracket.
+        lines.append(_parse_line(rest, fields))
+    return lines
+
+
+def _parse_line(text: str, fields: Mapping[str, type]) -> dict[str, Any]:
+    """Read one line. Raises ValueError, which says what is wrong with it."""
+    line = json.loads(text)
+    if not isinstance(line, dict):
+        raise ValueError("it is not an object in braces")
+    for name, kind in fields.items():
+        if name not in line:
+            raise ValueError(f"it lacks '{name}'")
+        value = line[name]
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+            raise ValueError(f"'{name}' is {json.dumps(value)}")
+    return line

@@ -3,38 +3,22 @@
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float32, Int32, PyTree, UInt32
 
 from ferjax.optim import Optimizer
-
-# On the device, or fetched from it.
-Scalars = Float32[Array, "..."] | Float32[np.ndarray, "..."]
-
-
-class Sums(flax.struct.PyTreeNode):
-    """Totals over examples, never means, so that batches, devices and processes merge by addition."""
-
-    loss: Scalars
-    correct: Scalars
-    count: Scalars
-
-    @classmethod
-    def zero(cls) -> "Sums":
-        return cls(loss=jnp.zeros(()), correct=jnp.zeros(()), count=jnp.zeros(()))
-
-    def merge(self, other: "Sums") -> "Sums":
-        return jax.tree.map(jnp.add, self, other)
+from ferjax.scores import SCORES, Sums
 
 
 class Best(flax.struct.PyTreeNode):
-    """What the best validated epoch left: its variables and its scores; `epoch` is 0 before the first one."""
+    """What the best validated epoch left: its variables, and its score by which it is the best.
+
+    Before the first one `epoch` is 0, and `score` is worse than any.
+    """
 
     params: PyTree
     batch_stats: PyTree
     epoch: Int32[Array, "..."]
-    accuracy: Float32[Array, "..."]
-    loss: Float32[Array, "..."]
+    score: Float32[Array, "..."]
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -57,8 +41,19 @@ class TrainState(flax.struct.PyTreeNode):
     epochs_since_best: Int32[Array, "..."]
 
 
-def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, optimizer: Optimizer) -> TrainState:
-    """The state before the first step; `best` gets copies, so that donation owns each buffer once."""
+def create_state(
+    seed: UInt32[Array, ""],
+    params: PyTree,
+    batch_stats: PyTree,
+    optimizer: Optimizer,
+    *,
+    num_classes: int,
+    best_metric: str,
+) -> TrainState:
+    """Make the state before the first step; `best` gets copies, so that donation owns each buffer once.
+
+    `best_metric` is the score of SCORES by which the best epoch is chosen.
+    """
     copy = jax.tree.map(jnp.copy, (params, batch_stats))
     zero = jnp.zeros((), jnp.int32)
     return TrainState(
@@ -69,14 +64,13 @@ def create_state(seed: UInt32[Array, ""], params: PyTree, batch_stats: PyTree, o
         batch_stats=batch_stats,
         opt_state=optimizer.init(params),
         plateau=optimizer.init_plateau(),
-        epoch_sums=Sums.zero(),
-        window_sums=Sums.zero(),
+        epoch_sums=Sums.zero(num_classes),
+        window_sums=Sums.zero(num_classes),
         best=Best(
             params=copy[0],
             batch_stats=copy[1],
             epoch=jnp.copy(zero),
-            accuracy=jnp.asarray(-jnp.inf, jnp.float32),
-            loss=jnp.asarray(jnp.inf, jnp.float32),
+            score=jnp.asarray(SCORES[best_metric].worst, jnp.float32),
         ),
         epochs_since_best=jnp.copy(zero),
     )

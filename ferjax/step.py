@@ -2,7 +2,6 @@
 
 import functools
 import math
-import zlib
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -11,13 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
+from jaxtyping import Array, Bool, Float32, PyTree
 
+from ferjax.batch import Batch
+from ferjax.losses import LossFn
 from ferjax.optim import Optimizer
 from ferjax.optim.groups import Named, join
-from ferjax.state import Best, Sums, TrainState, learning_rate
-
-LossFn = Callable[..., Float32[Array, " b"]]
+from ferjax.randomness import stream_key
+from ferjax.scores import SCORES, Sums
+from ferjax.scores.confusion import count_answers
+from ferjax.state import Best, TrainState, learning_rate
 
 
 class Diagnostics(flax.struct.PyTreeNode):
@@ -25,24 +27,6 @@ class Diagnostics(flax.struct.PyTreeNode):
 
     learning_rate: Float32[Array, "..."] | Float32[np.ndarray, "..."]
     update_norm: Float32[Array, "..."] | Float32[np.ndarray, "..."]
-
-
-class Batch(flax.struct.PyTreeNode):
-    """Images as gray levels 0..255 and their labels; `mask`, where there is one, is False for rows that only pad.
-
-    Where there are `targets`, a probability of each class, the loss is taken against them; accuracy is of the labels.
-    """
-
-    images: UInt8[Array, "*shards b 48 48 1"]
-    labels: Int32[Array, "*shards b"]
-    mask: Bool[Array, "*shards b"] | None = None
-    targets: Float32[Array, "*shards b k"] | None = None
-
-
-def stream_key(seed: UInt32[Array, ""], stream: str, count: Int32[Array, ""]) -> Key[Array, ""]:
-    """The key of a named stream at a step or epoch: a function of its arguments, so that nothing need be stored."""
-    key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(stream.encode()))
-    return jax.random.fold_in(key, count)
 
 
 def make_train_step(
@@ -129,25 +113,24 @@ def make_finish_epoch(
 ) -> Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]:
     """Bind the parts; the result is `finish_epoch(state, validation_sums) -> (state, improved)`.
 
-    It feeds the plateau rule, keeps the best variables by `best_metric` ('accuracy' or 'loss') and opens the next
-    epoch.
+    It feeds the plateau rule, keeps the best variables by `best_metric`, a name of SCORES, and opens the next epoch.
     """
+    score = SCORES[best_metric]
 
     def finish_epoch(state: TrainState, validation: Sums) -> tuple[TrainState, Bool[Array, ""]]:
-        accuracy, loss = (jnp.divide(total, validation.count) for total in (validation.correct, validation.loss))
-        improved = accuracy > state.best.accuracy if best_metric == "accuracy" else loss < state.best.loss
+        value = score.of(validation)
+        improved = score.is_better(value, state.best.score)
         candidate = Best(
             params=state.params,
             batch_stats=state.batch_stats,
             epoch=state.epoch + 1,
-            accuracy=accuracy,
-            loss=loss,
+            score=value,
         )
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), candidate, state.best)
         new_state = state.replace(
             epoch=state.epoch + 1,
-            plateau=optimizer.update_plateau(state.plateau, accuracy=accuracy, loss=loss),
-            epoch_sums=Sums.zero(),
+            plateau=optimizer.update_plateau(state.plateau, validation),
+            epoch_sums=jax.tree.map(jnp.zeros_like, state.epoch_sums),
             best=best,
             epochs_since_best=jnp.where(improved, 0, state.epochs_since_best + 1),
         )
@@ -161,12 +144,12 @@ def _count(batch: Batch) -> Float32[Array, ""]:
 
 
 def _measure(logits: Float32[Array, "b k"], batch: Batch, loss_fn: LossFn) -> Sums:
-    correct = (logits.argmax(-1).astype(jnp.int32) == batch.labels).astype(jnp.float32)
-    losses = loss_fn(logits, batch.labels if batch.targets is None else batch.targets)
+    losses = loss_fn(logits, batch.targets)
     if batch.mask is not None:
         # `where`, not a product: what a padded row computes may be NaN and still must not count.
-        correct, losses = (jnp.where(batch.mask, values, 0.0) for values in (correct, losses))
-    return Sums(loss=losses.sum(), correct=correct.sum(), count=_count(batch))
+        losses = jnp.where(batch.mask, losses, 0.0)
+    predicted = logits.argmax(-1).astype(jnp.int32)
+    return Sums(losses.sum(), count_answers(batch.labels, predicted, batch.mask, logits.shape[-1]))
 
 
 def _sum_over(tree: PyTree, axis_name: str | None) -> PyTree:

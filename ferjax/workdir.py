@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -23,6 +22,7 @@ from ferjax.config import FIXED_KEYS, find_differences
 from ferjax.data import Rows, copied_rows
 from ferjax.errors import UserError
 from ferjax.files import replacing
+from ferjax.locks import try_take
 
 logger = logging.getLogger("ferjax")
 
@@ -31,22 +31,20 @@ _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "cl
 
 @contextlib.contextmanager
 def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
-    """Make the folder and hold it for one process; raises UserError where another one trains in it."""
+    """Make the folder and hold it for one process. Raises UserError where another process trains in it."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / ".lock").open("w")
+        lock = try_take(workdir / ".lock")
     except OSError as error:
         raise UserError(
-            f"--workdir={workdir} can't be written ({error.strerror}): name a folder that you own."
+            f"--workdir={workdir} cannot be written ({error.strerror}): name a folder that you own."
         ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"Another process is training in {workdir}: wait for it, or use another --workdir."
-            ) from None
+    if lock is None:
+        raise UserError(f"Another process is training in {workdir}: wait for it, or use another --workdir.")
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def has_checkpoint(workdir: pathlib.Path) -> bool:

@@ -5,9 +5,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 EXTRAS=dev
 source scripts/install.sh
 
-.venv/bin/ruff format --check .
-.venv/bin/ruff check .
-.venv/bin/mypy
-.venv/bin/lint-imports
+bash scripts/check.sh
 # A file's tests stay in one process, since they share what is compiled.
 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"

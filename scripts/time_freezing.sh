@@ -21,8 +21,9 @@ import numpy as np
 
 from configs import default
 from ferjax import augment, losses, networks, optim, preprocess
+from ferjax.batch import Batch
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 
 ROUNDS = 5
 batch_size, name = int(sys.argv[1]), sys.argv[2]
@@ -30,7 +31,7 @@ config = default.get_config()
 config.model.name = name
 model_config = {key: value for key, value in config.model.items() if key != "pretrained"}
 model = networks.create(num_classes=7, **model_config)
-loss_fn = losses.make_loss(**{**config.loss, "class_weights": None})
+loss_fn = losses.create(**config.loss, counts=[1] * 7)
 prepare = functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels)
 variables = jax.jit(functools.partial(model.init, train=False))(
     jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
@@ -38,6 +39,7 @@ random = np.random.default_rng(0)
 batch = Batch(
     images=jnp.asarray(random.integers(0, 256, (batch_size, 48, 48, 1)), jnp.uint8),
     labels=jnp.asarray(random.integers(0, 7, batch_size), jnp.int32),
+    targets=jnp.asarray(random.dirichlet(np.ones(7), batch_size), jnp.float32),
     mask=jnp.ones(batch_size, bool),
 )
 
@@ -47,7 +49,7 @@ for k in range(6):
     optimizer = optim.create(**config.optim, epochs=1, steps_per_epoch=1)
     step = make_train_step(model, optimizer, loss_fn, functools.partial(augment.augment, **config.augment), prepare)
     params, batch_stats = jax.tree.map(jnp.copy, (variables["params"], variables.get("batch_stats", {})))
-    state = create_state(jnp.uint32(0), params, batch_stats, optimizer)
+    state = create_state(jnp.uint32(0), params, batch_stats, optimizer, num_classes=7, best_metric="accuracy")
     runs[k] = [jax.jit(step, donate_argnums=0), state, []]
 for turn in range(ROUNDS + 1):
     for run in runs.values():

@@ -133,7 +133,7 @@ def test_half_a_last_line_is_passed_over(workdir, tail):
 )
 def test_a_broken_line_is_named(workdir, tail):
     write_metrics(workdir, FULL, tail)
-    with pytest.raises(UserError, match=rf"metrics\.jsonl, line {len(FULL) + 1} is not a line of metrics"):
+    with pytest.raises(UserError, match=rf"metrics\.jsonl, line {len(FULL) + 1} cannot be read"):
         draw_all(workdir)
 
 
@@ -249,14 +249,14 @@ def test_the_mean_confusion_has_shares_and_the_deviation_over_seeds():
 
 def test_class_scores_show_the_reports_where_it_has_them():
     scores = np.array([[0.5, 0.7], [0.7, 0.7]])
-    axes = draw_class_scores("title", ["no", "yes"], scores, {"yes": (0.8, 0.1)}).axes[0]
+    axes = draw_class_scores("title", ["no", "yes"], scores, {"yes": (0.8, 0.1)}, "report").axes[0]
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([60, 70])
     ours, theirs = axes.containers[1:]
     spans = [np.ptp(segment[:, 1]) for segment in ours.lines[2][0].get_segments()]
     np.testing.assert_allclose(spans, [2 * 14.142136, 0], atol=1e-5)
     np.testing.assert_allclose(theirs.lines[0].get_xydata(), [[1.16, 80]])
     assert "report, ± std" in read_text(axes.figure)
-    assert "report" not in read_text(draw_class_scores("title", ["no", "yes"], scores, {}))
+    assert "report" not in read_text(draw_class_scores("title", ["no", "yes"], scores, {}, "report"))
 
 
 def test_reliability_shows_accuracy_confidence_and_counts_of_the_filled_bins():
@@ -272,7 +272,7 @@ def test_reliability_shows_accuracy_confidence_and_counts_of_the_filled_bins():
 
 def test_accuracies_show_seeds_interval_and_the_reports():
     values = {"optimal": np.array([0.6, 0.7]), "other": np.array([0.5])}
-    axes = draw_accuracies("title", values, {"optimal": (0.55, 0.75)}, {"other": (0.52, None)}).axes[0]
+    axes = draw_accuracies("title", values, {"optimal": (0.55, 0.75)}, {"other": (0.52, None)}, "report").axes[0]
     drawn = [line.get_xydata().tolist() for line in axes.lines]
     assert [[55.00000000000001, 0], [75, 0]] in drawn
     assert [[60, 0.16], [70, 0.16]] in drawn

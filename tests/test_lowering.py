@@ -13,9 +13,10 @@ import pytest
 from configs import default
 from ferjax import losses, networks, optim
 from ferjax.augment import augment
+from ferjax.batch import Batch
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 
 BATCH = 8
 CONVOLUTIONS = {"vgg11": 8, "compact": 7}
@@ -37,7 +38,7 @@ def create_step(name, dtype):
     """The step of a thin network with everything switched on, a state and a batch, both as lists of arrays."""
     model = networks.create(name=name, num_classes=7, pool="both", hidden=(16,), dropout=0.1, width=0.05, dtype=dtype)
     optimizer = optim.create(**OPTIM)
-    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
+    loss_fn = losses.create(label_smoothing=0.1, counts=[1] * 7)
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels, dtype=model.dtype)
     step = make_train_step(model, optimizer, loss_fn, functools.partial(augment, **AUGMENT), prepare)
 
@@ -45,10 +46,18 @@ def create_step(name, dtype):
         functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels))
     )
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state = create_state(jnp.uint32(0), variables["params"], variables.get("batch_stats", {}), optimizer)
+    state = create_state(
+        jnp.uint32(0),
+        variables["params"],
+        variables.get("batch_stats", {}),
+        optimizer,
+        num_classes=7,
+        best_metric="accuracy",
+    )
     batch = Batch(
         images=jnp.zeros((BATCH, 48, 48, 1), jnp.uint8),
         labels=jnp.zeros(BATCH, jnp.int32),
+        targets=jnp.full((BATCH, 7), 1 / 7),
         mask=jnp.ones(BATCH, bool),
     )
     states, batches = jax.tree.structure(state), jax.tree.structure(batch)

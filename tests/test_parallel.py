@@ -63,7 +63,14 @@ def create_parts():
 
     def create():
         variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)), train=False)
-        return create_state(jnp.uint32(3), variables["params"], variables["batch_stats"], optimizer)
+        return create_state(
+            jnp.uint32(3),
+            variables["params"],
+            variables["batch_stats"],
+            optimizer,
+            num_classes=CLASSES,
+            best_metric="accuracy",
+        )
 
     leaves, structure = jax.tree.flatten(jax.jit(create)())
     return model, optimizer, structure, jax.device_get(leaves)
@@ -74,7 +81,7 @@ class Run:
 
     def __init__(self, mode, devices, *, steps_at_most=1):
         model, optimizer, structure, leaves = create_parts()
-        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.1, class_weights=None)
+        loss_fn = losses.create(label_smoothing=0.1, counts=[1] * CLASSES)
         prepare = functools.partial(preprocess, scaling="minmax", channels=1)
         self.layout = create_layout(mode, devices)
         self.split = place(draw_rows(), np.arange(ROWS), self.layout)

@@ -205,7 +205,7 @@ def test_other_classes_come_back_from_the_header(tmp_path):
     assert [line.split()[0] for line in lines[3:13]] == [*FERPLUS, "macro", "weighted"]
     assert len({len(line) for line in lines[2:13]}) == 1
     write_report(tmp_path, report)
-    assert "| true \\ predicted | neutral | happiness |" in (tmp_path / "report.md").read_text()
+    assert "| true \\\\ predicted | neutral | happiness |" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

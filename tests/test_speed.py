@@ -18,10 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferjax import losses, networks, optim
+from ferjax.batch import Batch
 from ferjax.networks.layers import conv
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 
 # A convolution each at 24, 12 and 6 px, to 128, 256 and 512 channels: enough work for a ratio of theirs.
 DEPTHS, BATCH, ROUNDS = (0, 1, 1, 1, 0), 16, 9
@@ -52,7 +53,7 @@ def create_step():
         epochs=1,
         steps_per_epoch=1.0,
     )
-    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+    loss_fn = losses.create(counts=[1] * 7)
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels)
     random = np.random.default_rng(0)
     shapes = jax.eval_shape(
@@ -65,10 +66,11 @@ def create_step():
     batch = Batch(
         images=jnp.asarray(random.integers(0, 256, (BATCH, 48, 48, 1)), jnp.uint8),
         labels=jnp.asarray(random.integers(0, 7, BATCH), jnp.int32),
+        targets=jnp.asarray(random.dirichlet(np.ones(7), BATCH), jnp.float32),
         mask=jnp.ones(BATCH, bool),
     )
     step = make_train_step(model, optimizer, loss_fn, lambda _, images, **__: images.astype(jnp.float32), prepare)
-    return step, create_state(jnp.uint32(0), params, {}, optimizer), batch
+    return step, create_state(jnp.uint32(0), params, {}, optimizer, num_classes=7, best_metric="accuracy"), batch
 
 
 def conv_plain(x, kernel, *_):

@@ -7,9 +7,13 @@ import pytest
 
 from ferjax import losses, networks, optim
 from ferjax.augment import augment
+from ferjax.batch import Batch
 from ferjax.preprocess import preprocess
-from ferjax.state import Sums, create_state
-from ferjax.step import Batch, make_eval_step, make_finish_epoch, make_train_step, stream_key
+from ferjax.randomness import stream_key
+from ferjax.scores import SCORES, Sums
+from ferjax.scores.confusion import confusion_matrix
+from ferjax.state import create_state
+from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
 
 OPTIM = {
     "learning_rate": 1e-2,
@@ -47,13 +51,20 @@ class Parts:
             name="compact", num_classes=7, pool="both", hidden=(), dropout=dropout, width=0.05, dtype="float32"
         )
         self.optimizer = optim.create(**OPTIM)
-        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+        loss_fn = losses.create(counts=[1] * 7)
         prepare = functools.partial(preprocess, scaling="minmax", channels=1)
         change = functools.partial(augment, **{**NO_AUGMENTATION, "flip_prob": flip_prob})
         self.train_step = make_train_step(self.model, self.optimizer, loss_fn, change, prepare)
         self.eval_step = make_eval_step(self.model, loss_fn, prepare, mirror)
         variables = initialize(self.model)
-        self.state = create_state(jnp.uint32(3), variables["params"], variables["batch_stats"], self.optimizer)
+        self.state = create_state(
+            jnp.uint32(3),
+            variables["params"],
+            variables["batch_stats"],
+            self.optimizer,
+            num_classes=7,
+            best_metric="accuracy",
+        )
 
     @property
     def variables(self):
@@ -62,9 +73,11 @@ class Parts:
 
 def draw_batch(size, seed=0):
     random = np.random.default_rng(seed)
+    images, labels = random.integers(0, 256, (size, 48, 48, 1)), random.integers(0, 7, size)
     return Batch(
-        images=jnp.asarray(random.integers(0, 256, (size, 48, 48, 1)), jnp.uint8),
-        labels=jnp.asarray(random.integers(0, 7, size), jnp.int32),
+        images=jnp.asarray(images, jnp.uint8),
+        labels=jnp.asarray(labels, jnp.int32),
+        targets=jnp.asarray(np.eye(7)[labels], jnp.float32),
         mask=jnp.ones(size, bool),
     )
 
@@ -92,7 +105,7 @@ def test_masked_rows_leave_loss_and_gradient_alone():
     # No batch norm here: statistics would see the padding, which training never has.
     parts = Parts()
     parts.model = networks.VGG((1, 1, 1, 1, 1), False, 7, "max", (), 0.0, 0.05, jnp.float32)
-    loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+    loss_fn = losses.create(counts=[1] * 7)
     train_step = make_train_step(
         parts.model,
         parts.optimizer,
@@ -101,13 +114,24 @@ def test_masked_rows_leave_loss_and_gradient_alone():
         functools.partial(preprocess, scaling="minmax", channels=3),
     )
     params = initialize(parts.model)["params"]
-    state = create_state(jnp.uint32(0), params, {}, parts.optimizer)
+    state = create_state(jnp.uint32(0), params, {}, parts.optimizer, num_classes=7, best_metric="accuracy")
     batch = draw_batch(6)
     short = jax.tree.map(lambda leaf: leaf[:4], batch)
     padded = batch.replace(mask=jnp.arange(6) < 4)
     one, other = jax.jit(train_step)(state, short), jax.jit(train_step)(state, padded)
     assert_close(one[1:], other[1:])
     assert_close(one[0].opt_state, other[0].opt_state)
+
+
+def test_the_sums_count_every_row_once_in_the_confusion_matrix():
+    parts, batch = Parts(), draw_batch(8)
+    sums, probabilities = jax.jit(parts.eval_step)(parts.variables, batch)
+    predicted = np.asarray(probabilities).argmax(1)
+    np.testing.assert_array_equal(sums.confusion, confusion_matrix(np.asarray(batch.labels), predicted, 7))
+    padded = batch.replace(mask=jnp.arange(8) < 5)
+    sums = jax.jit(parts.eval_step)(parts.variables, padded)[0]
+    np.testing.assert_array_equal(sums.confusion, confusion_matrix(np.asarray(batch.labels[:5]), predicted[:5], 7))
+    assert (float(sums.count), float(sums.correct)) == (5, (np.asarray(batch.labels[:5]) == predicted[:5]).sum())
 
 
 def test_every_step_draws_anew_and_repeatably():
@@ -154,14 +178,15 @@ def test_mirror_averages_probabilities():
 def test_finish_epoch_keeps_the_best_and_feeds_the_plateau(metric, best_epoch):
     parts = Parts()
     finish = jax.jit(make_finish_epoch(parts.optimizer, metric))
-    state = parts.state
+    state = parts.state.replace(best=parts.state.best.replace(score=jnp.float32(SCORES[metric].worst)))
     for epoch, (correct, loss) in enumerate([(3.0, 20.0), (5.0, 15.0), (5.0, 10.0), (4.0, 12.0)], start=1):
         state = state.replace(params=jax.tree.map(lambda leaf, n=epoch: jnp.full_like(leaf, n), state.params))
         state, improved = finish(
-            state, Sums(loss=jnp.float32(loss), correct=jnp.float32(correct), count=jnp.float32(10))
+            state, Sums(jnp.float32(loss), jnp.zeros((7, 7)).at[0, 0].set(correct).at[0, 1].set(10.0 - correct))
         )
         assert bool(improved) == (epoch <= best_epoch)
     assert int(state.best.epoch) == best_epoch
+    assert float(state.best.score) == np.float32({"accuracy": 0.5, "loss": 1.0}[metric])
     assert {float(leaf.max()) for leaf in jax.tree.leaves(state.best.params)} == {float(best_epoch)}
     assert int(state.epochs_since_best) == 4 - best_epoch
     assert float(state.plateau.scale) == 0.25  # patience 1: epochs 3 and 4 brought no better accuracy

@@ -1,12 +1,12 @@
-"""CLI: saved predictions -> reports, figures and a table on the terminal.
+"""Reports on finished runs: `python -m ferjax.evaluate --workdir DIR [DIR ...]`.
 
     python -m ferjax.evaluate --workdir workdir/NAME             a run
     python -m ferjax.evaluate --workdir workdir/optimal          a setting: its folders seed_<n> are runs, a seed each
     python -m ferjax.evaluate --workdir workdir                  a study: its folders are settings, or runs of one seed
     python -m ferjax.evaluate --workdir A B C --output DIR       any of these side by side
 
-A run that holds its repeats too has both reports, the one on the repeats in its folder 'repeats'. Needs neither
-the data set nor the network: everything comes from the files that training left in the workdirs.
+A run that holds its repeats too gets both reports, the one on the repeats in its folder 'repeats'. Neither the data
+set nor the network is needed: everything comes from the files that training left in the workdirs.
 """
 
 import argparse
@@ -15,13 +15,31 @@ import sys
 from collections.abc import Sequence
 
 from ferjax import study
+from ferjax.course_report import CourseReport
 from ferjax.errors import UserError
-from ferjax.figures import FIGURES, draw_all
-from ferjax.report import create_report, format_table, read_predictions, write_report
+from ferjax.files import PREDICTIONS_FILE
+from ferjax.report import format_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit code: 0, or 1 after a mistake that the user can mend."""
+    """Run the command line and return its exit code: 0, or 1 after a mistake that the user can mend."""
+    arguments = _create_parser().parse_args(argv)
+    try:
+        _evaluate(arguments.workdir, arguments.output, arguments.baseline)
+    except UserError as error:
+        print(f"ferjax: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"ferjax: {error.filename or arguments.workdir[0]}: {error.strerror or error}; mend that and run this "
+            "again",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _create_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ferjax.evaluate",
         description="Report on finished runs: one, repeated ones, or settings of them.",
@@ -43,53 +61,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--baseline", metavar="NAME", help="the setting that the others are compared with; 'optimal' where there is one"
     )
-    arguments = parser.parse_args(argv)
-    workdirs, output, baseline = arguments.workdir, arguments.output, arguments.baseline
-    try:
-        plain = len(workdirs) == 1 and output is None and baseline is None and study.is_run(workdirs[0])
-        repeated = study.has_repeats(workdirs[0])
-        if plain and (not repeated or (workdirs[0] / "predictions.csv").exists()):
-            evaluate(workdirs[0])
-        if not plain or repeated:
-            evaluate_study(workdirs, output, baseline)
-    except UserError as error:
-        print(f"ferjax: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(
-            f"ferjax: {error.filename or workdirs[0]}: {error.strerror or error}; mend that and run this again",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+    return parser
+
+
+def _evaluate(workdirs: Sequence[pathlib.Path], output: pathlib.Path | None, baseline: str | None) -> None:
+    """Evaluate a run, or a study, or both where the folder of a run holds its repeats too."""
+    first = workdirs[0]
+    is_plain_run = len(workdirs) == 1 and output is None and baseline is None and study.is_run(first)
+    repeated = study.has_repeats(first)
+    if is_plain_run and (not repeated or (first / PREDICTIONS_FILE).exists()):
+        evaluate(first)
+    if not is_plain_run or repeated:
+        evaluate_study(workdirs, output, baseline)
 
 
 def evaluate(workdir: pathlib.Path) -> None:
-    """Rewrites the report and the figures of a workdir and prints what they say and where they are.
-
-    Raises UserError for a workdir without predictions or with a broken file.
-    """
-    predictions = read_predictions(workdir / "predictions.csv")
-    report = create_report(
-        predictions.labels,
-        predictions.probabilities,
-        predictions.split,
-        classes=predictions.classes,
-        copied=study.mark_copies(workdir / "data.json", predictions.split, predictions.row),
-    )
-    write_report(workdir, report)
-    figures = draw_all(workdir)
-    print(format_table(report))
-    print(f"\nreport   {', '.join(str(workdir / f'report.{kind}') for kind in ('md', 'json', 'csv'))}")
-    for path in figures:
+    """Evaluate a run, and print its scores and where the files are. Raises UserError as study.evaluate_run does."""
+    evaluated = study.evaluate_run(workdir)
+    print(format_table(evaluated.report))
+    print(f"\nreport   {', '.join(map(str, evaluated.files))}")
+    for path in evaluated.figures:
         print(f"figure   {path}")
-    for name, (sources, _) in FIGURES.items():
-        if workdir / "figures" / name not in figures:
-            print(f"no figure {name}: {workdir} lacks {' or '.join(sources)}")
+    for name, sources in evaluated.missing.items():
+        print(f"no figure {name}: {workdir} lacks {' or '.join(sources)}")
 
 
 def evaluate_seeds(workdir: pathlib.Path, seeds: Sequence[int]) -> None:
-    """Rewrites report and figures of each seed's run in `workdir`, and of all of them together, and prints both."""
+    """Evaluate the run of each seed in `workdir`, and where there are several, all of them together."""
     for seed in seeds:
         print(f"seed {seed}")
         evaluate(workdir / f"seed_{seed}")
@@ -99,22 +97,14 @@ def evaluate_seeds(workdir: pathlib.Path, seeds: Sequence[int]) -> None:
 
 
 def evaluate_study(workdirs: Sequence[pathlib.Path], output: pathlib.Path | None, baseline: str | None) -> None:
-    """Writes the report and the figures of repeated runs and prints what they say and where they are.
+    """Evaluate a study beside the course report, and print its tables and where the files are.
 
-    Raises UserError for folders without a finished run, a broken file, or runs of a setting that are no repeats.
+    Raises UserError as study.evaluate_study does.
     """
-    output = output or workdirs[0]
-    if output == workdirs[0] and len(workdirs) == 1 and study.is_run(output) and study.has_repeats(output):
-        output = output / "repeats"
-    if study.is_run(output):
-        raise UserError(f"{output} is the folder of a run, which has its own report: say --output DIR for this one")
-    found = study.load_study(workdirs, baseline)
-    output.mkdir(parents=True, exist_ok=True)
-    drawings = study.draw_study(found, output)
-    paths = study.write_study(found, drawings, output)
-    for group in found.groups:
+    evaluated = study.evaluate_study(workdirs, output, baseline, CourseReport())
+    for group in evaluated.study.groups:
         print(f"{study.format_group(group)}\n")
-    for note in found.notes:
+    for note in evaluated.study.notes:
         print(f"note     {note}")
-    print(f"report   {', '.join(str(path) for path in paths)}")
-    print(f"figures  {output / 'figures'}")
+    print(f"report   {', '.join(map(str, evaluated.files))}")
+    print(f"figures  {evaluated.figures}")

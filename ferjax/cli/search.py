@@ -108,7 +108,7 @@ def _search(
     values: flags.FlagValues, argv: Sequence[str], folder: pathlib.Path, space: "Space", rules: "Rules"
 ) -> None:
     # These imports take seconds, which a wrong flag need not wait for.
-    from ferjax.search.locks import hold
+    from ferjax.locks import hold
     from ferjax.search.processes import run_workers
     from ferjax.search.results import draw, format_table, write_results
     from ferjax.search.worker import open_search, work

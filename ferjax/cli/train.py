@@ -1,77 +1,80 @@
-"""The main job: `python -m ferjax.main --config FILE --workdir DIR [--config.group.key=value ...]`.
+"""Train by a config, evaluate the best epoch, report.
 
-Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 130 or 143 interrupted and
-saved.
+    ferjax train --config FILE --workdir DIR [--config.group.key=value ...]
+
+`python -m ferjax.main` is the same.
 """
 
+import argparse
 import pathlib
-import sys
 from collections.abc import Callable, Sequence
 
-from absl import flags
-
 from ferjax import runtime
-from ferjax.cli import flags as commandline
+from ferjax.cli import endings
+from ferjax.cli.flags import FlagMistake, Parser, whole_number
 from ferjax.errors import UserError
 
-FLAGS = commandline.create_flags("The run's folder; workdir/<config's name> by default.")
-flags.DEFINE_bool(
-    "allow_config_change", False, "Go on in a workdir that was made with another config.", flag_values=FLAGS
-)
-flags.DEFINE_bool(
-    "distributed",
-    False,
-    "Train with the other processes that Slurm, Open MPI, Kubernetes or a TPU pod started; or name them yourself:",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0.", flag_values=FLAGS)
-flags.DEFINE_integer("process_count", None, "How many processes train.", flag_values=FLAGS, lower_bound=1)
-flags.DEFINE_integer("process_index", None, "Which of them this is.", flag_values=FLAGS, lower_bound=0)
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the flags, train, report; the exit code."""
+    runtime.keep_memory()
+    endings.start_logging()
+    try:
+        found = _create_parser().parse(arguments)
+    except FlagMistake as mistake:
+        return endings.fail(str(mistake), 2)
+    if found is None:
+        return 0
+    workdir = pathlib.Path(found.workdir or pathlib.Path("workdir") / found.config_file.stem)
+    return endings.finish(lambda: _train(found, workdir), workdir)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the flags, train, report, and turn what went wrong into a sentence and an exit code."""
-    argv = list(sys.argv if argv is None else argv)
-    code = commandline.start(FLAGS, argv, __doc__)
-    if code is not None:
-        return code
-    name = pathlib.Path(commandline.find_config_file(argv)).stem
-    workdir = pathlib.Path(FLAGS.workdir or pathlib.Path("workdir") / name)
-    return commandline.finish(lambda: _run(workdir), workdir)
+def _create_parser() -> Parser:
+    parser = Parser("ferjax train", f"{__doc__}\n{endings.EXIT_CODES}", takes_config=True)
+    parser.add_argument("--workdir", metavar="DIR", help="the run's folder; workdir/<config's name> by default")
+    parser.add_switch("--allow_config_change", "go on in a workdir that was made with another config")
+    parser.add_switch(
+        "--distributed",
+        "train with the other processes that Slurm, Open MPI, Kubernetes or a TPU pod started; or name them yourself:",
+    )
+    parser.add_argument("--coordinator_address", metavar="HOST:PORT", help="of process 0")
+    parser.add_argument("--process_count", type=whole_number(1), metavar="N", help="how many processes train")
+    parser.add_argument("--process_index", type=whole_number(0), metavar="I", help="which of them this is")
+    return parser
 
 
-def _run(workdir: pathlib.Path) -> None:
+def _train(found: argparse.Namespace, workdir: pathlib.Path) -> None:
     # These imports take seconds, which a wrong flag need not wait for.
     from ferjax import parallel
-    from ferjax.training import run as train
+    from ferjax.config import validate
+    from ferjax.training import run
 
+    config = found.config
+    validate(config)
     runtime.keep_compiled()
-    _join(parallel.join_processes)
+    _join(found, parallel.join_processes)
     if not parallel.is_main():
-        commandline.be_quiet()
-    config, change = FLAGS.config, FLAGS.allow_config_change
-    with (
-        commandline.leave_at_once(parallel.count_processes()),
-        parallel.explain_memory(config.train.batch_size, len(config.train.seeds)),
-    ):
+        endings.be_quiet()
+    memory = parallel.explain_memory(config.train.batch_size, len(config.train.seeds))
+    with endings.leave_at_once(parallel.count_processes()), memory:
         if config.train.seeds:
-            _run_seeds(workdir)
+            _train_seeds(found, workdir)
             return
-        train.run(config, workdir, allow_config_change=change)
+        run.run(config, workdir, allow_config_change=found.allow_config_change)
     if parallel.is_main():
         from ferjax.cli import evaluate  # with matplotlib and scipy.stats, which the first step need not wait for
 
         evaluate.evaluate(workdir)
 
 
-def _run_seeds(workdir: pathlib.Path) -> None:
-    """Train the seeds and report on them, on those that ended well where one failed."""
-    from ferjax.training import run as train
+def _train_seeds(found: argparse.Namespace, workdir: pathlib.Path) -> None:
+    """Train the seeds and report on them; on those that ended well, where one failed."""
+    from ferjax.training import run
 
     failure = None
     try:
-        reports = train.run_seeds(FLAGS.config, workdir, allow_config_change=FLAGS.allow_config_change)
-    except train.FailedSeeds as error:
+        reports = run.run_seeds(found.config, workdir, allow_config_change=found.allow_config_change)
+    except run.FailedSeeds as error:
         reports, failure = error.reports, error
     from ferjax.cli import evaluate
 
@@ -81,17 +84,17 @@ def _run_seeds(workdir: pathlib.Path) -> None:
         raise failure
 
 
-def _join(join_processes: Callable[..., None]) -> None:
-    named = {name: FLAGS[name].value for name in ("coordinator_address", "process_count", "process_index")}
+def _join(found: argparse.Namespace, join_processes: Callable[..., None]) -> None:
+    named = {name: getattr(found, name) for name in ("coordinator_address", "process_count", "process_index")}
     given = [name for name, value in named.items() if value is not None]
     if 0 < len(given) < len(named):
         missing = ", ".join(f"--{name}" for name in named if name not in given)
         raise UserError(f"--{given[0]} needs {missing} too, or leave all three out and say --distributed.")
-    host, _, port = (FLAGS.coordinator_address or "").rpartition(":")
+    host, _, port = (found.coordinator_address or "").rpartition(":")
     if given and not (host and port.isdigit()):
         raise UserError(
-            f"--coordinator_address={FLAGS.coordinator_address} is no HOST:PORT: for example 10.0.0.1:29500, with the "
+            f"--coordinator_address={found.coordinator_address} is no HOST:PORT: for example 10.0.0.1:29500, with the "
             "host that process 0 runs on."
         )
-    if given or FLAGS.distributed:
+    if given or found.distributed:
         join_processes(**named)

@@ -1,1 +1,5 @@
-"""The 2023 course report that ferjax reproduces: its settings, its numbers, its words."""
+"""The course report of 2023: its settings, its figures and its words, to set beside the runs of a study."""
+
+from ferjax.course_report.published import CourseReport
+
+__all__ = ["CourseReport"]

@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from ferjax.config.keys import COUNT, TEXT, Choice, Key, Keys
+from ferjax.keys import COUNT, TEXT, Choice, Key, Keys
 from ferjax.data.datasets import DATASETS, DataSet
 from ferjax.data.duplicates import DEDUP, drop_copies
 from ferjax.data.reading import ON_BAD_ROW

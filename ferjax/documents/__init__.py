@@ -1,1 +1,1 @@
-"""How tables and pages are written: Markdown, CSV, LaTeX, HTML, text for the terminal."""
+"""Documents: one table, and how it is written as Markdown, aligned text, LaTeX, HTML and CSV."""

@@ -1,8 +1,10 @@
-"""The frame of the pages that ferjax writes: one self-contained HTML file, readable in light and dark, printable."""
+"""Pages in HTML: one file that holds everything, readable on light and dark screens and on paper."""
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+
+from ferjax.documents.table import Table
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #ffffff; --faint: #6b6b6b; --line: #dddddd;
@@ -32,7 +34,7 @@ nav a { margin-right: 1rem; white-space: nowrap; } a { color: inherit; }
 
 
 def document(title: str, lead: str, sections: Iterable[tuple[str, str, str]]) -> str:
-    """A page of `sections`, each (anchor, heading, body); `title`, `lead` and headings are text, bodies are HTML."""
+    """Write a page of `sections`, each (anchor, heading, body); title, lead and headings are text, bodies are HTML."""
     parts = list(sections)
     links = " ".join(f'<a href="#{anchor}">{html.escape(heading)}</a>' for anchor, heading, _ in parts)
     bodies = "".join(
@@ -46,32 +48,37 @@ def document(title: str, lead: str, sections: Iterable[tuple[str, str, str]]) ->
     )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, words: Sequence[str] = ()) -> str:
-    """A table; every cell is escaped, so give text. The columns named in `words` hold text that may run over lines."""
-    left = [' class="left"' if name in words else "" for name in header]
-    head = "".join(f"<th{place}>{html.escape(name)}</th>" for name, place in zip(header, left, strict=True))
+def to_html(table: Table) -> str:
+    """Write a table, without its caption."""
+    # The style sheet sets the first column to the left by itself.
+    places = [' class="left"' if words and i else "" for i, words in enumerate(table.list_words())]
+    head = "".join(f"<th{place}>{html.escape(name)}</th>" for name, place in zip(table.header, places, strict=True))
     body = "".join(
         "<tr>"
-        + "".join(f"<td{place}>{html.escape(str(cell))}</td>" for cell, place in zip(row, left, strict=True))
+        + "".join(f"<td{place}>{_embolden(*cell)}</td>" for cell, place in zip(row, places, strict=True))
         + "</tr>"
-        for row in rows
+        for row in table.mark_cells()
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def _embolden(cell: str, strong: bool) -> str:
+    return f"<strong>{html.escape(cell)}</strong>" if strong else html.escape(cell)
+
+
 def paragraph(text: str, *, note: bool = False) -> str:
-    """A paragraph of escaped text; a note is set fainter."""
+    """Write text as a paragraph; a note is set fainter."""
     opening = '<p class="note">' if note else "<p>"
     return f"{opening}{html.escape(text)}</p>"
 
 
 def image(png: bytes, caption: str) -> str:
-    """A picture inside the page itself, with its caption, which is its text for who can't see it too."""
+    """Put a picture into the page itself; its caption is also its text for those who cannot see it."""
     data = base64.b64encode(png).decode("ascii")
     said = html.escape(caption)
     return f'<figure><img alt="{said}" src="data:image/png;base64,{data}"><figcaption>{said}</figcaption></figure>'
 
 
 def gallery(images: Iterable[str]) -> str:
-    """Small pictures, made by image(), in rows as wide as the page."""
+    """Set small pictures, made by image(), in rows as wide as the page."""
     return f'<div class="gallery">{"".join(images)}</div>'

@@ -1,8 +1,9 @@
-"""Saved numbers -> figures; the only home of matplotlib."""
+"""Figures, drawn from saved numbers; the only room that knows matplotlib."""
 
 from ferjax.figures.curves import Curve, draw_curves, read_curves
 from ferjax.figures.distribution import draw_class_distribution
-from ferjax.figures.run import FIGURES, draw_all, draw_confusion, draw_worst_mistakes
+from ferjax.figures.mistakes import draw_worst_mistakes
+from ferjax.figures.run import FIGURES, RunFigure, draw_all, draw_confusion, find_missing_sources
 from ferjax.figures.setting import draw_class_scores, draw_mean_confusion, draw_reliability, draw_seed_curves
 from ferjax.figures.study import draw_accuracies, draw_validation_curves
 from ferjax.figures.style import save
@@ -10,6 +11,7 @@ from ferjax.figures.style import save
 __all__ = [
     "FIGURES",
     "Curve",
+    "RunFigure",
     "draw_accuracies",
     "draw_all",
     "draw_class_distribution",
@@ -21,6 +23,7 @@ __all__ = [
     "draw_seed_curves",
     "draw_validation_curves",
     "draw_worst_mistakes",
+    "find_missing_sources",
     "read_curves",
     "save",
 ]

@@ -1,4 +1,4 @@
-"""A confusion matrix, of one run or the mean over several -> a figure."""
+"""A confusion matrix, of one run or the mean over several, as a figure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,10 @@ from ferjax.figures.style import GRAY, INK
 
 
 def draw_confusion_matrix(title: str, confusions: Int64[np.ndarray, "runs c c"], classes: Sequence[str]) -> Figure:
-    """Colour and percentage by true class; beneath, the counts of one run, or mean ± deviation (n - 1) of several."""
+    """Draw the share of the true class as colour and percentage, and below it the count.
+
+    Of several runs the count is mean ± deviation (n - 1). `confusions` has a matrix for each run, rows true classes.
+    """
     mean = confusions.mean(axis=0)
     shares = mean / np.maximum(mean.sum(axis=1, keepdims=True), 1)
     std = confusions.std(axis=0, ddof=1) if len(confusions) > 1 else None

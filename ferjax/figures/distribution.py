@@ -1,4 +1,4 @@
-"""A run's data.json -> the images of every class and split."""
+"""The images of every class and split, from data.json, as a figure."""
 
 import json
 import pathlib
@@ -8,11 +8,15 @@ from matplotlib.figure import Figure
 
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.errors import UserError
-from ferjax.figures.style import BLUE, INK, tidy
+from ferjax.figures.style import BLUE, INK, set_title, tidy
+from ferjax.files import DATA_FILE
 
 
 def read_counts(path: pathlib.Path) -> tuple[dict[str, list[int]], tuple[str, ...]]:
-    """Images per class of every split, and the classes' names, from data.json; older files name none."""
+    """Read from data.json the images of each class for every split, and the names of the classes.
+
+    Files of an older version name no classes: theirs are FER-2013's. Raises UserError for a broken file.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         counts: dict[str, list[int]] = data["counts"]
@@ -25,8 +29,8 @@ def read_counts(path: pathlib.Path) -> tuple[dict[str, list[int]], tuple[str, ..
 
 
 def draw_class_distribution(workdir: pathlib.Path) -> Figure:
-    """Images of every class, a panel per split that has any."""
-    read, classes = read_counts(workdir / "data.json")
+    """Draw the images of every class, in a panel for each split that has any."""
+    read, classes = read_counts(workdir / DATA_FILE)
     counts = {split: np.array(n) for split, n in read.items() if sum(n)}
     figure = Figure(figsize=(3.6 * max(len(counts), 1) + 0.6, 3.8), layout="constrained")
     panels = figure.subplots(1, max(len(counts), 1), sharey=True, squeeze=False)[0]
@@ -40,5 +44,5 @@ def draw_class_distribution(workdir: pathlib.Path) -> Figure:
         tidy(axes, grid="x")
         axes.tick_params(axis="y", length=0)
     panels[0].invert_yaxis()
-    figure.suptitle("Images per class and split", fontsize=12, color=INK)
+    set_title(figure, "Images per class and split")
     return figure

@@ -1,4 +1,4 @@
-"""A search's figure, from its search.json: the score over every searched key, and the trials' validation curves."""
+"""The figure of a search, from search.json: the score over every searched key, and the trials' validation curves."""
 
 import json
 import pathlib
@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ferjax.errors import UserError
-from ferjax.figures.style import GRAY, INK, PALETTE, marker, tidy
+from ferjax.figures.style import GRAY, PALETTE, choose_marker, set_title, tidy
+from ferjax.scores import SCORES
 
 _Trial = dict[str, Any]
 _FEW = len(PALETTE)  # values that a legend and the ticks of an axis can hold
 
 
 def draw_search(folder: pathlib.Path) -> Figure:
-    """A panel per searched key, coloured by the next key's value, and one of the validation curves.
+    """Draw a panel for each searched key, coloured by the value of the next key, and one of the validation curves.
 
     Crosses are trials that were pruned. Raises UserError for a search.json that is missing or broken.
     """
@@ -28,33 +29,33 @@ def draw_search(folder: pathlib.Path) -> Figure:
         found = json.loads(path.read_text(encoding="utf-8"))
         keys = list(found["keys"])
         trials = [trial for trial in found["trials"] if trial["score"] is not None]
-        percent = 100.0 if found["metric"] == "accuracy" else 1.0
+        score = SCORES[found["metric"]]
         for trial in trials:
-            trial["score"] *= percent
-            trial["curve"] = {int(epoch): percent * score for epoch, score in trial["scores"].items()}
+            trial["score"] *= score.factor
+            trial["curve"] = {int(epoch): score.factor * value for epoch, value in trial["scores"].items()}
             trial["values"] = {key: trial["values"][key] for key in keys}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} can't be read ({error!r}): start the search again, which writes it anew.") from None
+        raise UserError(f"{path} cannot be read ({error!r}): start the search again, which writes it anew.") from None
     panels = len(keys) + 1
     figure = Figure(figsize=(4.4 * panels, 4.9), layout="constrained")
     *score_axes, curve_axes = figure.subplots(1, panels, squeeze=False)[0]
     for i, axes in enumerate(score_axes):
-        # With one key the colour repeats it, and so ties the points to their curves.
+        # With one key the colour shows it again, and so connects the points with their curves.
         _draw_scores(axes, trials, keys[i], keys[(i + 1) % len(keys)], connect=len(keys) == 2)
     if keys:
         _draw_curves(curve_axes, trials, keys[0])
-    label = "validation accuracy (%)" if percent == 100 else "validation loss (nats)"
+    label = f"validation {score.label}"
     for axes in (*score_axes, curve_axes):
         tidy(axes)
         axes.set_ylabel(label if axes is curve_axes else f"{label}, best epoch")
     pruned = sum(trial["state"] == "pruned" for trial in trials)
     title = f"{len(trials)} trials{f', {pruned} of them pruned (crosses)' if pruned else ''}"
-    figure.suptitle(title, fontsize=12, color=INK)
+    set_title(figure, title)
     return figure
 
 
 def _draw_scores(axes: Axes, trials: list[_Trial], key: str, other: str, *, connect: bool) -> None:
-    """The score over one key; `connect` joins the points of one colour, which then differ by this key alone."""
+    """Draw the score over one key; `connect` joins the points of one colour, which then differ by this key alone."""
     place = _place_values(axes, [trial["values"][key] for trial in trials])
     for value, color in _choose_colors([trial["values"][other] for trial in trials]).items():
         same = [trial for trial in trials if trial["values"][other] == value]
@@ -71,7 +72,7 @@ def _draw_scores(axes: Axes, trials: list[_Trial], key: str, other: str, *, conn
 
 
 def _place_values(axes: Axes, values: Sequence[Any]) -> dict[Any, float]:
-    """Where on the x axis every value is, words side by side; numbers that span much on a logarithmic axis."""
+    """Place every value on the x axis: words side by side, numbers of a wide range on a logarithmic axis."""
     different = _sort(values)
     if any(isinstance(value, bool | str) for value in different):
         axes.set_xticks(range(len(different)), [_format(value) for value in different])
@@ -86,12 +87,14 @@ def _place_values(axes: Axes, values: Sequence[Any]) -> dict[Any, float]:
 
 
 def _draw_curves(axes: Axes, trials: list[_Trial], key: str) -> None:
-    """Every trial's score over its epochs; the best one's in bold."""
+    """Draw the score of every trial over its epochs; that of the best in bold."""
     colors = _choose_colors([trial["values"][key] for trial in trials])
     for i, trial in reversed(list(enumerate(trials))):  # the best come first, and are drawn last
         curve, width = trial["curve"], 2.8 if i == 0 else 1.2
         color = colors[trial["values"][key]]
-        axes.plot(list(curve), list(curve.values()), color=color, linewidth=width, marker=marker(len(curve)), ms=4)
+        axes.plot(
+            list(curve), list(curve.values()), color=color, linewidth=width, marker=choose_marker(len(curve)), ms=4
+        )
     for value, color in colors.items():
         axes.plot([], [], color=color, label=_format(value))
     axes.set_xlabel("epochs (bold: the best trial)")
@@ -100,7 +103,7 @@ def _draw_curves(axes: Axes, trials: list[_Trial], key: str) -> None:
 
 
 def _add_legend(axes: Axes, key: str) -> None:
-    """A legend below the panel, where it hides nothing; of many values the lowest, the middle and the highest."""
+    """Add a legend below the panel, where it hides nothing; of many values the lowest, the middle and the highest."""
     handles, labels = axes.get_legend_handles_labels()
     shown = range(len(labels)) if len(labels) <= _FEW else (0, len(labels) // 2, len(labels) - 1)
     if handles:
@@ -122,7 +125,7 @@ def _sort(values: Sequence[Any]) -> list[Any]:
 
 
 def _choose_colors(values: Sequence[Any]) -> dict[Any, Any]:
-    """A colour for every value, in order: the house's for a few, a scale from dark to light for many."""
+    """Choose a colour for every value, in order: the palette for a few, a scale from dark to light for many."""
     different = _sort(values)
     if len(different) <= 1:
         return dict.fromkeys(different, GRAY)

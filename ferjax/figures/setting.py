@@ -1,6 +1,7 @@
-"""The repeated runs of one setting -> figures of their mean and of how far the seeds lie apart."""
+"""Figures of one setting: the mean over its seeds, and how far they lie apart."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -10,40 +11,39 @@ from matplotlib.ticker import MaxNLocator
 
 from ferjax.figures.confusion import draw_confusion_matrix
 from ferjax.figures.curves import Curve
-from ferjax.figures.style import BLUE, GRAY, INK, ORANGE, tidy
+from ferjax.figures.style import BLUE, DASHES, GRAY, INK, ORANGE, add_legend, set_title, tidy
 
-_STYLES = {"train": (BLUE, "train"), "validation": (ORANGE, "validation")}
+_COLORS: Mapping[str, str] = MappingProxyType({"train": BLUE, "validation": ORANGE})
 
 
 def draw_seed_curves(title: str, runs: Sequence[Mapping[str, Curve]]) -> Figure:
-    """Loss and accuracy of training and validation: the mean over the seeds within the band from lowest to highest.
+    """Draw loss and accuracy of training and validation: the mean over the seeds, within a band from lowest to highest.
 
-    Only epochs that every seed reached are drawn, since an early stop would make the mean jump.
+    Only the epochs that every seed reached are drawn, because the mean would jump where a seed stopped early.
     """
     figure = Figure(figsize=(8, 7), layout="constrained")
     loss, accuracy = figure.subplots(2, 1, sharex=True)
-    for split, (color, label) in _STYLES.items():
+    for split, color in _COLORS.items():
         curves = [run[split] for run in runs if split in run]
         if curves:
-            plot_band(loss, *align(curves, "loss"), color=color, label=label)
-            plot_band(accuracy, *align(curves, "accuracy", 100.0), color=color, label=label)
+            plot_band(loss, *align(curves, "loss"), color=color, label=split)
+            plot_band(accuracy, *align(curves, "accuracy", 100.0), color=color, label=split)
     for axes, name in ((loss, "loss (nats)"), (accuracy, "accuracy (%)")):
         axes.set_ylabel(name)
         tidy(axes)
-        if axes.lines:
-            axes.legend(frameon=False, fontsize=9)
+        add_legend(axes)
     accuracy.set_xlabel("epochs (passes over the training images) that every seed reached")
     accuracy.set_xlim(left=0)
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
     band = "the one seed" if len(runs) == 1 else f"mean of {len(runs)} seeds, band from the lowest to the highest"
-    figure.suptitle(f"{title}\n{band}", fontsize=12, color=INK)
+    set_title(figure, f"{title}\n{band}")
     return figure
 
 
 def align(
     curves: Sequence[Curve], field: str, scale: float = 1.0
 ) -> tuple[Float64[np.ndarray, " t"], Float64[np.ndarray, "seeds t"]]:
-    """The epochs that all curves have, and a row of `field` there for each curve."""
+    """Find the epochs that all curves have, and the values of `field` there, in a row for each curve."""
     columns = [dict(zip(curve.epoch.tolist(), getattr(curve, field).tolist(), strict=True)) for curve in curves]
     epochs = sorted(set.intersection(*(set(column) for column in columns)))
     values = [[scale * column[epoch] for epoch in epochs] for column in columns]
@@ -59,7 +59,7 @@ def plot_band(
     label: str,
     linestyle: str = "-",
 ) -> None:
-    """A line of the mean, within a band from the lowest to the highest seed."""
+    """Draw the mean as a line, within a band from the lowest to the highest seed."""
     mean = values.mean(axis=0)
     # A line through one point would be invisible.
     axes.plot(
@@ -77,7 +77,7 @@ def plot_band(
 
 
 def draw_mean_confusion(title: str, confusions: Int64[np.ndarray, "seeds c c"], classes: Sequence[str]) -> Figure:
-    """The mean confusion matrix over the seeds."""
+    """Draw the mean confusion matrix over the seeds."""
     n = len(confusions)
     said = "images, one seed" if n == 1 else f"images, mean ± standard deviation of {n} seeds"
     return draw_confusion_matrix(f"{title}\n{said}", confusions, classes)
@@ -88,8 +88,12 @@ def draw_class_scores(
     classes: Sequence[str],
     scores: Float64[np.ndarray, "seeds c"],
     references: Mapping[str, tuple[float, float | None]],
+    reference_title: str,
 ) -> Figure:
-    """F1 of each class: a bar of the mean, its deviation over the seeds, and where the report has it, theirs."""
+    """Draw the F1 of each class: a bar of the mean, its deviation over the seeds, and the published mean and deviation.
+
+    Values are in 0..1; `references` has those classes for which something is published.
+    """
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots()
     at, mean = np.arange(len(classes)), 100 * scores.mean(axis=0)
@@ -97,13 +101,22 @@ def draw_class_scores(
     axes.bar(at, mean, color=BLUE, width=0.62, label=f"mean of {len(scores)} seeds" if std is not None else "one seed")
     if std is not None:
         axes.errorbar(at - 0.12, mean, std, fmt="none", ecolor=INK, capsize=3, linewidth=1.2, label="± std (n - 1)")
-    theirs = [(i, *references[name]) for i, name in enumerate(classes) if name in references]
-    if theirs:
-        x = np.array([i + 0.16 for i, _, _ in theirs])
-        y = np.array([100 * value for _, value, _ in theirs])
-        reach = np.array([100 * (deviation or 0) for _, _, deviation in theirs])
+    published = [(i, *references[name]) for i, name in enumerate(classes) if name in references]
+    if published:
+        x = np.array([i + 0.16 for i, _, _ in published])
+        y = np.array([100 * value for _, value, _ in published])
+        reach = np.array([100 * (deviation or 0) for _, _, deviation in published])
         axes.errorbar(
-            x, y, reach, fmt="D", color=ORANGE, ms=6, mec="white", capsize=3, linewidth=1.2, label="report, ± std"
+            x,
+            y,
+            reach,
+            fmt="D",
+            color=ORANGE,
+            ms=6,
+            mec="white",
+            capsize=3,
+            linewidth=1.2,
+            label=f"{reference_title}, ± std",
         )
     for i, value in enumerate(mean):
         axes.text(i, 1.5, f"{value:.1f}", ha="center", va="bottom", color="white" if value > 8 else INK, fontsize=9)
@@ -113,7 +126,7 @@ def draw_class_scores(
     tidy(axes, grid="y")
     axes.tick_params(axis="x", length=0)
     axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.suptitle(title, fontsize=12, color=INK)
+    set_title(figure, title)
     return figure
 
 
@@ -123,9 +136,10 @@ def draw_reliability(
     confidence: Float64[np.ndarray, " bins"],
     correct: Int64[np.ndarray, " bins"],
 ) -> Figure:
-    """Accuracy against confidence, bin by bin, over the share of the answers in each bin; arguments are sums.
+    """Draw accuracy against confidence, bin by bin, and below it the share of the answers in each bin.
 
-    As in Guo et al. 2017, arXiv 1706.04599, figure 1.
+    `count`, `confidence` and `correct` are sums over the answers of a bin. As in Guo et al. 2017, arXiv
+    1706.04599, figure 1.
     """
     figure = Figure(figsize=(6.4, 7), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -150,7 +164,7 @@ def draw_reliability(
         linewidth=0.8,
         label="gap to the mean confidence",
     )
-    upper.plot((0, 100), (0, 100), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="confidence as it should be")
+    upper.plot((0, 100), (0, 100), color=INK, linewidth=1.2, linestyle=DASHES, label="confidence as it should be")
     upper.set_ylim(0, 100)
     upper.set_ylabel("accuracy of the answers (%)")
     upper.legend(frameon=False, fontsize=9, loc="upper left")
@@ -171,5 +185,5 @@ def draw_reliability(
     lower.set_xlim(0, 100)
     for axes in (upper, lower):
         tidy(axes)
-    figure.suptitle(title, fontsize=12, color=INK)
+    set_title(figure, title)
     return figure

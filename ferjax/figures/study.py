@@ -1,4 +1,4 @@
-"""Settings side by side -> figures."""
+"""Figures of settings side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ferjax.figures.curves import Curve
 from ferjax.figures.setting import align, plot_band
-from ferjax.figures.style import BLUE, GREEN, INK, ORANGE, PALETTE, tidy
+from ferjax.figures.style import BLUE, DASHES, GREEN, ORANGE, PALETTE, set_title, tidy
 
 _LINESTYLES = ("-", "--", ":", "-.")
 
@@ -20,19 +20,23 @@ def draw_accuracies(
     accuracies: Mapping[str, Float64[np.ndarray, " seeds"]],
     intervals: Mapping[str, tuple[float, float]],
     references: Mapping[str, tuple[float, float | None]],
+    reference_title: str,
 ) -> Figure:
-    """A row a setting, the baseline first: a dot a seed, the mean with its t interval, and the report's mean ± std."""
+    """Draw a row for each setting, the baseline first: its seeds, the mean with its t interval, and what is published.
+
+    Values are in 0..1; `references` has mean and deviation of those settings for which something is published.
+    """
     n = len(accuracies)
     figure = Figure(figsize=(8, 0.52 * n + 1.9), layout="constrained")
     axes = figure.subplots()
     for i, (name, values) in enumerate(accuracies.items()):
         mean = 100 * values.mean()
         if i == 0:
-            axes.axvline(mean, color=GREEN, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+            axes.axvline(mean, color=GREEN, linewidth=1.2, linestyle=DASHES, zorder=1)
         if name in intervals:
             low, high = (100 * edge for edge in intervals[name])
             axes.plot((low, high), (i, i), color=BLUE, linewidth=2.2, solid_capstyle="butt", zorder=2)
-        # Seeds lie beneath the interval, so that five close dots stay apart from the mean's.
+        # The seeds lie below the interval, so that five dots close together stay apart from the dot of the mean.
         axes.plot(100 * values, np.full(len(values), i + 0.16), "o", color=BLUE, ms=4.5, alpha=0.55, mew=0, zorder=3)
         axes.plot(mean, i, "o", color=BLUE, ms=8, mec="white", mew=1.2, zorder=4)
         if name in references:
@@ -56,17 +60,17 @@ def draw_accuracies(
     handles = [
         Line2D([], [], marker="o", color=BLUE, ms=8, mec="white", linewidth=2.2, label="mean, 95% t interval"),
         Line2D([], [], marker="o", color=BLUE, ms=4.5, alpha=0.55, mew=0, linestyle="", label="a seed"),
-        Line2D([], [], color=GREEN, linestyle=(0, (4, 3)), label=f"mean of {next(iter(accuracies))}"),
+        Line2D([], [], color=GREEN, linestyle=DASHES, label=f"mean of {next(iter(accuracies))}"),
     ]
     if references:
-        handles.append(Line2D([], [], marker="D", color=ORANGE, ms=6, mec="white", label="report, ± std"))
+        handles.append(Line2D([], [], marker="D", color=ORANGE, ms=6, mec="white", label=f"{reference_title}, ± std"))
     axes.legend(handles=handles, frameon=False, fontsize=9, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.suptitle(title, fontsize=12, color=INK)
+    set_title(figure, title)
     return figure
 
 
 def draw_validation_curves(title: str, settings: Mapping[str, Sequence[Curve]]) -> Figure:
-    """Validation loss and accuracy of several settings: each one's mean over its seeds, within their range."""
+    """Draw validation loss and accuracy of several settings: the mean of each over its seeds, within their range."""
     figure = Figure(figsize=(9, 7.4), layout="constrained")
     loss, accuracy = figure.subplots(2, 1, sharex=True)
     for i, (name, curves) in enumerate(settings.items()):
@@ -80,5 +84,5 @@ def draw_validation_curves(title: str, settings: Mapping[str, Sequence[Curve]]) 
     accuracy.set_xlim(left=0)
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(*loss.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
-    figure.suptitle(f"{title}\nmean over the seeds, band from the lowest to the highest", fontsize=12, color=INK)
+    set_title(figure, f"{title}\nmean over the seeds, band from the lowest to the highest")
     return figure

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, PyTree
 
 from ferjax.optim.groups import Groups, Named, flatten, parse
+from ferjax.scores import SCORES, Sums
 
 PlateauState: TypeAlias = optax.contrib.ReduceLROnPlateauState
 
@@ -23,8 +24,8 @@ class Optimizer:
     `init(params)` makes the state; `find_updates(gradients, state, params)` returns what to add to parameters per unit
     of learning rate, and the new state: all by name, and only of those that train in this epoch (`groups.split`).
     `learning_rate(step)` is the scheduled rate before the plateau's scale.
-    `update_plateau(state, *, accuracy, loss)` is fed once an epoch with validation's figures; `state.scale`, float32 in
-    (0, 1], is what the rate of the following epoch is to be multiplied by.
+    `update_plateau(state, sums)` is fed once an epoch with validation's sums; `state.scale`, float32 in (0, 1], is what
+    the rate of the following epoch is to be multiplied by.
     """
 
     groups: Groups
@@ -32,7 +33,7 @@ class Optimizer:
     find_updates: Callable[[Named, PyTree, Named], tuple[Named, PyTree]]
     learning_rate: Callable[[int | Int[Array, ""]], Float32[Array, ""]]
     init_plateau: Callable[[], PlateauState]
-    update_plateau: Callable[..., PlateauState]
+    update_plateau: Callable[[PlateauState, Sums], PlateauState]
 
 
 def create(
@@ -64,6 +65,9 @@ def create(
     Raises ValueError for an unknown schedule or metric, for a warm-up that leaves a cosine no step, and for groups that
     can't be read.
     """
+    if plateau_metric not in SCORES:
+        raise ValueError(f"optim.plateau_metric {plateau_metric!r} is not one of {', '.join(SCORES)}.")
+    score = SCORES[plateau_metric]
     rate = make_schedule(
         name=schedule,
         peak=learning_rate,
@@ -76,7 +80,7 @@ def create(
     parsed = parse(groups)
     init, find_updates = _make_grouped(parsed, optax.chain(*parts), clip_norm)
     init_plateau, update_plateau = make_plateau(
-        metric=plateau_metric,
+        higher_is_better=score.higher_is_better,
         patience_epochs=plateau_patience_epochs,
         factor=plateau_factor,
         min_delta=plateau_min_delta,
@@ -88,7 +92,7 @@ def create(
         find_updates=find_updates,
         learning_rate=rate,
         init_plateau=init_plateau,
-        update_plateau=update_plateau,
+        update_plateau=lambda state, sums: update_plateau(state, score.of(sums)),
     )
 
 
@@ -160,17 +164,15 @@ def make_schedule(
 
 
 def make_plateau(
-    *, metric: str, patience_epochs: int, factor: float, min_delta: float, min_scale: float
-) -> tuple[Callable[[], PlateauState], Callable[..., PlateauState]]:
-    """Make `init()` and `update(state, *, accuracy, loss)` with the rule of Keras's `ReduceLROnPlateau`.
+    *, higher_is_better: bool, patience_epochs: int, factor: float, min_delta: float, min_scale: float
+) -> tuple[Callable[[], PlateauState], Callable[[PlateauState, ArrayLike], PlateauState]]:
+    """Make `init()` and `update(state, value)` with the rule of Keras's `ReduceLROnPlateau`.
 
     The scale is multiplied by `factor` after `patience_epochs` epochs in a row, none of which was better by more than
     `min_delta` than the best so far, and never falls below `min_scale`; 0 epochs is off. Optax's rule is the same save
     for three things mended here: it would raise a rate that starts below the floor, refuses a `min_delta` of 0, and
     fails under strict promotion. A first value that is NaN is ignored here, while Keras never improves on it.
     """
-    if metric not in ("accuracy", "loss"):
-        raise ValueError(f"optim.plateau_metric {metric!r} is not one of 'accuracy' and 'loss'.")
     plateau = optax.contrib.reduce_on_plateau(
         factor=factor,
         patience=patience_epochs,
@@ -184,12 +186,12 @@ def make_plateau(
         # The state takes its dtype from the parameters it is shown.
         return plateau.init(jnp.zeros((), jnp.float32))
 
-    def update(state: PlateauState, *, accuracy: ArrayLike, loss: ArrayLike) -> PlateauState:
+    def update(state: PlateauState, value: ArrayLike) -> PlateauState:
         if not patience_epochs:
             return state
-        value = jnp.asarray(loss if metric == "loss" else accuracy, jnp.float32)
+        value = jnp.asarray(value, jnp.float32)
         with jax.numpy_dtype_promotion("standard"):
-            _, state = plateau.update({}, state, value=value if metric == "loss" else -value)
+            _, state = plateau.update({}, state, value=-value if higher_is_better else value)
         return state
 
     return init, update

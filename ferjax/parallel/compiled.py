@@ -11,20 +11,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int32, PyTree
 
+from ferjax.batch import Batch
 from ferjax.data.resident import Resident, epoch_order
 from ferjax.parallel.placement import AXIS, Dispatch, Layout
-from ferjax.state import Sums, TrainState
-from ferjax.step import Batch, Diagnostics, stream_key
+from ferjax.randomness import stream_key
+from ferjax.scores import Sums
+from ferjax.state import TrainState
+from ferjax.step import Diagnostics
 
 EvalStep = Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]
 TrainStep = Callable[..., tuple[TrainState, Sums, Diagnostics]]
 FinishEpoch = Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
 
 
-class Figures(flax.struct.PyTreeNode):
-    """What each step of a dispatch tells: the sums since the last logged line, and the step's diagnostics."""
+class Window(flax.struct.PyTreeNode):
+    """The totals over the examples since the last logged line that go into the next one."""
 
-    window: Sums
+    loss: Float32[Array, "..."] | Float32[np.ndarray, "..."]
+    correct: Float32[Array, "..."] | Float32[np.ndarray, "..."]
+    count: Float32[Array, "..."] | Float32[np.ndarray, "..."]
+
+
+class Figures(flax.struct.PyTreeNode):
+    """What each step of a dispatch tells: the totals since the last logged line, and the step's diagnostics."""
+
+    window: Window
     diagnostics: Diagnostics
 
 
@@ -113,10 +124,12 @@ def create_program(
             padded = layout.pad(batch_size) > batch_size
             # What lies beyond the batch repeats its last row, and is masked.
             index = order[first + (jnp.minimum(position, batch_size - 1) if padded else position)]
-            batch = _gather(split, index, position < batch_size if padded else None, spread_rows)
+            mask = position < batch_size if padded else None
+            batch = _gather(split, index, mask, num_classes, spread_rows)
             state, _, diagnostics = train_step(state, batch, epoch=phase, axis_name=axis_name)
+            totals = state.window_sums
             # A copy outlives the state, which the next step is given to overwrite.
-            figures = Figures(jax.tree.map(jnp.copy, state.window_sums), diagnostics)
+            figures = Figures(Window(jnp.copy(totals.loss), totals.correct, totals.count), diagnostics)
             is_logged = state.step % log_every_steps == 0
             window = jax.tree.map(lambda total: jnp.where(is_logged, 0.0, total), state.window_sums)
             return state.replace(window_sums=window), figures
@@ -159,11 +172,17 @@ def _find_positions(layout: Layout, batch_size: int) -> Int32[Array, " b"]:
 
 
 def _gather(
-    split: Resident, index: Int32[Array, " b"], mask: Bool[Array, " b"] | None, spread_rows: Callable[[Any], Any]
+    split: Resident,
+    index: Int32[Array, " b"],
+    mask: Bool[Array, " b"] | None,
+    num_classes: int,
+    spread_rows: Callable[[Any], Any],
 ) -> Batch:
+    """Take the rows of `index`; where the split has no soft targets, all of a target's mass is on its label."""
     index = spread_rows(index)
-    targets = None if split.targets is None else split.targets[index]
-    batch: Batch = spread_rows(Batch(split.images[index], split.labels[index], mask, targets))
+    labels = split.labels[index]
+    targets = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32) if split.targets is None else split.targets[index]
+    batch: Batch = spread_rows(Batch(split.images[index], labels, targets, mask))
     return batch
 
 
@@ -181,7 +200,7 @@ def _take_steps(
         return done + 1, state, jax.tree.map(lambda all, one: all.at[done].set(one), gathered, figures)
 
     row = jnp.zeros(at_most)
-    empty = Figures(Sums(loss=row, correct=row, count=row), Diagnostics(learning_rate=row, update_norm=row))
+    empty = Figures(Window(loss=row, correct=row, count=row), Diagnostics(learning_rate=row, update_norm=row))
     carry = (jnp.zeros((), jnp.int32), state, empty)
     _, state, gathered = jax.lax.while_loop(lambda carry: carry[0] < steps, take_another, carry)
     return state, gathered
@@ -228,7 +247,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
     def evaluate_batch(gathered: _Pass, variables: PyTree, split: Resident) -> _Pass:
         index = gathered.start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = jnp.minimum(index, len(split) - 1)
-        batch = _gather(split, inside, index < len(split), layout.spread_rows)
+        batch = _gather(split, inside, index < len(split), num_classes, layout.spread_rows)
         sums, probabilities = eval_step(variables, batch)
         buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
         return _Pass(start=gathered.start + batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)
@@ -237,7 +256,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
     def open_pass(batches: int) -> _Pass:
         one = _Pass(
             start=jnp.zeros((), jnp.int32),
-            sums=Sums.zero(),
+            sums=Sums.zero(num_classes),
             probabilities=jnp.zeros((batches * batch_size, num_classes), jnp.float32),
         )
         return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*layout.stacked, *leaf.shape)), one)

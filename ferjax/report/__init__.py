@@ -1,6 +1,6 @@
-"""A run's saved predictions -> its report, as JSON, Markdown, CSV and a table for the terminal."""
+"""The report on one run: from its saved predictions to scores, as JSON, Markdown, CSV and a table for the terminal."""
 
-from ferjax.report.files import to_csv, write_text
+from ferjax.report.copies import mark_copies
 from ferjax.report.predictions import COLUMNS, Predictions, choose_worst, read_predictions, write_predictions
 from ferjax.report.scores import Report, Scores, WithoutCopies, create_report
 from ferjax.report.tables import describe_copies, format_table, read_report, standard_error, write_report
@@ -15,11 +15,10 @@ __all__ = [
     "create_report",
     "describe_copies",
     "format_table",
+    "mark_copies",
     "read_predictions",
     "read_report",
     "standard_error",
-    "to_csv",
     "write_predictions",
     "write_report",
-    "write_text",
 ]

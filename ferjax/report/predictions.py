@@ -1,4 +1,4 @@
-"""predictions.csv: a line for each evaluated image, with its true class and the probability of every class."""
+"""The file predictions.csv: a line for each evaluated image, with its true class and every class's probability."""
 
 import csv
 import dataclasses
@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, Int64
 
 from ferjax.data.datasets.fer2013 import EMOTIONS
+from ferjax.documents.csv_columns import to_csv
 from ferjax.errors import UserError
-from ferjax.report.files import to_csv, write_text
+from ferjax.files import write_text
 
 
 def name_columns(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The header of predictions.csv; the columns p_<class> name the classes, in their order."""
+    """List the columns of predictions.csv; those called p_<class> name the classes, in their order."""
     return ("row", "split", "emotion", "predicted", *(f"p_{name}" for name in classes))
 
 
@@ -22,7 +23,7 @@ COLUMNS = name_columns(EMOTIONS)
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """One evaluated split: `row` counts the rows that were read from the data set, from 0; `labels` index `classes`."""
+    """Hold one evaluated split: `row` numbers the rows of the data set from 0, `labels` index `classes`."""
 
     row: Int64[np.ndarray, " n"]
     split: str
@@ -40,7 +41,7 @@ def write_predictions(
     probabilities: Float[np.ndarray, "n c"],
     classes: tuple[str, ...] = EMOTIONS,
 ) -> None:
-    """Writes predictions.csv, a line per image; read_predictions gives back the same float32 bits."""
+    """Write predictions.csv, a line for each image; read_predictions gives back the same float32 bits."""
     names = np.asarray(classes)
     columns = [row, np.full(len(row), split), names[labels], names[probabilities.argmax(axis=1)]]
     # A float32 is printed with the fewest digits that read back as the same number.
@@ -49,7 +50,7 @@ def write_predictions(
 
 
 def read_predictions(path: pathlib.Path) -> Predictions:
-    """Reads predictions.csv. Raises UserError, with file and line, for one that is missing or not as written."""
+    """Read predictions.csv. Raises UserError, with file and line, for one that is missing or not as written."""
     remedy = f"write it with 'python -m ferjax.main --workdir {path.parent}', which trains and saves predictions"
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -79,7 +80,7 @@ def read_predictions(path: pathlib.Path) -> Predictions:
 
 
 def _find_classes(header: list[str]) -> tuple[str, ...]:
-    """The classes that a header names; none for one that is not a header of predictions."""
+    """List the classes that a header names; none for one that is not a header of predictions."""
     classes = tuple(column.removeprefix("p_") for column in header[4:])
     if len(classes) < 2 or len(set(classes)) < len(classes) or tuple(header) != name_columns(classes):
         return ()
@@ -87,7 +88,7 @@ def _find_classes(header: list[str]) -> tuple[str, ...]:
 
 
 def _parse_line(fields: list[str], split: str, classes: tuple[str, ...]) -> tuple[int, int, Float32[np.ndarray, " c"]]:
-    """Row, label and probabilities of one line. Raises ValueError that says what is wrong with it."""
+    """Parse one line into row, label and probabilities. Raises ValueError, which says what is wrong with it."""
     if len(fields) != 4 + len(classes):
         raise ValueError(f"{len(fields)} fields instead of {4 + len(classes)}")
     if not fields[0].isdecimal():
@@ -100,7 +101,7 @@ def _parse_line(fields: list[str], split: str, classes: tuple[str, ...]) -> tupl
         probabilities = np.array([float(field) for field in fields[4:]], np.float32)
     except ValueError:
         raise ValueError("a probability is not a number") from None
-    # Written so that a nan fails too.
+    # The comparisons are written so that nan fails them too.
     if not (probabilities.min() >= 0 and abs(probabilities.sum() - 1) < 1e-3):
         raise ValueError(f"the probabilities are not {len(classes)} numbers from 0 up that sum to 1")
     if fields[3] != classes[probabilities.argmax()]:
@@ -111,7 +112,7 @@ def _parse_line(fields: list[str], split: str, classes: tuple[str, ...]) -> tupl
 def choose_worst(
     labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n c"], k: int = 36
 ) -> Int64[np.ndarray, " k"]:
-    """Positions of at most k wrong answers, the most confident first; equal ones stay in order."""
+    """Choose the positions of at most k wrong answers, the most confident first; equal ones stay in order."""
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")

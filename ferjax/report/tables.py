@@ -1,25 +1,44 @@
-"""A run's report as a table for the terminal, and as JSON, Markdown and CSV files."""
+"""The report on a run as a table for the terminal, and as JSON, Markdown and CSV files."""
 
 import json
 import math
 import pathlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+from ferjax.documents.aligned_text import to_text
+from ferjax.documents.csv_columns import to_csv
+from ferjax.documents.markdown import to_markdown
+from ferjax.documents.table import Table
 from ferjax.errors import UserError
-from ferjax.report.files import to_csv, write_text
+from ferjax.files import REPORT_FILE, write_json, write_text
 from ferjax.report.scores import Report
 
-SCORES = ("precision", "recall", "f1")
+# Columns that do not change their width from run to run, so that several tables on a terminal stand in line.
+_LEAST_WIDTHS = (10, 9, 7, 7, 8)
 
 
-def write_report(workdir: pathlib.Path, report: Report) -> None:
-    """Writes report.json, report.md and report.csv; each appears whole or not at all."""
-    write_text(workdir / "report.json", json.dumps(report, indent=2) + "\n")
-    write_text(workdir / "report.md", _to_markdown(report))
-    write_text(workdir / "report.csv", _report_csv(report))
+class _Line(NamedTuple):
+    """One class, or one mean over the classes."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+def write_report(workdir: pathlib.Path, report: Report) -> list[pathlib.Path]:
+    """Write report.md, report.json and report.csv, each whole or not at all, and return their paths."""
+    paths = [workdir / "report.md", workdir / REPORT_FILE, workdir / "report.csv"]
+    write_text(paths[0], _to_markdown(report))
+    write_json(paths[1], report, indent=2)
+    write_text(paths[2], _to_csv(report))
+    return paths
 
 
 def read_report(path: pathlib.Path) -> Report:
-    """Reads report.json. Raises UserError for one that is missing or broken."""
+    """Read report.json. Raises UserError for a file that is missing or broken."""
     try:
         report: Report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -30,26 +49,24 @@ def read_report(path: pathlib.Path) -> Report:
 
 
 def standard_error(report: Report) -> float:
-    """Standard error of the accuracy of n independent images: sqrt(p (1 - p) / n)."""
+    """Compute the standard error of the accuracy of n independent images, sqrt(p (1 - p) / n)."""
     return math.sqrt(report["accuracy"] * (1 - report["accuracy"]) / report["n"])
 
 
 def format_table(report: Report) -> str:
-    """The report as a table for the terminal, scores in percent."""
+    """Write the report as text for the terminal, scores in percent."""
+    table = _tabulate_scores(report, "", "{:.1%}".format)
     lines = [f"{report['split']} split, {report['n']:,} images", ""]
-    width = max(10, *(len(name) + 1 for name in report["per_class"]))
-    lines.append(f"{'':<{width}}{'precision':>10}{'recall':>8}{'F1':>8}{'images':>9}")
-    for name, precision, recall, f1, support in _score_rows(report):
-        lines.append(f"{name:<{width}}{precision:>10.1%}{recall:>8.1%}{f1:>8.1%}{support:>9,}")
-    lines += ["", f"accuracy  {report['accuracy']:.1%} ± {standard_error(report):.1%} (standard error)"]
+    lines += [to_text(table, gap=1, least_widths=_LEAST_WIDTHS), ""]
+    lines.append(f"accuracy  {report['accuracy']:.1%} ± {standard_error(report):.1%} (standard error)")
     lines.append(f"macro F1  {report['macro_f1']:.1%}")
-    if said := describe_copies(report):
-        lines.append(said)
+    if sentence := describe_copies(report):
+        lines.append(sentence)
     return "\n".join(lines)
 
 
 def describe_copies(report: Report) -> str:
-    """A line on the scores without the images that training holds a copy of; empty where it holds none."""
+    """Say what the scores are without the images that training holds a copy of; empty where there is no such image."""
     rest = report["without_copies"]
     if rest is None or rest["n"] == report["n"]:
         return ""
@@ -61,17 +78,33 @@ def describe_copies(report: Report) -> str:
     )
 
 
-def _score_rows(report: Report) -> list[tuple[str, float, float, float, int]]:
-    """Name, precision, recall, F1 and images of every class, then of the macro and the weighted mean."""
-    rows = [
-        (name, scores["precision"], scores["recall"], scores["f1"], scores["support"])
+def _list_lines(report: Report) -> list[_Line]:
+    """List every class, then the macro and the weighted mean."""
+    lines = [
+        _Line(name, scores["precision"], scores["recall"], scores["f1"], scores["support"])
         for name, scores in report["per_class"].items()
     ]
-    rows.append(("macro", report["macro_precision"], report["macro_recall"], report["macro_f1"], report["n"]))
-    rows.append(
-        ("weighted", report["weighted_precision"], report["weighted_recall"], report["weighted_f1"], report["n"])
-    )
-    return rows
+    macro = (report["macro_precision"], report["macro_recall"], report["macro_f1"])
+    weighted = (report["weighted_precision"], report["weighted_recall"], report["weighted_f1"])
+    return [*lines, _Line("macro", *macro, report["n"]), _Line("weighted", *weighted, report["n"])]
+
+
+def _tabulate_scores(report: Report, first: str, show: Callable[[float], str]) -> Table:
+    rows = [
+        (line.name, show(line.precision), show(line.recall), show(line.f1), f"{line.images:,}")
+        for line in _list_lines(report)
+    ]
+    return Table((first, "precision", "recall", "F1", "images"), tuple(rows), words=(first,))
+
+
+def _tabulate_confusion(report: Report) -> Table:
+    first = "true \\ predicted"
+    rows = [
+        (name, *(f"{count:,}" for count in counts))
+        for name, counts in zip(report["per_class"], report["confusion"], strict=True)
+    ]
+    diagonal = frozenset((i, i + 1) for i in range(len(rows)))
+    return Table((first, *report["per_class"]), tuple(rows), words=(first,), strong=diagonal)
 
 
 def _to_markdown(report: Report) -> str:
@@ -81,33 +114,26 @@ def _to_markdown(report: Report) -> str:
         f"Accuracy **{report['accuracy']:.2%}** ± {standard_error(report):.2%} (standard error), "
         f"macro F1 **{report['macro_f1']:.2%}**, loss {report['loss']:.4f}.",
         "",
-        "| class | precision | recall | F1 | images |",
-        "|---|---:|---:|---:|---:|",
+        to_markdown(_tabulate_scores(report, "class", "{:.2%}".format)),
     ]
-    for name, precision, recall, f1, support in _score_rows(report):
-        lines.append(f"| {name} | {precision:.2%} | {recall:.2%} | {f1:.2%} | {support:,} |")
-    if said := describe_copies(report):
-        lines += ["", f"{said[0].upper()}{said[1:]}."]
+    if sentence := describe_copies(report):
+        lines += [f"{sentence[0].upper()}{sentence[1:]}.", ""]
     lines += [
-        "",
         "macro: mean over the classes. weighted: mean weighted by the images of each class.",
         "",
         "## Confusion matrix",
         "",
         "Rows are true classes, columns predicted ones; images.",
         "",
-        f"| true \\ predicted | {' | '.join(report['per_class'])} |",
-        f"|---|{'---:|' * len(report['per_class'])}",
+        to_markdown(_tabulate_confusion(report)),
     ]
-    for i, (name, counts) in enumerate(zip(report["per_class"], report["confusion"], strict=True)):
-        cells = [f"**{count:,}**" if i == j else f"{count:,}" for j, count in enumerate(counts)]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def _report_csv(report: Report) -> str:
-    """A line per class and per mean; the last one, 'all', has what belongs to the split as a whole."""
-    lines: list[tuple[object, ...]] = [(*scores, "", "") for scores in _score_rows(report)]
+def _to_csv(report: Report) -> str:
+    """Write a line for each class and each mean, and last a line 'all' for the split as a whole."""
+    lines: list[tuple[object, ...]] = [(*line, "", "") for line in _list_lines(report)]
     lines.append(("all", "", "", "", report["n"], report["accuracy"], report["loss"]))
-    header = ("class", *SCORES, "support", "accuracy", "loss")
-    return to_csv(dict(zip(header, zip(*lines, strict=True), strict=True)))
+    header = ("class", "precision", "recall", "f1", "support", "accuracy", "loss")
+    columns: Mapping[str, object] = dict(zip(header, zip(*lines, strict=True), strict=True))
+    return to_csv(columns)

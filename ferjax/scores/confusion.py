@@ -1,32 +1,24 @@
-"""Confusion matrix -> accuracy, precision, recall and F1, equal to scikit-learn's; and how true the confidences are."""
+"""The confusion matrix, and what follows from it alone: shares of one class and of all, equal to scikit-learn's.
 
-import dataclasses
-from typing import TypedDict
+A matrix has a row a true class and a column an answer. The functions take matrices of numpy or of jax, with any leading
+axes, such as one for the seeds.
+"""
 
+from typing import Any, TypeAlias, TypedDict
+
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Array, Bool, Float32, Float64, Int, Int32, Int64, Num
 
-
-class Summary(TypedDict):
-    """Scores in 0..1; the arrays hold one value a class, in class order."""
-
-    accuracy: float
-    macro_precision: float
-    macro_recall: float
-    macro_f1: float
-    weighted_precision: float
-    weighted_recall: float
-    weighted_f1: float
-    precision: Float64[np.ndarray, " c"]
-    recall: Float64[np.ndarray, " c"]
-    f1: Float64[np.ndarray, " c"]
-    support: Int64[np.ndarray, " c"]
+Confusion: TypeAlias = Num[Array, "*seeds k k"] | Num[np.ndarray, "*seeds k k"]
+PerClass: TypeAlias = Num[Array, "*seeds k"] | Num[np.ndarray, "*seeds k"]
 
 
 def confusion_matrix(
     labels: Int[np.ndarray, " n"], predicted: Int[np.ndarray, " n"], num_classes: int
-) -> Int64[np.ndarray, "c c"]:
-    """Counts of every (true, predicted) pair: rows are true classes, columns predicted ones.
+) -> Int64[np.ndarray, "k k"]:
+    """Count every (true, predicted) pair on the host.
 
     Raises ValueError where a label or prediction is outside 0..num_classes-1.
     """
@@ -38,76 +30,90 @@ def confusion_matrix(
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
 
 
-def summarize(confusion: Int[np.ndarray, "c c"]) -> Summary:
-    """Scores of a confusion matrix (rows true, columns predicted).
+def count_answers(
+    labels: Int32[Array, " b"],
+    predicted: Int32[Array, " b"],
+    mask: Bool[Array, " b"] | None,
+    num_classes: int,
+) -> Float32[Array, "k k"]:
+    """Count every (true, predicted) pair of a batch on the device; rows that `mask` leaves out count nowhere.
 
-    Equal to sklearn.metrics.precision_recall_fscore_support(..., labels=range(c), zero_division=0): a class never
-    predicted has precision 0, a class without images has recall 0, one with neither has F1 0, and the macro mean is
-    over all c classes, so that absent ones pull it down. The weighted mean weighs a class by its images. Raises
-    ValueError for a matrix that counts nothing.
+    A product of zeros and ones is exact on every backend, and so are their sums up to 2**24.
     """
-    total = int(confusion.sum())
-    if total == 0:
-        raise ValueError("the confusion matrix counts no image, so it has no scores")
-    hits = np.diagonal(confusion)
-    support = confusion.sum(axis=1)
-    guesses = confusion.sum(axis=0)
-    precision = _divide(hits, guesses)
-    recall = _divide(hits, support)
-    f1 = _divide(2 * hits, support + guesses)  # the harmonic mean of the two: 2 TP / (2 TP + FP + FN)
+    truth, answers = (jax.nn.one_hot(classes, num_classes, dtype=jnp.float32) for classes in (labels, predicted))
+    if mask is not None:
+        truth = jnp.where(mask[:, None], truth, 0.0)
+    return truth.T @ answers
+
+
+def count_right(confusion: Confusion) -> Any:
+    """Return how many answers are right."""
+    return _find_hits(confusion).sum(axis=-1)
+
+
+def count_all(confusion: Confusion) -> Any:
+    """Return how many answers there are."""
+    return confusion.sum(axis=(-2, -1))
+
+
+def find_support(confusion: Confusion) -> PerClass:
+    """Return how many images each class has."""
+    return confusion.sum(axis=-1)
+
+
+def find_precision(confusion: Confusion) -> PerClass:
+    """Return each class's share of right ones among its answers, 0 where it was never answered."""
+    return _divide(_find_hits(confusion), confusion.sum(axis=-2))
+
+
+def find_recall(confusion: Confusion) -> PerClass:
+    """Return each class's share of right answers among its images, 0 where it has none."""
+    return _divide(_find_hits(confusion), find_support(confusion))
+
+
+def find_f1(confusion: Confusion) -> PerClass:
+    """Return each class's harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN), and 0 where that is 0 / 0."""
+    return _divide(2 * _find_hits(confusion), find_support(confusion) + confusion.sum(axis=-2))
+
+
+def find_accuracy(confusion: Confusion) -> Any:
+    """Return the share of right answers."""
+    return count_right(confusion) / count_all(confusion)
+
+
+def average_macro(values: PerClass) -> Any:
+    """Return the mean over all classes, of which absent ones pull it down."""
+    return values.mean(axis=-1)
+
+
+def average_weighted(values: PerClass, confusion: Confusion) -> Any:
+    """Return the mean over the classes, each weighted by its images."""
+    return (values * find_support(confusion)).sum(axis=-1) / count_all(confusion)
+
+
+class ClassScores(TypedDict):
+    """One value a class, in class order; shares are in 0..1."""
+
+    precision: Float64[np.ndarray, " k"]
+    recall: Float64[np.ndarray, " k"]
+    f1: Float64[np.ndarray, " k"]
+    support: Int64[np.ndarray, " k"]
+
+
+def score_classes(confusion: Int[np.ndarray, "k k"]) -> ClassScores:
+    """Return the scores of each class, equal to sklearn.metrics.precision_recall_fscore_support(zero_division=0)."""
     return {
-        "accuracy": float(hits.sum() / total),
-        "macro_precision": float(precision.mean()),
-        "macro_recall": float(recall.mean()),
-        "macro_f1": float(f1.mean()),
-        "weighted_precision": float(precision @ support / total),
-        "weighted_recall": float(recall @ support / total),
-        "weighted_f1": float(f1 @ support / total),
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "support": support.astype(np.int64),
+        "precision": np.asarray(find_precision(confusion)),
+        "recall": np.asarray(find_recall(confusion)),
+        "f1": np.asarray(find_f1(confusion)),
+        "support": np.asarray(find_support(confusion)).astype(np.int64),
     }
 
 
-def _divide(part: Int[np.ndarray, " c"], whole: Int[np.ndarray, " c"]) -> Float64[np.ndarray, " c"]:
-    """part / whole, and 0 where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
+def _find_hits(confusion: Confusion) -> PerClass:
+    return confusion.diagonal(axis1=-2, axis2=-1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """Answers by confidence, the probability of the most probable class, in equal bins of 0..1, upper edges included.
-
-    All are sums, so that the calibrations of several splits or seeds merge by addition.
-    """
-
-    count: Int64[np.ndarray, " bins"]
-    confidence: Float64[np.ndarray, " bins"]
-    correct: Int64[np.ndarray, " bins"]
-
-    def __add__(self, other: "Calibration") -> "Calibration":
-        return Calibration(self.count + other.count, self.confidence + other.confidence, self.correct + other.correct)
-
-    @property
-    def error(self) -> float:
-        """Expected calibration error, 0..1: the bins' mean |accuracy - confidence|, weighed by their answers.
-
-        Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv 1706.04599, equation 3.
-        """
-        return float(np.abs(self.correct - self.confidence).sum() / self.count.sum())
-
-
-def calibrate(labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n c"], bins: int = 15) -> Calibration:
-    """Counts the answers of each bin of confidence. Raises ValueError for no images."""
-    if not len(labels):
-        raise ValueError("there is no image, so there is no calibration")
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    correct = probabilities.argmax(axis=1) == labels
-    # Bin m holds (m / bins, (m + 1) / bins]; probabilities may sum to a little more than one.
-    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    return Calibration(
-        np.bincount(index, minlength=bins).astype(np.int64),
-        np.bincount(index, weights=confidence, minlength=bins),
-        np.bincount(index[correct], minlength=bins).astype(np.int64),
-    )
+def _divide(part: PerClass, whole: PerClass) -> PerClass:
+    """Return part / whole, and 0 where there is nothing to divide by: such a part is 0 too."""
+    return part / whole.clip(min=1)

@@ -1,4 +1,4 @@
-"""Several workers on this machine: the same command as processes of their own, one a GPU where there are any."""
+"""Several workers on this machine: processes of the same command, each with its own GPU where there are enough."""
 
 import logging
 import os
@@ -21,9 +21,9 @@ _POLL_S = 0.2
 def run_workers(argv: Sequence[str], count: int, folder: pathlib.Path, watch: Callable[[], None]) -> None:
     """Run `count` workers of this command to their end, each with its log in `folder`; `watch` is called meanwhile.
 
-    A signal is passed on once. Raises InterruptedRun then, UserError where a worker failed.
+    A signal is passed on to the workers once; then this raises InterruptedRun. Raises UserError where a worker failed.
     """
-    # What only the first process of a search does is switched off.
+    # The flags at the end switch off what only the first process of a search does.
     command = [sys.executable, "-m", "ferjax.search", *argv[1:], "--workers=1", "--noretry_failed"]
     workers: list[tuple[pathlib.Path, subprocess.Popen[bytes]]] = []
     signum = None
@@ -32,7 +32,7 @@ def run_workers(argv: Sequence[str], count: int, folder: pathlib.Path, watch: Ca
         for i, environment in enumerate(_share_devices(list_gpus(), count, os.environ)):
             path = folder / f"worker_{i}.log"
             with path.open("ab") as log:
-                # A session of its own: Ctrl-C reaches a worker through here, and only once.
+                # A worker has a session of its own, so that Ctrl-C reaches it only through this process, and only once.
                 worker = subprocess.Popen(
                     command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
                 )
@@ -65,7 +65,7 @@ def _signal(workers: Sequence[tuple[pathlib.Path, subprocess.Popen[bytes]]], sig
 
 
 def list_gpus() -> list[str]:
-    """The NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """List the NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name and name != "-1"]
@@ -77,7 +77,7 @@ def list_gpus() -> list[str]:
 
 
 def _share_devices(gpus: Sequence[str], count: int, environment: "os._Environ[str]") -> list[dict[str, str]]:
-    """The environment of every worker: its GPU, and a share of its memory where several workers have the same one."""
+    """Make the environment of every worker: its GPU, and a share of the memory where several workers have the same."""
     environments = []
     for i in range(count):
         own = dict(environment)

@@ -1,26 +1,34 @@
-"""What a search found: search.json, search.csv, search.md, its figure, and the table for the terminal."""
+"""What a search found, as files, a figure and a table for the terminal."""
 
-import json
 import pathlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ferjax.report import to_csv, write_text
+from ferjax.documents.aligned_text import to_text
+from ferjax.documents.csv_columns import to_csv
+from ferjax.documents.markdown import to_markdown
+from ferjax.documents.table import Table
+from ferjax.files import FIGURES_FOLDER, write_json, write_text
+from ferjax.scores import SCORES
 from ferjax.search.space import Point, name_keys
 from ferjax.search.trials import Queue
 
-_STATES = {
-    TrialState.COMPLETE: "finished",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+_STATES: Mapping[TrialState, str] = MappingProxyType(
+    {
+        TrialState.COMPLETE: "finished",
+        TrialState.PRUNED: "pruned",
+        TrialState.FAIL: "failed",
+        TrialState.RUNNING: "running",
+        TrialState.WAITING: "waiting",
+    }
+)
 
 
 class Row(TypedDict):
-    """One trial; scores are of the validation split, `share` that of the most predicted class, 0..1."""
+    """Hold one trial; scores are of the validation split, `share` is that of the most predicted class, in 0..1."""
 
     rank: int | None  # of the finished ones, from 1
     values: Point
@@ -36,20 +44,20 @@ class Row(TypedDict):
 
 
 def create_rows(queue: Queue, metric: str) -> list[Row]:
-    """The trials by rank: finished, pruned, then the others; repeats of a point are left out."""
+    """List the trials by rank: finished, pruned, then the others; repeats of a point are left out."""
     rows = [_create_row(queue, trial, metric) for trial in queue.find_trials().values()]
     order = list(_STATES.values())
-    sign = -1 if metric == "accuracy" else 1
-    rows.sort(key=lambda row: (order.index(row["state"]), sign * (row["score"] or 0.0)))
-    for rank, row in enumerate((row for row in rows if row["state"] == "finished"), start=1):
-        row["rank"] = rank
+    rank = SCORES[metric].rank
+    rows.sort(key=lambda row: (order.index(row["state"]), rank(row["score"] or 0.0)))
+    for place, row in enumerate((row for row in rows if row["state"] == "finished"), start=1):
+        row["rank"] = place
     return rows
 
 
 def _create_row(queue: Queue, trial: FrozenTrial, metric: str) -> Row:
     point = queue.find_point(trial) or {}
     scores = trial.intermediate_values
-    best = (max if metric == "accuracy" else min)(scores, key=scores.__getitem__, default=None)
+    best = min(scores, key=lambda epoch: SCORES[metric].rank(scores[epoch]), default=None)
     return {
         "rank": None,
         "values": point,
@@ -66,11 +74,10 @@ def _create_row(queue: Queue, trial: FrozenTrial, metric: str) -> Row:
 
 
 def write_results(queue: Queue, metric: str) -> list[Row]:
-    """Write search.json, search.csv and search.md, for one process at a time; the rows."""
+    """Write search.json, search.csv and search.md, for one process at a time, and return the rows."""
     rows = create_rows(queue, metric)
     keys = list(rows[0]["values"]) if rows else []
-    text = json.dumps({"metric": metric, "split": "validation", "keys": keys, "trials": rows}, indent=1)
-    write_text(queue.folder / "search.json", text + "\n")
+    write_json(queue.folder / "search.json", {"metric": metric, "split": "validation", "keys": keys, "trials": rows})
     write_text(queue.folder / "search.csv", _to_csv(rows, metric))
     write_text(queue.folder / "search.md", _to_markdown(rows, metric))
     return rows
@@ -87,43 +94,36 @@ def _to_csv(rows: list[Row], metric: str) -> str:
     return to_csv(columns)
 
 
-def _to_cells(rows: list[Row], metric: str) -> list[list[str]]:
-    """The table's texts, its header first."""
+def _tabulate(rows: list[Row], metric: str, *, with_mistakes: bool) -> Table:
+    """Tabulate the trials; `with_mistakes` says in the same cell what went wrong with a failed one."""
     names = name_keys(rows[0]["values"] if rows else ())
-    header = ["rank", *names.values(), f"validation {metric}", "best epoch", "epochs", "state", "predicts most"]
-    cells = [header]
+    header = ("rank", *names.values(), f"validation {metric}", "best epoch", "epochs", "state", "predicts most")
+    lines = []
     for row in rows:
-        score = (
-            "-" if row["score"] is None else f"{row['score']:.2%}" if metric == "accuracy" else f"{row['score']:.4f}"
-        )
+        score = "-" if row["score"] is None else SCORES[metric].format(row["score"])
         most = "-" if row["share"] is None else f"{row['most_predicted']} {row['share']:.1%}"
-        state = row["state"] if row["mistake"] is None else f"{row['state']}: {row['mistake']}"
+        state = f"{row['state']}: {row['mistake']}" if with_mistakes and row["mistake"] else row["state"]
         rank, best = (str(value or "-") for value in (row["rank"], row["best_epoch"]))
-        cells.append([rank, *map(str, row["values"].values()), score, best, str(row["epochs"]), state, most])
-    return cells
+        lines.append((rank, *map(str, row["values"].values()), score, best, str(row["epochs"]), state, most))
+    return Table(header, tuple(lines))
 
 
 def format_table(rows: list[Row], metric: str) -> str:
-    """The table for the terminal; the sentences of failed trials follow it."""
-    cells = [[cell.partition(":")[0] for cell in line] for line in _to_cells(rows, metric)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
-    lines += [f"failed: {row['folder']}: {row['mistake']}" for row in rows if row["mistake"]]
-    return "\n".join(lines)
+    """Write the table for the terminal; the sentences of failed trials follow it."""
+    failed = [f"failed: {row['folder']}: {row['mistake']}" for row in rows if row["mistake"]]
+    return "\n".join([to_text(_tabulate(rows, metric, with_mistakes=False)), *failed])
 
 
 def _to_markdown(rows: list[Row], metric: str) -> str:
-    header, *lines = _to_cells(rows, metric)
-    table = [header, ["---:" for _ in header], *lines]
-    texts = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in table]
-    return "\n".join(["# Search", "", "Scores are of the validation split, each at its best epoch.", "", *texts]) + "\n"
+    said = "Scores are of the validation split, each at its best epoch."
+    return f"# Search\n\n{said}\n\n{to_markdown(_tabulate(rows, metric, with_mistakes=True))}"
 
 
 def draw(folder: pathlib.Path) -> pathlib.Path:
-    """Draw figures/search.png from search.json; its path."""
+    """Draw figures/search.png from search.json, and return its path."""
     from ferjax.figures.search import draw_search
     from ferjax.figures.style import save
 
-    path = folder / "figures" / "search.png"
+    path = folder / FIGURES_FOLDER / "search.png"
     save(draw_search(folder), path)
     return path

@@ -1,4 +1,4 @@
-"""What a search varies: `--space` texts -> typed values and intervals, their points, and the folder's name of each."""
+"""What a search varies: the texts of `--space` as typed values and intervals, their points, and how these are named."""
 
 import dataclasses
 import hashlib
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 
 from ferjax.config import KeyMistake, check_overrides, flatten, validate
+from ferjax.scores import SCORES
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -21,14 +22,14 @@ Point = dict[str, Value]  # a value of every searched key
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """Some values, in the order in which a grid tries them."""
+    """Hold some values, in the order in which a grid tries them."""
 
     values: tuple[Value, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Every number from `low` to `high`, evenly or, with `log`, evenly on a logarithmic scale."""
+    """Stand for every number from `low` to `high`, drawn evenly, or with `log` evenly on a logarithmic scale."""
 
     low: int | float
     high: int | float
@@ -41,7 +42,7 @@ Space = Mapping[str, Listed | Interval]
 def parse_space(texts: Sequence[str], config: ConfigDict, sampler: str) -> Space:
     """Read 'key=value,value', 'key=low..high' and 'key=log:low..high', typed as the config types the key.
 
-    Raises KeyMistake for a key or a text that can't be used, UserError for a value out of the key's legal range.
+    Raises KeyMistake for a key or a text that cannot be used, UserError for a value out of the key's legal range.
     """
     if not texts:
         raise KeyMistake("--space is missing: for example --space optim.learning_rate=1e-3,1e-4,1e-5.")
@@ -71,7 +72,7 @@ def _check_comparable(space: Space, config: ConfigDict) -> None:
         other_rows = key.startswith("data.") and key not in ("data.normalize", "data.scaling", "data.dedup")
         if other_rows or key.startswith("eval.") or key == "train.best_metric":
             raise KeyMistake(f"--space {key} would change the score that the trials are compared by: leave it out.")
-        if key.startswith("loss.") and config.train.best_metric == "loss":
+        if key.startswith("loss.") and SCORES[config.train.best_metric].of_loss_function:
             raise KeyMistake(
                 f"--space {key} changes the loss that the trials are compared by: use "
                 "--config.train.best_metric=accuracy."
@@ -100,7 +101,7 @@ def _parse_dimension(key: str, text: str, default: Any) -> Listed | Interval:
 
 
 def _parse_value(key: str, text: str, default: Value) -> Value:
-    """`text` as the type of `default`."""
+    """Read `text` as the type of `default`."""
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.strip().lower()]
@@ -114,26 +115,26 @@ def _parse_value(key: str, text: str, default: Value) -> Value:
 
 
 def apply_point(config: ConfigDict, point: Mapping[str, Value]) -> ConfigDict:
-    """A copy of the config with the point's values."""
+    """Copy the config with the values of the point."""
     changed = config.copy_and_resolve_references()
     changed.update_from_flattened_dict(dict(point))
     return changed
 
 
 def grid_points(space: Space) -> Iterator[Point]:
-    """Every combination of the listed values; the last key's changes fastest."""
+    """Yield every combination of the listed values; that of the last key changes fastest."""
     listed = [dimension.values for dimension in space.values() if isinstance(dimension, Listed)]
     for values in itertools.product(*listed):
         yield dict(zip(space, values, strict=True))
 
 
 def grid_size(space: Space) -> int:
-    """How many points `grid_points` has."""
+    """Count the points that `grid_points` yields."""
     return math.prod(len(dimension.values) for dimension in space.values() if isinstance(dimension, Listed))
 
 
 def create_distributions(space: Space) -> "dict[str, BaseDistribution]":
-    """The space as Optuna has it."""
+    """Express the space in Optuna's distributions."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     distributions: dict[str, BaseDistribution] = {}
@@ -148,7 +149,7 @@ def create_distributions(space: Space) -> "dict[str, BaseDistribution]":
 
 
 def describe_space(space: Space) -> dict[str, str]:
-    """What each key may be, as --space has it."""
+    """Say what each key may be, as --space has it."""
     texts = {}
     for key, dimension in space.items():
         if isinstance(dimension, Listed):
@@ -159,19 +160,19 @@ def describe_space(space: Space) -> dict[str, str]:
 
 
 def name_keys(keys: Iterable[str]) -> dict[str, str]:
-    """The last part of every key where that tells them apart, else the whole key."""
+    """Name every key by its last part where that tells the keys apart, else by the whole key."""
     keys = list(keys)
     last = [key.rpartition(".")[2] for key in keys]
     return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
 
 
 def format_point(point: Mapping[str, Value]) -> str:
-    """'learning_rate=0.001 batch_size=32'."""
+    """Write a point as 'learning_rate=0.001 batch_size=32'."""
     return " ".join(f"{name}={point[key]}" for key, name in name_keys(point).items())
 
 
 def name_folder(point: Mapping[str, Value]) -> str:
-    """A folder's name that no other point of the space has; readable, and plain for every shell and file system."""
+    """Name the folder of a point, unlike every other point's; readable, and plain for every shell and file system."""
     full = ",".join(f"{name}={point[key]!r}" for key, name in name_keys(point).items())
     text = ",".join(f"{name}={point[key]}" for key, name in name_keys(point).items())
     plain = re.sub(r"[^\w.,=+-]", "-", text, flags=re.ASCII)[:100]

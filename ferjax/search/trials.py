@@ -1,20 +1,23 @@
-"""The trials of a search in Optuna's storage: who takes which next, and how each ended; safe for several processes.
+"""The trials of a search in Optuna's storage: which one a worker takes next, and how each ended.
 
-Every point is trained once, in its own folder. A grid's points wait in Optuna's queue, one at a time and in order,
-since optuna.samplers.GridSampler may hand one point to two workers. A trial whose process died is marked as failed and
-its point queued again, so that whoever takes it goes on from the run's checkpoint.
+Several processes may use them at once. Every point is trained once, in its own folder. The points of a grid wait in
+Optuna's queue, one at a time and in order, because optuna.samplers.GridSampler may hand one point to two workers. A
+trial whose process died is marked as failed and its point is queued again; the worker that takes it goes on from the
+checkpoint of the run.
 """
 
 import dataclasses
 import itertools
 import pathlib
 from collections.abc import Mapping
-from typing import IO, Literal
+from typing import Literal
 
+import filelock
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ferjax.search.locks import hold, is_held, open_journal, take
+from ferjax.locks import hold, is_held, take
+from ferjax.search.journal import open_journal
 from ferjax.search.space import Point, Space, create_distributions, grid_points, name_folder
 
 STUDY = "ferjax"
@@ -22,7 +25,10 @@ STUDY = "ferjax"
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """How points are chosen and cut short; `startup_trials` are never pruned, nor anyone's first `warmup_epochs`."""
+    """Hold how points are chosen and pruned.
+
+    The first `startup_trials` trials are never pruned, and no trial is within its first `warmup_epochs`.
+    """
 
     sampler: str = "grid"
     trials: int = 1
@@ -34,16 +40,22 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A trial that this process alone trains; closing the lease before its end leaves it to whoever claims next."""
+    """Hold a trial that this process alone trains.
+
+    A lease that is released before the trial has ended leaves the trial to the next process that claims one.
+    """
 
     trial: optuna.Trial
     point: Point
     folder: pathlib.Path
-    lease: IO[str]
+    lease: filelock.BaseFileLock
 
 
 class Queue:
-    """The trials in `folder`, which is made if there is none; `direction` is 'maximize' or 'minimize'."""
+    """Hand out the trials in `folder`, which is made if there is none, and record how they ended.
+
+    `direction` is 'maximize' or 'minimize'.
+    """
 
     def __init__(
         self, folder: pathlib.Path, space: Space, rules: Rules, direction: Literal["maximize", "minimize"]
@@ -64,7 +76,7 @@ class Queue:
             )
 
     def claim(self) -> Claim | None:
-        """The next trial to train; None where all are finished or in other hands."""
+        """Take the next trial to train; None where all are finished or taken by others."""
         with hold(self.lock):
             self._requeue_dead()
             while not self.is_complete(waiting=True):
@@ -79,7 +91,7 @@ class Queue:
         return None
 
     def is_complete(self, *, waiting: bool = False) -> bool:
-        """Whether every trial has ended, or, with `waiting`, whether none is left to take."""
+        """Say whether every trial has ended, or, with `waiting`, whether none is left to take."""
         trials = self.find_trials()
         unfinished = (TrialState.WAITING,) if waiting else (TrialState.WAITING, TrialState.RUNNING)
         if any(trial.state in unfinished for trial in trials.values()):
@@ -89,7 +101,7 @@ class Queue:
         return len(trials) + sum("repeats" in trial.user_attrs for trial in self._trials()) >= self._rules.trials
 
     def find_trials(self) -> dict[str, FrozenTrial]:
-        """The last trial of every point by the name of its folder, repeats left out, in order of their start."""
+        """Find the last trial of every point, by its folder's name, in order of their start; repeats are left out."""
         found = {}
         for trial in self._trials():
             point = self.find_point(trial)
@@ -98,12 +110,12 @@ class Queue:
         return found
 
     def find_point(self, trial: FrozenTrial) -> Point | None:
-        """A trial's point, whether it waits or was started; None for one whose process died before it had any."""
+        """Find the point of a trial that waits or was started; None where its process died before it had a point."""
         known: Mapping[str, bool | int | float | str] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         return {key: known[key] for key in self._space} if len(known) == len(self._space) else None
 
     def find_folder(self, point: Point) -> pathlib.Path:
-        """Where a point's run is."""
+        """Find the folder of the run of a point."""
         return self.folder / "trials" / name_folder(point)
 
     def finish(self, claim: Claim, state: TrialState, score: float | None = None) -> None:
@@ -111,7 +123,7 @@ class Queue:
         self._study.tell(claim.trial, score, state=state)
 
     def retry_failed(self) -> int:
-        """Queue the point of every failed trial again; how many they were."""
+        """Queue the point of every failed trial again, and return their number."""
         with hold(self.lock):
             failed = [trial for trial in self.find_trials().values() if trial.state == TrialState.FAIL]
             for trial in failed:
@@ -125,15 +137,16 @@ class Queue:
         return self.folder / "trials" / f".{name_folder(point)}.lock"
 
     def _requeue_dead(self) -> None:
+        """Mark the trials of processes that died as failed, and queue their points again."""
         for trial in self._trials():
             if trial.state != TrialState.RUNNING:
                 continue
             point = self.find_point(trial)
             if point is not None:
-                # Its own lock tells of a run in that folder that was started by hand.
+                # The lock of the folder itself is held by a run that somebody started there by hand.
                 if is_held(self._lease(point)) or is_held(self.find_folder(point) / ".lock"):
                     continue
-                # First the new one: were this process killed between the two, the point must not be lost.
+                # The new trial comes first: if this process is killed between the two, the point must not be lost.
                 if self.find_trials()[name_folder(point)].number == trial.number:
                     self._study.enqueue_trial(point, user_attrs={"resumes": trial.number})
             self._study.tell(trial.number, state=TrialState.FAIL)
@@ -141,7 +154,7 @@ class Queue:
     def _ask(self) -> optuna.Trial:
         trials = self._trials()
         if self._rules.sampler == "tpe":
-            # Seeded by the trial's number: neither a second worker nor a second start draws the first one's points.
+            # Seeded by the number of the trial, so that neither a second worker nor a second start draws points again.
             self._study.sampler = optuna.samplers.TPESampler(seed=(self._rules.seed + len(trials)) % 2**32)
         elif not any(trial.state == TrialState.WAITING for trial in trials):
             self._study.enqueue_trial(self._next_grid_point() or {})
@@ -153,7 +166,7 @@ class Queue:
         return next((point for point in points if name_folder(point) not in taken), None)
 
     def _repeat(self, known: FrozenTrial, trial: optuna.Trial) -> None:
-        """End a trial of a point that another one has trained, or is training, as that one ended."""
+        """End a trial of a point that another trial has trained, or is training, as that one ended."""
         trial.set_user_attr("repeats", known.number)
         if known.state == TrialState.COMPLETE:
             self._study.tell(trial, known.value, state=TrialState.COMPLETE)

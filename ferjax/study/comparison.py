@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 
 from ferjax.errors import UserError
+from ferjax.study.differences import find_changes, find_mismatch, list_changes
 from ferjax.study.paired_tests import Difference, compare_images, compare_macro_f1, compare_seeds, correct_holm
-from ferjax.study.runs import find_changes, find_mismatch, list_changes
+from ferjax.study.reference import Reference
 from ferjax.study.summary import Summary
 
-BASELINE = "optimal"
 # The tests of a comparison, each corrected for the comparisons of its group.
 TESTS = ("seeds", "images", "f1_seeds", "f1_images")
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A setting against its group's baseline; differences are of accuracy and of macro F1, both 0..1."""
+    """Hold a setting against the baseline of its group; differences are of accuracy and of macro F1, both 0..1."""
 
     name: str
     changes: tuple[str, ...]
@@ -30,7 +30,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """The settings that were evaluated on one split, the baseline first; `reason` says why it is the baseline."""
+    """Hold the settings that were evaluated on one split, the baseline first; `reason` says why it is the baseline."""
 
     split: str
     baseline: Summary
@@ -38,41 +38,56 @@ class Group:
     members: tuple[Summary, ...]
     comparisons: tuple[Comparison, ...]
 
+    @property
+    def reference(self) -> Reference | None:
+        """Return what the settings are set beside, which is the same for all of them."""
+        return self.baseline.reference
 
-def compare_settings(summaries: Sequence[Summary], baseline: str | None) -> tuple[Group, ...]:
-    """Groups settings by the evaluated split and compares each with its group's baseline.
+    def count_images(self) -> int | None:
+        """Count the images that the settings were evaluated on; None where they differ in that."""
+        counts = {summary.setting.images for summary in self.members}
+        return counts.pop() if len(counts) == 1 else None
 
-    That is the one named `baseline` ('optimal' unless said otherwise), else one whose config is the same, else the
-    first. Raises UserError for a baseline that was asked for and isn't there.
+
+def compare_settings(
+    summaries: Sequence[Summary], baseline: str | None, default: str | None = None
+) -> tuple[Group, ...]:
+    """Group settings by the evaluated split and compare each with the baseline of its group.
+
+    The baseline is the setting called `baseline`, or `default` where the user named none; in a group without that
+    setting it is one with the same config; and where there is none either, the first. Raises UserError for a baseline
+    that the user named and that is not there.
     """
-    named, why = _find_named(summaries, baseline)
+    named, why = _find_named(summaries, baseline, default)
     splits = list(dict.fromkeys(summary.setting.split for summary in summaries))
     # The test split is what counts.
     splits.sort(key=lambda split: split != "test")
-    return tuple(
-        _compare_group(split, [summary for summary in summaries if summary.setting.split == split], named, why)
-        for split in splits
-    )
+    groups = []
+    for split in splits:
+        members = [summary for summary in summaries if summary.setting.split == split]
+        groups.append(_compare_group(split, _choose_baseline(members, named, why, default), members))
+    return tuple(groups)
 
 
-def _find_named(summaries: Sequence[Summary], baseline: str | None) -> tuple[Summary | None, str]:
-    """The setting to compare with, None for no default, and why it is that."""
-    wanted = baseline or BASELINE
-    for name_of in (lambda s: s.name, lambda s: s.name.split("/")[-1]):
-        found = [summary for summary in summaries if name_of(summary) == wanted]
+def _find_named(summaries: Sequence[Summary], baseline: str | None, default: str | None) -> tuple[Summary | None, str]:
+    """Find the setting to compare with, None where no setting has the default's name, and say why it is that one."""
+    wanted = baseline or default
+    # By the whole name, which may hold names of parent folders, before its last part alone.
+    for parts in (0, -1):
+        found = [summary for summary in summaries if "/".join(summary.name.split("/")[parts:]) == wanted]
         if len(found) == 1:
             return found[0], "the default" if baseline is None else "as named"
         if found and baseline is None:
             found.sort(key=lambda s: s.setting.split != "test")
-            return found[0], f"the default, the first of {len(found)} settings called {BASELINE}"
+            return found[0], f"the default, the first of {len(found)} settings called {default}"
     if baseline is None:
         return None, ""
     names = ", ".join(summary.name for summary in summaries)
     raise UserError(f"--baseline={baseline} is not one setting of this study: choose one of {names}")
 
 
-def _compare_group(split: str, members: list[Summary], named: Summary | None, why: str) -> Group:
-    baseline, reason = _choose_baseline(members, named, why)
+def _compare_group(split: str, chosen: tuple[Summary, str], members: list[Summary]) -> Group:
+    baseline, reason = chosen
     others = [summary for summary in members if summary is not baseline]
     comparisons = [_compare(summary, baseline) for summary in others]
     for test in TESTS:
@@ -90,9 +105,11 @@ def _replace(comparison: Comparison, test: str, difference: Difference) -> Compa
     return dataclasses.replace(comparison, **changed)
 
 
-def _choose_baseline(members: list[Summary], named: Summary | None, why: str) -> tuple[Summary, str]:
+def _choose_baseline(
+    members: list[Summary], named: Summary | None, why: str, default: str | None
+) -> tuple[Summary, str]:
     if named is None:
-        return members[0], f"the first setting, since none is called {BASELINE}"
+        return members[0], "the first setting" + (f", since none is called {default}" if default else "")
     if any(summary is named for summary in members):
         return named, why
     for summary in members:

@@ -1,4 +1,4 @@
-"""Folders -> the runs in and below them, by setting: folders called seed_<n> are the repeats of their parent."""
+"""The runs in and below some folders, by setting: folders called seed_<n> are the repeats of their parent."""
 
 import itertools
 import pathlib
@@ -7,43 +7,45 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ferjax.errors import UserError
+from ferjax.files import CONFIG_FILE, FIGURES_FOLDER, PREDICTIONS_FILE
 
-DEPTH = 3
+DEPTH = 3  # folders below a named one in which runs are looked for
 _SEED_FOLDER = re.compile(r"seed_\d+")
-_PASSED_OVER = ("checkpoints", "figures", "tensorboard")
+_PASSED_OVER = ("checkpoints", FIGURES_FOLDER, "tensorboard")
 
 
 class Found(NamedTuple):
-    """Run folders, each once, and the folders of searches, whose trials are not among them."""
+    """Hold the folders of runs, each once, and the folders of searches, whose trials are not among them."""
 
     runs: list[pathlib.Path]
     searches: list[pathlib.Path]
 
 
 def is_run(folder: pathlib.Path) -> bool:
-    """Whether a folder is that of one run, finished or not."""
-    return any((folder / name).is_file() for name in ("config.json", "predictions.csv"))
+    """Say whether a folder is that of one run, finished or not."""
+    return any((folder / name).is_file() for name in (CONFIG_FILE, PREDICTIONS_FILE))
 
 
 def is_finished(folder: pathlib.Path) -> bool:
-    return (folder / "predictions.csv").is_file()
+    """Say whether the run in a folder has come to its end, where it saves its predictions."""
+    return (folder / PREDICTIONS_FILE).is_file()
 
 
 def is_search(folder: pathlib.Path) -> bool:
-    """Whether a folder is that of a search, whose trials have a table of their own."""
+    """Say whether a folder is that of a search, whose trials have a table of their own."""
     return any((folder / name).is_file() for name in ("optuna.journal", "description.json"))
 
 
 def has_repeats(folder: pathlib.Path) -> bool:
-    """Whether a folder holds finished runs in folders called seed_<n>, be it a run itself or not."""
+    """Say whether a folder, be it that of a run itself or not, holds finished runs in folders called seed_<n>."""
     return folder.is_dir() and any(is_finished(child) for child in _list_children(folder) if _is_seed(child))
 
 
 def find_runs(folders: Sequence[pathlib.Path]) -> Found:
-    """Run folders in and below `folders`, at most DEPTH levels down, numbers in names in their order.
+    """Find the runs in and below `folders`, at most DEPTH levels down; numbers in names sort as numbers.
 
-    A run's folder may hold its repeats, as folders called seed_<n>; nothing else is looked for below a run, and nothing
-    in a search's folder. Raises UserError for a folder that isn't there or that holds no run.
+    The folder of a run may hold its repeats, in folders called seed_<n>; nothing else is looked for below a run, and
+    nothing at all in the folder of a search. Raises UserError for a folder that is not there or that holds no run.
     """
     runs: dict[pathlib.Path, pathlib.Path] = {}
     searches: dict[pathlib.Path, pathlib.Path] = {}
@@ -87,15 +89,15 @@ def _is_seed(folder: pathlib.Path) -> bool:
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:
-    """A sort key by which batch2 comes before batch32."""
+    """Make a sort key by which batch2 comes before batch32."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def group_runs(runs: Sequence[pathlib.Path]) -> tuple[dict[pathlib.Path, list[pathlib.Path]], list[pathlib.Path]]:
-    """The runs of each setting, by the setting's folder, and the runs that are left out beside their repeats.
+    """Group runs into settings, by the setting's folder, and list the runs that are left out beside their repeats.
 
-    Runs called seed_<n> are repeats of the setting that their parent is called after; any other run is a setting of its
-    own, unless its folder holds repeats too, which then are the setting.
+    Runs called seed_<n> are repeats of one setting, which has the name of their parent. Any other run is a setting of
+    its own, unless its folder holds repeats too: then those are the setting, and the run itself is left out.
     """
     groups: dict[pathlib.Path, list[pathlib.Path]] = {}
     for run in runs:
@@ -111,7 +113,7 @@ def group_runs(runs: Sequence[pathlib.Path]) -> tuple[dict[pathlib.Path, list[pa
 
 
 def name_settings(folders: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
-    """The name of every setting's folder: its own, with as many of its parents' as it takes to tell them apart."""
+    """Name every setting after its folder, with as many of the parents' names as it takes to tell all apart."""
     for parts in range(1, max((len(folder.parts) for folder in folders), default=1) + 1):
         names = ["/".join(folder.parts[-parts:]) for folder in folders]
         if len(set(names)) == len(names):
@@ -120,14 +122,14 @@ def name_settings(folders: Sequence[pathlib.Path]) -> dict[pathlib.Path, str]:
 
 
 def create_slugs(names: Sequence[str]) -> list[str]:
-    """Each name as a part of a file's name, of an anchor and of a LaTeX label, no two alike in any of them."""
+    """Turn names into parts of file names, anchors and LaTeX labels, so that no two are alike in any of these."""
     slugs: list[str] = []
     taken: set[str] = set()
     for name in names:
         plain = re.sub(r"[^\w.-]+", "_", name)
         for number in itertools.count(1):
             slug = plain if number == 1 else f"{plain}_{number}"
-            # Some file systems don't tell case, and a label keeps ASCII letters and digits only.
+            # Some file systems ignore case, and a label keeps only ASCII letters and digits.
             key = re.sub(r"[^a-z0-9]+", "-", slug.lower())
             if key not in taken:
                 break

@@ -1,4 +1,4 @@
-"""What repeated seeds say: their spread, and whether a difference to a baseline is more than chance."""
+"""The spread of a score over seeds, and tests of whether a difference from a baseline is more than chance."""
 
 import dataclasses
 import math
@@ -10,15 +10,16 @@ from jaxtyping import Float32, Float64, Int
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
-RESAMPLES_F1 = 2_000  # of the macro F1, each of which takes as many confusion matrices as there are networks
-_AT_ONCE = 200
-# Differences of accuracies that are equal on paper differ by rounding; one image of ten million weighs 1e-7.
+# Fewer of the macro F1, since each of them takes as many confusion matrices as there are networks.
+RESAMPLES_F1 = 2_000
+_AT_ONCE = 200  # resamples computed together, which bounds the memory
+# Differences of accuracies that are equal on paper differ by rounding. One image of ten million weighs 1e-7.
 _SAME = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """A score over seeds; what one seed alone does not have is None. Deviations divide by n - 1."""
+    """Hold a score over seeds; what one seed alone does not have is None. Deviations divide by n - 1."""
 
     n: int
     max: float
@@ -32,9 +33,9 @@ class Description:
 
 
 def describe(values: Float64[np.ndarray, " n"]) -> Description:
-    """Maximum, minimum, sample deviation and variance, mean, its standard error and its 95 % t interval.
+    """Compute maximum, minimum, sample deviation and variance, mean, its standard error and its 95 % t interval.
 
-    Raises ValueError for no values.
+    Raises ValueError where there are no values.
     """
     if not len(values):
         raise ValueError("there are no values to describe")
@@ -53,7 +54,7 @@ def _t_interval(mean: float, standard_error: float, n: int) -> tuple[float, floa
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """The mean of n paired differences to the baseline, with its 95 % interval; `note` says why a figure is None."""
+    """Hold the mean of n paired differences from the baseline, with its 95 % interval; `note` says why one is None."""
 
     n: int
     mean: float | None
@@ -65,7 +66,7 @@ class Difference:
 
 
 def compare_seeds(ours: Float64[np.ndarray, " n"], baseline: Float64[np.ndarray, " n"]) -> Difference:
-    """Paired t test over seeds: entry i of both is of the same seed. Without pairs there is no difference."""
+    """Test over seeds by the paired t test: entry i of both is of the same seed."""
     if not len(ours):
         return Difference(0, None, None, None, None, note="no seed in common: no test")
     differences = ours - baseline
@@ -82,18 +83,18 @@ def compare_seeds(ours: Float64[np.ndarray, " n"], baseline: Float64[np.ndarray,
 def compare_images(
     ours: Float64[np.ndarray, " n"], baseline: Float64[np.ndarray, " n"], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference:
-    """Paired bootstrap over images: entry i of both is of the same image, its share of seeds that were right.
+    """Test over images by the paired bootstrap: entry i of both is the share of the seeds that got image i right.
 
-    Percentile interval; the two-sided p is twice the smaller share of resampled differences on either side of zero,
-    one added to both counts so that it is never 0 (Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter
-    13; Davison and Hinkley 1997, section 4.2). Raises ValueError for no images.
+    The interval is that of the percentiles. The two-sided p is twice the smaller share of resampled differences on
+    either side of zero, with one added to both counts so that it is never 0 (Efron and Tibshirani 1993, An Introduction
+    to the Bootstrap, chapter 13; Davison and Hinkley 1997, section 4.2). Raises ValueError where there are no images.
     """
     if not len(ours):
         raise ValueError("there are no images to compare")
     differences = ours - baseline
     n = len(differences)
-    # Few distinct values occur (k seeds of m), and a resample's mean depends on no more than how often each is drawn.
-    # Rounded, since 2/3 - 1/3 and 1/3 - 0 are one value.
+    # Few distinct values occur (k seeds of m), and the mean of a resample depends only on how often each is drawn.
+    # They are rounded, because 2/3 - 1/3 and 1/3 - 0 are one value.
     values, counts = np.unique(np.round(differences, 12), return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
     return _describe_resampled(n, float(differences.mean()), drawn @ values / n)
@@ -108,10 +109,11 @@ def compare_macro_f1(
     resamples: int = RESAMPLES_F1,
     seed: int = 0,
 ) -> Difference:
-    """Paired bootstrap over images of the macro F1, a row of predicted classes a seed, its mean over the seeds.
+    """Test the macro F1, its mean over the seeds, over images by the paired bootstrap.
 
-    A resample draws images, each with its true class and what every network of both settings answered; interval and p
-    as in compare_images. Raises ValueError for no images.
+    `ours` and `baseline` hold the predicted classes, a row for each seed. A resample draws images, each with its true
+    class and what every network of both settings answered; interval and p are as in compare_images. Raises ValueError
+    where there are no images.
     """
     n = len(labels)
     if not n:
@@ -119,7 +121,8 @@ def compare_macro_f1(
     predicted, classes = np.concatenate([ours, baseline]), np.arange(num_classes)
     truth = labels[:, None] == classes  # n c
     answers = predicted[:, :, None] == classes  # seeds n c
-    # Of each seed and class 2 TP and support + guesses: all that F1 needs, and a sum over images.
+    # For each seed and class twice the true positives, and images plus answers of that class: F1 is their quotient, and
+    # both are sums over images.
     twice = (2 * (answers & truth)).transpose(1, 0, 2).reshape(n, -1).astype(np.float32)
     whole = (answers.astype(np.int64) + truth).transpose(1, 0, 2).reshape(n, -1).astype(np.float32)
 
@@ -127,7 +130,8 @@ def compare_macro_f1(
         part, total = ((drawn @ sums).astype(np.float64) for sums in (twice, whole))
         f1 = np.divide(part, total, out=np.zeros_like(part), where=total != 0)
         macro = f1.reshape(len(drawn), len(predicted), num_classes).mean(axis=2)
-        return macro[:, : len(ours)].mean(axis=1) - macro[:, len(ours) :].mean(axis=1)
+        difference: Float64[np.ndarray, " r"] = macro[:, : len(ours)].mean(axis=1) - macro[:, len(ours) :].mean(axis=1)
+        return difference
 
     rng = np.random.default_rng(seed)
     found = [
@@ -146,10 +150,10 @@ def _describe_resampled(n: int, mean: float, resampled: Float64[np.ndarray, " r"
 
 
 def correct_holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """P values corrected for their number; None, where there was no test, stays None and does not count.
+    """Correct p values for their number; None, where there was no test, stays None and does not count.
 
     Holm 1979, A simple sequentially rejective multiple test procedure: the k-th smallest of m is multiplied by
-    m - k + 1, and none may fall below a smaller one's.
+    m - k + 1, and no corrected value may be below that of a smaller one.
     """
     corrected: list[float | None] = [None] * len(p_values)
     tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)

@@ -1,33 +1,41 @@
-"""Folders -> a study: every finished run found there, grouped, summarized and compared."""
+"""A study: every finished run in some folders, grouped into settings, summarized and compared."""
 
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 from ferjax.errors import UserError
+from ferjax.files import METRICS_FILE
 from ferjax.study.comparison import Group, compare_settings
 from ferjax.study.folders import create_slugs, find_runs, group_runs, is_finished, name_settings
-from ferjax.study.runs import Setting, load_setting
+from ferjax.study.reference import Reference
+from ferjax.study.runs import Setting
+from ferjax.study.settings import load_setting
 from ferjax.study.summary import Summary, summarize_setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Settings in groups of one evaluated split; `notes` are sentences on what is missing or unlike the rest."""
+    """Hold settings in groups of one evaluated split; `notes` say what is missing or unlike the rest."""
 
     groups: tuple[Group, ...]
     unfinished: tuple[pathlib.Path, ...]
     notes: tuple[str, ...]
+    reference: Reference | None
 
     @property
     def summaries(self) -> list[Summary]:
+        """List the settings of all groups."""
         return [summary for group in self.groups for summary in group.members]
 
 
-def load_study(folders: Sequence[pathlib.Path], baseline: str | None = None) -> Study:
-    """Reads all finished runs in and below `folders` and compares their settings with the baseline.
+def load_study(
+    folders: Sequence[pathlib.Path], baseline: str | None = None, reference: Reference | None = None
+) -> Study:
+    """Read all finished runs in and below `folders` and compare their settings with the baseline.
 
-    Raises UserError where nothing is finished, for a broken file, and for runs of one setting that are no repeats.
+    `reference`, where given, knows published figures to set beside ours. Raises UserError where nothing is finished,
+    for a broken file, and for runs of one setting that are no repeats.
     """
     runs, searches = find_runs(folders)
     unfinished = tuple(run for run in runs if not is_finished(run))
@@ -40,23 +48,36 @@ def load_study(folders: Sequence[pathlib.Path], baseline: str | None = None) -> 
     names = name_settings(list(groups))
     settings = [load_setting(names[folder], found) for folder, found in groups.items()]
     slugs = create_slugs([setting.name for setting in settings])
-    summaries = [summarize_setting(*pair) for pair in zip(settings, slugs, strict=True)]
+    summaries = [summarize_setting(setting, slug, reference) for setting, slug in zip(settings, slugs, strict=True)]
+    notes = [
+        *_remark_on_left_out(unfinished, beside, searches),
+        *_remark_on(settings),
+        *_remark_on_departures(summaries),
+    ]
+    default = reference.baseline if reference else None
+    return Study(compare_settings(summaries, baseline, default), unfinished, tuple(notes), reference)
+
+
+def _remark_on_left_out(
+    unfinished: Sequence[pathlib.Path], beside: Sequence[pathlib.Path], searches: Sequence[pathlib.Path]
+) -> list[str]:
     notes = [f"{run}: not finished, left out" for run in unfinished]
     notes += [
         f"{run}: the run in this folder itself is left out, since its seed_<n> folders are the setting; see its own "
         f"{run / 'report.md'}"
         for run in beside
     ]
-    notes += [
+    return notes + [
         f"{folder}: a search, whose trials are left out; {folder / 'search.md'} compares them" for folder in searches
     ]
-    notes += _remark_on(settings)
-    notes += [
-        f"{summary.name}: not measured as the report's ({'; '.join(summary.departures)})"
+
+
+def _remark_on_departures(summaries: Sequence[Summary]) -> list[str]:
+    return [
+        f"{summary.name}: not measured as the {summary.reference.title}'s ({'; '.join(summary.departures)})"
         for summary in summaries
-        if summary.departures
+        if summary.reference and summary.departures
     ]
-    return Study(compare_settings(summaries, baseline), unfinished, tuple(notes))
 
 
 def _remark_on(settings: Sequence[Setting]) -> list[str]:
@@ -67,7 +88,7 @@ def _remark_on(settings: Sequence[Setting]) -> list[str]:
         notes += [
             f"{run.folder}: without metrics.jsonl, so it is in no curves"
             for run in setting.runs
-            if not (run.folder / "metrics.jsonl").exists()
+            if not (run.folder / METRICS_FILE).exists()
         ]
         if len(setting.runs) == 1:
             notes.append(f"{setting.name}: one seed, so there is no deviation and no interval")

@@ -5,13 +5,12 @@ import functools
 import logging
 import math
 import pathlib
-from collections.abc import Callable
 
 import clu.parameter_overview
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int, PyTree, UInt32
+from jaxtyping import Array, Int, PyTree, UInt32
 from ml_collections import ConfigDict
 
 from ferjax import augment, data, losses, networks, optim
@@ -22,8 +21,9 @@ from ferjax.networks import weights as pretrained
 from ferjax.optim.groups import Groups
 from ferjax.parallel import Layout, Program, create_program, initialize, is_main, place, plan_dispatch
 from ferjax.preprocess import preprocess
+from ferjax.randomness import stream_key
 from ferjax.state import TrainState, create_state
-from ferjax.step import make_eval_step, make_finish_epoch, make_train_step, stream_key
+from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
 from ferjax.training import flops
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.loop import Trainer
@@ -64,7 +64,7 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
     counts = np.bincount(rows.labels[splits["train"]], minlength=classes)
     try:
         optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=n / batch_size)
-        loss_fn = _create_loss(config.loss, counts.tolist())
+        loss_fn = losses.create(**config.loss, counts=counts)
     except ValueError as error:
         raise UserError(str(error)) from error
     scaling = _choose_scaling(config)
@@ -147,7 +147,7 @@ def _open_state(
     weights = parts.config.model.pretrained if fresh else "none"
     state = _create_state(parts, workdir, seed, weights)
     if not fresh:
-        state = checkpoints.restore(state, number)
+        state = checkpoints.restore(state, number, best_metric=parts.config.train.best_metric)
         logger.info("Resumed %s from step %d (epoch %d).", workdir, int(state.step), int(state.epoch))
     return state
 
@@ -159,7 +159,12 @@ def _create_state(parts: Parts, workdir: pathlib.Path, seed_number: int, weights
     variables = initialize(functools.partial(_create_variables, model, parts.side_px), layout, seed)
     if weights != "none":
         variables = _load_pretrained(parts.config, workdir, variables)
-    create = functools.partial(create_state, optimizer=parts.optimizer)
+    create = functools.partial(
+        create_state,
+        optimizer=parts.optimizer,
+        num_classes=parts.model.num_classes,
+        best_metric=parts.config.train.best_metric,
+    )
     state: TrainState = initialize(create, layout, seed, variables["params"], variables["batch_stats"])
     return state
 
@@ -173,11 +178,6 @@ def _create_variables(model: Model, side_px: int, seed: UInt32[Array, ""]) -> Py
 def _choose_scaling(config: ConfigDict) -> str:
     scaling: str = config.data.scaling if config.data.normalize else "none"
     return scaling
-
-
-def _create_loss(config: ConfigDict, counts: list[int]) -> Callable[..., Float32[Array, " b"]]:
-    weights = losses.parse_class_weights(config.class_weights, counts)
-    return losses.make_loss(**{**config, "class_weights": weights})
 
 
 def _describe_groups(groups: Groups, params: PyTree, epochs: int) -> None:

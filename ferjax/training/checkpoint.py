@@ -11,6 +11,7 @@ from jaxtyping import Array
 from ferjax.errors import UserError
 from ferjax.parallel import is_main
 from ferjax.state import TrainState
+from ferjax.training import old_checkpoints
 
 # Orbax deletes by renaming into this folder first, so that a kill leaves no half-deleted step in the listing.
 _TRASH = ".trash"
@@ -61,15 +62,20 @@ class Checkpoints:
             ),
         )
 
-    def restore(self, like: TrainState, number: int | None = None) -> TrainState:
+    def restore(self, like: TrainState, number: int | None = None, *, best_metric: str) -> TrainState:
         """The newest checkpoint, in the shapes and on the devices of `like`; UserError where it is another network's.
 
-        With a `number`, that checkpoint; newer ones are deleted, since the run goes on from this one.
+        With a `number`, that checkpoint; newer ones are deleted, since the run goes on from this one. `best_metric` is
+        the score that the run chooses its best epoch by.
         """
         number = self._manager.latest_step() if number is None else number
         wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _split(like))
         try:
-            self._check_shapes(number, wanted)
+            saved = self._manager.restore(number, args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
+            is_old = old_checkpoints.is_old(saved)
+            if is_old:
+                wanted = old_checkpoints.describe(wanted)
+            self._check_shapes(number, saved, wanted)
             args = {name: ocp.args.StandardRestore(part) for name, part in wanted.items()}
             parts = self._manager.restore(number, args=ocp.args.Composite(**args))
         except UserError:
@@ -83,11 +89,12 @@ class Checkpoints:
         for newer in [saved for saved in self._manager.all_steps() if saved > number]:
             self._manager.delete(newer)
         leaves = {**parts["state"], **parts["best"]}
+        if is_old:
+            leaves = old_checkpoints.convert(leaves, _flatten(like), best_metric)
         return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in _flatten(like)])
 
-    def _check_shapes(self, number: int | None, wanted: dict[str, dict[str, Any]]) -> None:
+    def _check_shapes(self, number: int | None, saved: dict[str, list[int]], wanted: dict[str, dict[str, Any]]) -> None:
         """Raise UserError where a checkpoint was made with another network or optimizer than what is `wanted`."""
-        saved = self._manager.restore(number, args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
         here = _describe_shapes(wanted)
         for name in sorted(saved.keys() | here.keys()):
             if saved.get(name) != here.get(name):

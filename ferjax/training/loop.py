@@ -6,8 +6,8 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -20,15 +20,16 @@ from ferjax.data.resident import Resident
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.optim.groups import Groups
-from ferjax.parallel import Figures, Program, Votes, count_processes, is_main, place
-from ferjax.state import Sums, TrainState
+from ferjax.parallel import Figures, Program, Votes, Window, count_processes, is_main, place
+from ferjax.scores import Sums, compute_scores
+from ferjax.state import TrainState
 from ferjax.training.flops import Peak, find_utilization
 from ferjax.training.progress import Progress
 from ferjax.training.seed import Repeat
 
 logger = logging.getLogger("ferjax")
 
-# Told of every validated epoch: its number from 1, and validation's loss and accuracy.
+# Told of every validated epoch: its number from 1, and every score of validation.
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 # A dispatch of many steps lasts about this long, so that a signal is heard and a line is shown in time.
@@ -163,7 +164,7 @@ class Trainer:
         """Check one step's figures, and log them where a line is due; images/s are of the dispatch if it had many."""
         lines = {}
         told = figures.diagnostics
-        rows = zip(self.repeats, _means(figures.window), told.learning_rate, told.update_norm, strict=False)
+        rows = zip(self.repeats, _average(figures.window), told.learning_rate, told.update_norm, strict=False)
         for repeat, values, learning_rate, norm in rows:
             if repeat.failure is not None or repeat.step < step:
                 continue
@@ -215,7 +216,7 @@ class Trainer:
             result = self.program.evaluate(variables, self.validation, self._stops_evaluating)
             if result is None:
                 return None
-            train, validation = (_means(sums) for sums in jax.device_get((self.state.epoch_sums, result[0])))
+            train, validation = (_score(sums) for sums in jax.device_get((self.state.epoch_sums, result[0])))
             for repeat, values in zip(self.repeats, validation, strict=False):
                 if repeat in self._present() and not math.isfinite(values["loss"]):
                     self._fail(repeat, self.step, "validation loss")
@@ -298,7 +299,17 @@ class Trainer:
             repeat.close()
 
 
-def _means(sums: Sums) -> list[dict[str, float]]:
-    """Loss and accuracy of each seed."""
-    losses, accuracies = (np.atleast_1d(total / sums.count) for total in (sums.loss, sums.correct))
-    return [{"loss": float(a), "accuracy": float(b)} for a, b in zip(losses, accuracies, strict=True)]
+def _average(window: Window) -> list[dict[str, float]]:
+    """Return loss and accuracy of each seed."""
+    return _split({"loss": window.loss / window.count, "accuracy": window.correct / window.count})
+
+
+def _score(sums: Sums) -> list[dict[str, float]]:
+    """Return every score of each seed."""
+    return _split(compute_scores(sums))
+
+
+def _split(scores: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Return each seed's scores, from arrays that hold all seeds' or, with a single one, are scalars."""
+    by_seed = zip(*(np.atleast_1d(values) for values in scores.values()), strict=True)
+    return [dict(zip(scores, map(float, values), strict=True)) for values in by_seed]

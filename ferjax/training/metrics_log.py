@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ferjax.errors import UserError
-from ferjax.files import replacing
+from ferjax.files import METRICS_FILE, read_json_lines, write_text
 
 
 @contextlib.contextmanager
@@ -37,7 +36,7 @@ class MetricsLog:
     """
 
     def __init__(self, workdir: pathlib.Path, step: int, epoch: int) -> None:
-        path = workdir / "metrics.jsonl"
+        path = workdir / METRICS_FILE
         _drop_lines_past(path, step, epoch)
         self._file = path.open("a", encoding="utf-8")
         # TensorBoard hides the events from purge_step on that an earlier, killed process wrote.
@@ -59,19 +58,9 @@ class MetricsLog:
 def _drop_lines_past(path: pathlib.Path, step: int, epoch: int) -> None:
     if not path.exists():
         return
-    kept = []
-    for number, text in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), start=1
-    ):
-        if not text.endswith("\n"):
-            break  # the line that a killed process was writing
-        try:
-            line = json.loads(text)
-            # A checkpoint of an epoch's last step is of before or after its validation.
-            past = line["step"] > step or (line["split"] != "train_step" and line["epoch"] > epoch)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}, line {number} can't be read ({error}): mend or delete that line.") from error
-        if not past:
-            kept.append(text)
-    with replacing(path) as beside:
-        beside.write_text("".join(kept), encoding="utf-8")
+    lines = read_json_lines(path, {"step": int, "epoch": float, "split": str})
+    # A checkpoint of an epoch's last step is of before or after its validation.
+    kept = [
+        line for line in lines if line["step"] <= step and (line["split"] == "train_step" or line["epoch"] <= epoch)
+    ]
+    write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

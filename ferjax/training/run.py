@@ -34,8 +34,8 @@ def run(
 ) -> Report:
     """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
 
-    `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with validation's loss (nats) and
-    accuracy (0..1); what it raises ends the run there. Raises UserError for what the user can mend, InterruptedRun
+    `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with every score of validation
+    by its name; what it raises ends the run there. Raises UserError for what the user can mend, InterruptedRun
     after a signal, when everything is saved.
     """
     validate(config)

@@ -12,8 +12,9 @@ import numpy as np
 from benchmark import faces
 from configs import random_init
 from ferjax import augment, losses, networks, optim, preprocess, runtime
+from ferjax.batch import Batch
 from ferjax.state import create_state
-from ferjax.step import Batch, make_train_step
+from ferjax.step import make_train_step
 from ferjax.training import flops
 
 
@@ -77,16 +78,24 @@ def _create_step(model: Any, variables: Any, learning_rate: float = 1e-4) -> tup
     train_step = make_train_step(
         model,
         optimizer,
-        losses.make_loss(**{**config.loss, "class_weights": None}),
+        losses.create(**config.loss, counts=[1] * faces.CLASSES),
         functools.partial(augment.augment, **off),
         functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels),
     )
-    state = create_state(jnp.uint32(0), variables["params"], variables.get("batch_stats", {}), optimizer)
+    state = create_state(
+        jnp.uint32(0),
+        variables["params"],
+        variables.get("batch_stats", {}),
+        optimizer,
+        num_classes=faces.CLASSES,
+        best_metric="accuracy",
+    )
     return jax.jit(train_step, donate_argnums=0), state
 
 
 def _place(pixels: np.ndarray, labels: np.ndarray) -> Batch:
-    return Batch(images=jnp.asarray(pixels[..., None]), labels=jnp.asarray(labels), mask=jnp.ones(len(labels), bool))
+    targets = jax.nn.one_hot(labels, faces.CLASSES, dtype=jnp.float32)
+    return Batch(jnp.asarray(pixels[..., None]), jnp.asarray(labels), targets, jnp.ones(len(labels), bool))
 
 
 COMMANDS = {"same_work": same_work, "peak": peak}

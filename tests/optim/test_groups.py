@@ -34,7 +34,7 @@ class Run:
 
     def __init__(self, groups, **changes):
         self.optimizer = optim.create(**{**OPTIM, "groups": groups, **changes})
-        loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
+        loss_fn = losses.create(counts=[1] * 7)
         self.step = make_train_step(
             create_model(),
             self.optimizer,
@@ -42,7 +42,14 @@ class Run:
             functools.partial(augment, **NO_AUGMENTATION),
             functools.partial(preprocess, scaling="minmax", channels=1),
         )
-        self.state = create_state(jnp.uint32(0), variables()["params"], variables()["batch_stats"], self.optimizer)
+        self.state = create_state(
+            jnp.uint32(0),
+            variables()["params"],
+            variables()["batch_stats"],
+            self.optimizer,
+            num_classes=7,
+            best_metric="accuracy",
+        )
 
     def take(self, steps=1, epoch=0):
         step = jax.jit(functools.partial(self.step, epoch=epoch))

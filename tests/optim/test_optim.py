@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.optim import create, kernel_mask
+from ferjax.optim import create, kernel_mask, make_plateau
 from ferjax.optim.groups import flatten, join
+from ferjax.scores import SCORES, Sums
 
 DEFAULTS = {
     "learning_rate": 1e-2,
@@ -205,14 +206,17 @@ def keras_rates(trace, *, metric, patience, factor, min_delta, floor, learning_r
 
 def plateau_scales(traces, metric, **changes):
     """The scale after each epoch, of many traces side by side."""
-    optimizer = create(**{**DEFAULTS, "plateau_metric": metric, **changes})
-    other = jnp.float32(0.123)
-
-    def update(state, value):
-        figures = {"accuracy": other, "loss": other, metric: value}
-        return optimizer.update_plateau(state, **figures)
-
-    states = jax.vmap(lambda _: optimizer.init_plateau())(jnp.arange(len(traces)))
+    init, update = make_plateau(
+        **{
+            "higher_is_better": SCORES[metric].higher_is_better,
+            "patience_epochs": 3,
+            "factor": 0.5,
+            "min_delta": 1e-4,
+            "min_scale": 1e-5,
+            **changes,
+        }
+    )
+    states = jax.vmap(lambda _: init())(jnp.arange(len(traces)))
     update, scales = jax.jit(jax.vmap(update)), []
     for values in np.asarray(traces, np.float32).T:
         states = update(states, jnp.asarray(values))
@@ -241,10 +245,10 @@ def test_plateau_equals_kerass_callback(metric, patience, factor, min_delta, flo
     scales = plateau_scales(
         traces,
         metric,
-        plateau_patience_epochs=patience,
-        plateau_factor=factor,
-        plateau_min_delta=min_delta,
-        plateau_min_learning_rate=floor,
+        patience_epochs=patience,
+        factor=factor,
+        min_delta=min_delta,
+        min_scale=floor / 1e-2,
     )
     rule = {"patience": patience, "factor": factor, "min_delta": min_delta, "floor": floor, "learning_rate": 1e-2}
     with jax.numpy_dtype_promotion("standard"):
@@ -255,21 +259,32 @@ def test_plateau_equals_kerass_callback(metric, patience, factor, min_delta, flo
 
 
 def test_plateau_fires_at_the_patience_and_starts_again():
-    scales = plateau_scales([[0.5] * 8], "accuracy", plateau_patience_epochs=3)
+    scales = plateau_scales([[0.5] * 8], "accuracy", patience_epochs=3)
     np.testing.assert_array_equal(scales[0], [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25])
-    np.testing.assert_array_equal(plateau_scales([[0.5, 0.6, 0.7, 0.8]], "accuracy", plateau_patience_epochs=1), 1)
-    np.testing.assert_array_equal(
-        plateau_scales([[0.5, 0.6, 0.7]], "loss", plateau_patience_epochs=1), [[1, 0.5, 0.25]]
-    )
+    np.testing.assert_array_equal(plateau_scales([[0.5, 0.6, 0.7, 0.8]], "accuracy", patience_epochs=1), 1)
+    np.testing.assert_array_equal(plateau_scales([[0.5, 0.6, 0.7]], "loss", patience_epochs=1), [[1, 0.5, 0.25]])
 
 
 def test_a_patience_of_0_is_off():
-    np.testing.assert_array_equal(plateau_scales([[0.5] * 20], "accuracy", plateau_patience_epochs=0), 1)
+    np.testing.assert_array_equal(plateau_scales([[0.5] * 20], "accuracy", patience_epochs=0), 1)
 
 
 def test_plateau_takes_python_numbers_and_survives_nan():
-    optimizer = create(**{**DEFAULTS, "plateau_metric": "loss", "plateau_patience_epochs": 2})
-    state = optimizer.init_plateau()
+    init, update = make_plateau(higher_is_better=False, patience_epochs=2, factor=0.5, min_delta=1e-4, min_scale=1e-5)
+    state = init()
     for loss, scale in ((1.0, 1), (float("nan"), 1), (float("nan"), 0.5), (0.5, 0.5)):
-        state = optimizer.update_plateau(state, accuracy=0.3, loss=loss)
+        state = update(state, loss)
+        assert float(state.scale) == scale
+
+
+@pytest.mark.parametrize("metric", SCORES)
+def test_the_plateau_follows_any_score_in_its_own_direction(metric):
+    optimizer = create(**{**DEFAULTS, "plateau_metric": metric, "plateau_patience_epochs": 1})
+    worse = Sums(loss=jnp.float32(9.0), confusion=jnp.asarray([[1.0, 3.0], [2.0, 4.0]]))
+    better = Sums(loss=jnp.float32(2.0), confusion=jnp.asarray([[3.0, 1.0], [1.0, 5.0]]))
+    rising, falling = ([*pair] for pair in ((worse, better), (better, worse)))
+    for values, scale in ((rising, 1), (falling, 0.5)):
+        state = optimizer.init_plateau()
+        for sums in values:
+            state = optimizer.update_plateau(state, sums)
         assert float(state.scale) == scale

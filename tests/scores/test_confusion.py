@@ -1,8 +1,11 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.metrics
 
-from ferjax.scores.confusion import calibrate, confusion_matrix, summarize
+from ferjax.scores import SCORES, Sums, compute_scores
+from ferjax.scores.confusion import confusion_matrix, count_answers, score_classes
 
 CASES = {
     "random": (np.random.default_rng(0).integers(0, 7, 500), np.random.default_rng(1).integers(0, 7, 500)),
@@ -24,7 +27,8 @@ def test_scores_equal_scikit_learn(case):
     labels, predicted = CASES[case]
     confusion = confusion_matrix(labels, predicted, 7)
     np.testing.assert_array_equal(confusion, sklearn.metrics.confusion_matrix(labels, predicted, labels=range(7)))
-    summary = summarize(confusion)
+    by_class = score_classes(confusion)
+    scores = compute_scores(Sums(np.asarray(3.5), confusion))
 
     def expect(average):
         return sklearn.metrics.precision_recall_fscore_support(
@@ -32,11 +36,11 @@ def test_scores_equal_scikit_learn(case):
         )
 
     for key, value in zip(("precision", "recall", "f1", "support"), expect(None), strict=True):
-        np.testing.assert_allclose(summary[key], value, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(by_class[key], value, rtol=0, atol=1e-12)
     for average in ("macro", "weighted"):
-        got = [summary[f"{average}_{key}"] for key in ("precision", "recall", "f1")]
+        got = [scores[f"{average}_{key}"] for key in ("precision", "recall", "f1")]
         np.testing.assert_allclose(got, expect(average)[:3], rtol=0, atol=1e-12)
-    assert summary["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(labels, predicted), abs=1e-12)
+    assert scores["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(labels, predicted), abs=1e-12)
 
 
 def test_rows_are_true_classes():
@@ -55,53 +59,69 @@ def test_a_class_out_of_range_is_refused(bad):
         confusion_matrix(np.array([0]), np.array([bad]), 7)
 
 
-def test_nothing_counted_is_refused():
-    with pytest.raises(ValueError, match="no image"):
-        summarize(np.zeros((7, 7), np.int64))
+def stack_cases():
+    return np.stack([confusion_matrix(*CASES[case], 7) for case in CASES])
 
 
-def calibration_error_by_loops(labels, probabilities, bins):
-    """Guo et al. 2017, equation 3, image by image."""
-    error = 0.0
-    for m in range(bins):
-        inside = [i for i, row in enumerate(probabilities) if m / bins < float(max(row)) <= (m + 1) / bins]
-        if inside:
-            accuracy = np.mean([int(np.argmax(probabilities[i])) == labels[i] for i in inside])
-            confidence = np.mean([float(max(probabilities[i])) for i in inside])
-            error += len(inside) / len(labels) * abs(accuracy - confidence)
-    return error
+def test_the_device_scores_many_seeds_as_the_host_scores_one():
+    confusions = stack_cases()
+    losses = np.linspace(1.0, 2.0, len(confusions))
+    sums = Sums(jnp.asarray(losses, jnp.float32), jnp.asarray(confusions, jnp.float32))
+    together, by_seed = jax.jit(compute_scores)(sums), jax.jit(jax.vmap(compute_scores))(sums)
+    for name in SCORES:
+        assert together[name].dtype == jnp.float32
+        np.testing.assert_array_equal(together[name], by_seed[name])
+        alone = [
+            compute_scores(Sums(np.asarray(loss), one))[name] for loss, one in zip(losses, confusions, strict=True)
+        ]
+        np.testing.assert_allclose(together[name], alone, rtol=1e-5)
+        # What the log computes of the arrays that it fetched is what the device decides by.
+        fetched = compute_scores(jax.device_get(sums))[name]
+        assert fetched.dtype == np.float32
+        np.testing.assert_allclose(fetched, together[name], rtol=1e-6)
 
 
-@pytest.mark.parametrize("bins", [15, 4])
-@pytest.mark.parametrize("classes", [7, 8])
-def test_calibration_error_equals_the_papers_by_loops(bins, classes):
-    rng = np.random.default_rng(classes)
-    labels = rng.integers(0, classes, 400)
-    probabilities = rng.dirichlet(np.full(classes, 0.3), 400).astype(np.float32)
-    probabilities[:3] = np.eye(classes)[:3]  # certain
-    probabilities[3, :] = 0
-    probabilities[3, 1:5] = 0.25  # on an edge of four bins
-    got = calibrate(labels, probabilities, bins)
-    assert got.error == pytest.approx(calibration_error_by_loops(labels, probabilities, bins), abs=1e-12)
-    assert got.count.sum() == 400
-    assert got.correct.sum() == (probabilities.argmax(axis=1) == labels).sum()
+def test_every_score_says_which_way_is_better():
+    worse = Sums(np.asarray(9.0), np.array([[1, 3], [2, 4]]))
+    better = Sums(np.asarray(2.0), np.array([[3, 1], [1, 5]]))
+    for name, score in SCORES.items():
+        low, high = float(score.of(worse)), float(score.of(better))
+        assert score.is_better(jnp.float32(high), jnp.float32(low))
+        assert not score.is_better(jnp.float32(low), jnp.float32(high))
+        assert not score.is_better(jnp.float32(np.nan), jnp.float32(score.worst))
+        assert score.is_better(jnp.float32(low), jnp.float32(score.worst))
+        assert min((low, high), key=score.rank) == high
+        assert (name == "loss") == score.of_loss_function == (score.format(0.5) == "0.5000")
+    assert [SCORES[name].label for name in ("macro_f1", "loss")] == ["macro F1 (%)", "loss (nats)"]
 
 
-def test_upper_edges_belong_to_their_bin():
-    got = calibrate(np.array([0, 0, 1]), np.array([[0.5, 0.5], [0.75, 0.25], [0.0, 1.0]]), 4)
-    assert got.count.tolist() == [0, 1, 1, 1]
-
-
-def test_calibrations_of_two_halves_merge_by_addition():
+@pytest.mark.parametrize("mode", ["jit", "vmap", "scan"])
+def test_counting_on_the_device_equals_counting_on_the_host(mode):
     rng = np.random.default_rng(0)
-    labels, probabilities = rng.integers(0, 7, 100), rng.dirichlet(np.ones(7), 100)
-    halves = calibrate(labels[:30], probabilities[:30]) + calibrate(labels[30:], probabilities[30:])
-    whole = calibrate(labels, probabilities)
-    assert len(whole.count) == 15
-    assert halves.error == pytest.approx(whole.error, abs=1e-12)
-    np.testing.assert_array_equal(halves.count, whole.count)
+    labels, predicted = (rng.integers(0, 7, (3, 400)).astype(np.int32) for _ in range(2))
+    mask = np.arange(400) < 333
+
+    def count(labels, predicted):
+        return count_answers(labels, predicted, jnp.asarray(mask), 7)
+
+    if mode == "jit":
+        counted = [jax.jit(count)(*map(jnp.asarray, pair)) for pair in zip(labels, predicted, strict=True)]
+    elif mode == "vmap":
+        counted = jax.jit(jax.vmap(count))(jnp.asarray(labels), jnp.asarray(predicted))
+    else:
+        pairs = jnp.asarray(labels), jnp.asarray(predicted)
+        counted = jax.lax.scan(lambda _, pair: (None, count(*pair)), None, pairs)[1]
+    for one, truth, answers in zip(counted, labels, predicted, strict=True):
+        assert one.dtype == jnp.float32
+        np.testing.assert_array_equal(one, confusion_matrix(truth[mask], answers[mask], 7))
 
 
-def test_calibration_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no image"):
-        calibrate(np.zeros(0, np.int64), np.zeros((0, 7)))
+def test_sums_of_two_halves_merge_by_addition():
+    labels, predicted = CASES["random"]
+    halves = [
+        Sums(jnp.float32(loss), jnp.asarray(confusion_matrix(labels[part], predicted[part], 7), jnp.float32))
+        for loss, part in ((1.5, slice(0, 100)), (2.0, slice(100, None)))
+    ]
+    whole = Sums.zero(7).merge(halves[0]).merge(halves[1])
+    np.testing.assert_array_equal(whole.confusion, confusion_matrix(labels, predicted, 7))
+    assert (float(whole.loss), float(whole.count), float(whole.correct)) == (3.5, 500, (labels == predicted).sum())

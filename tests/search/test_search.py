@@ -18,6 +18,7 @@ from configs import quickstart
 from ferjax import report, runtime
 from ferjax.cli.search import main
 from ferjax.config import KeyMistake
+from ferjax.documents.markdown import escape_markdown
 from ferjax.errors import UserError
 from ferjax.figures.search import draw_search
 from ferjax.interrupt import InterruptedRun
@@ -70,9 +71,12 @@ def trained(monkeypatch):
         if config.train.seed == 9:
             raise UserError("The loss is not a finite number at step 3.")
         workdir.mkdir(parents=True, exist_ok=True)
+        path = workdir / "metrics.jsonl"
+        if path.exists():  # a start cuts off the line that a killed process was writing
+            path.write_text(path.read_text().rpartition("\n")[0] + "\n")
         for epoch in range(1, config.train.epochs + 1):
             scores = {"accuracy": config.optim.learning_rate * epoch / config.train.epochs, "loss": 1.0 / epoch}
-            with (workdir / "metrics.jsonl").open("a") as file:
+            with path.open("a") as file:
                 file.write(json.dumps({"step": epoch, "epoch": float(epoch), "split": "validation", **scores}) + "\n")
             on_epoch(epoch, scores)
         return report.create_report(np.arange(7), np.eye(7, dtype=np.float32)[[3] * 7], config.eval.split)
@@ -144,7 +148,7 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
     assert [row["rank"] for row in rows] == [1, 2]
     assert f"best     --config.train.{KEY}={rows[0]['values'][f'train.{KEY}']}" in output
     assert (tmp_path / "s" / "figures" / "search.png").stat().st_size > 5000
-    assert f"| rank | {KEY} | validation accuracy |" in (tmp_path / "s" / "search.md").read_text()
+    assert f"| rank | {escape_markdown(KEY)} | validation accuracy |" in (tmp_path / "s" / "search.md").read_text()
 
     monkeypatch.setattr(worker.train, "run", lambda *_, **__: pytest.fail("trained again"))
     monkeypatch.setattr(worker.data, "load", lambda *_, **__: pytest.fail("read again"))
@@ -178,7 +182,7 @@ def test_a_dead_workers_trial_is_taken_over_and_a_live_ones_is_not(tmp_path, tra
     first, second = here.claim(), there.claim()
     assert [claim.point for claim in (first, second)] == list(itertools.islice(grid_points(here._space), 2))
     assert there.find_trials()[name_folder(first.point)].state == TrialState.RUNNING
-    first.lease.close()  # as the kernel does for a killed process
+    first.lease.release()  # as the kernel does for a killed process
     # A run in that folder that was started by hand is no dead one.
     first.folder.mkdir()
     with worker.train.lock_workdir(first.folder):
@@ -189,7 +193,7 @@ def test_a_dead_workers_trial_is_taken_over_and_a_live_ones_is_not(tmp_path, tra
     assert taken.trial.number != first.trial.number
     states = {trial.number: trial.state for trial in here._trials()}
     assert states[first.trial.number] == TrialState.FAIL
-    assert [claim.lease.close() for claim in (second, other, taken)] == [None] * 3
+    assert [claim.lease.release() for claim in (second, other, taken)] == [None] * 3
     rows, _ = search(folder)
     assert [row["state"] for row in rows] == ["finished"] * 4
     assert len(trained) == 4
@@ -199,9 +203,12 @@ def test_a_resumed_trial_reports_its_earlier_epochs(tmp_path, trained):
     queue = open_queue(tmp_path / "s", RATES[0])
     claim = queue.claim()
     claim.folder.mkdir()
-    lines = [{"step": 5, "epoch": 1.0, "split": "validation", "loss": 2.0, "accuracy": 0.75}, {"split": "train"}]
+    lines = [
+        {"step": 5, "epoch": 1.0, "split": "validation", "loss": 2.0, "accuracy": 0.75},
+        {"epoch": 1.0, "split": "train"},
+    ]
     (claim.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 6, "ep')
-    claim.lease.close()
+    claim.lease.release()
     rows, _ = search(tmp_path / "s", RATES[0])
     assert rows[0]["scores"]["1"] == 0.75
 
@@ -282,7 +289,7 @@ def test_tpe_goes_on_with_new_points(tmp_path, trained):
 
 def test_a_half_written_journal_is_read_on(tmp_path, trained):
     queue = open_queue(tmp_path / "s")
-    queue.claim().lease.close()
+    queue.claim().lease.release()
     with (tmp_path / "s" / "optuna.journal").open("a") as file:
         file.write('{"op_code":5,"wor')
     rows, _ = search(tmp_path / "s")
@@ -420,5 +427,5 @@ def test_the_figure_of_a_search(tmp_path, trained):
     assert [text.get_text() for text in curves.get_legend().get_texts()] == ["0.001", "0.01", "0.1"]
     assert sum(len(line.get_xdata()) == 2 for line in curves.lines) == 6
     (tmp_path / "s" / "search.json").write_text("{}")
-    with pytest.raises(UserError, match=r"search\.json can't be read"):
+    with pytest.raises(UserError, match=r"search\.json cannot be read"):
         draw_search(tmp_path / "s")

@@ -5,12 +5,15 @@ import pytest
 import scipy.stats
 from written_runs import edit_json, write_run
 
-from ferjax.course_report import reference
+from ferjax.course_report import CourseReport, published
 from ferjax.errors import UserError
 from ferjax.report import read_predictions, write_predictions
 from ferjax.study.paired_tests import compare_images, compare_macro_f1, correct_holm
-from ferjax.study.runs import load_setting
+from ferjax.study.sentences import describe_basis
+from ferjax.study.settings import load_setting
 from ferjax.study.study import load_study
+
+REPORT = CourseReport()
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def root(tmp_path, setting):
 
 
 def test_settings_are_compared_with_optimal_over_common_seeds_and_all_images(root):
-    (group,) = load_study([root]).groups
+    (group,) = load_study([root], reference=REPORT).groups
     assert (group.baseline.name, group.reason) == ("optimal", "the default")
     assert [summary.name for summary in group.members] == ["optimal", "focal_gamma2", "no_augmentation"]
     comparison = {c.name: c for c in group.comparisons}["no_augmentation"]
@@ -39,7 +42,7 @@ def test_settings_are_compared_with_optimal_over_common_seeds_and_all_images(roo
 
 
 def test_p_values_are_corrected_for_the_comparisons_of_the_group(root):
-    (group,) = load_study([root]).groups
+    (group,) = load_study([root], reference=REPORT).groups
     for kind in ("seeds", "images", "f1_seeds", "f1_images"):
         tests = [getattr(comparison, kind) for comparison in group.comparisons]
         assert [test.p_corrected for test in tests] == correct_holm([test.p for test in tests])
@@ -48,7 +51,7 @@ def test_p_values_are_corrected_for_the_comparisons_of_the_group(root):
 
 
 def test_the_macro_f1_is_compared_as_the_accuracy_is(root):
-    (group,) = load_study([root]).groups
+    (group,) = load_study([root], reference=REPORT).groups
     comparison = {c.name: c for c in group.comparisons}["no_augmentation"]
     ours, theirs = ({s.name: s for s in group.members}[name] for name in ("no_augmentation", "optimal"))
     values = [summary.get("macro_f1").values for summary in (ours, theirs)]
@@ -63,13 +66,13 @@ def test_the_macro_f1_is_compared_as_the_accuracy_is(root):
 def test_of_several_called_optimal_the_first_is_the_baseline(setting, tmp_path):
     for seed in range(2):
         write_run(tmp_path / "later" / "optimal" / f"seed_{seed}", seed, wrong=15)
-    (group,) = load_study([setting, tmp_path / "later"]).groups
+    (group,) = load_study([setting, tmp_path / "later"], reference=REPORT).groups
     assert group.baseline.name == f"{tmp_path.name}/optimal"
     assert group.reason == "the default, the first of 2 settings called optimal"
-    (group,) = load_study([setting, tmp_path / "later"], "later/optimal").groups
+    (group,) = load_study([setting, tmp_path / "later"], "later/optimal", REPORT).groups
     assert (group.baseline.name, group.reason) == ("later/optimal", "as named")
     with pytest.raises(UserError, match=r"--baseline=optimal is not one setting .* later/optimal"):
-        load_study([setting, tmp_path / "later"], "optimal")
+        load_study([setting, tmp_path / "later"], "optimal", REPORT)
 
 
 def test_how_far_each_was_trained_and_on_what_shows_between_settings(root):
@@ -82,7 +85,7 @@ def test_how_far_each_was_trained_and_on_what_shows_between_settings(root):
         edit_json(root / "no_augmentation" / f"seed_{seed}" / "data.json", digest="e")
     write_run(root / "zero" / "seed_0", 0, changes={"data.normalize": False})
     edit_json(root / "zero" / "seed_0" / "data.json", digest="f")
-    (group,) = load_study([root]).groups
+    (group,) = load_study([root], reference=REPORT).groups
     changes = {c.name: c.changes for c in group.comparisons}
     assert "train.steps: 0 -> 5" in changes["focal_gamma2"]
     assert changes["focal_gamma2"][-1] == "other data (faces.csv, 35,887 rows -> other.csv, 9 rows)"
@@ -94,32 +97,32 @@ def test_how_far_each_was_trained_and_on_what_shows_between_settings(root):
 def test_the_p_over_seeds_is_scipys(setting, tmp_path):
     for seed in range(3):
         write_run(tmp_path / "other" / f"seed_{seed}", seed, wrong=12 + 3 * seed, changes={"model.dropout": 0.5})
-    (group,) = load_study([setting, tmp_path / "other"]).groups
+    (group,) = load_study([setting, tmp_path / "other"], reference=REPORT).groups
     values = [summary.get("accuracy").values for summary in group.members]
     assert group.comparisons[0].seeds.p == scipy.stats.ttest_rel(*values).pvalue
 
 
 def test_each_split_has_a_baseline_of_its_own(study_folder):
-    test, validation = load_study([study_folder]).groups
+    test, validation = load_study([study_folder], reference=REPORT).groups
     assert [(group.split, group.baseline.name) for group in (test, validation)] == [
         ("test", "optimal"),
         ("validation", "batch32"),
     ]
     assert validation.reason == "the same config as optimal, which was evaluated on the test split"
-    test, validation = load_study([study_folder], "lr_1e_3").groups
+    test, validation = load_study([study_folder], "lr_1e_3", REPORT).groups
     assert (validation.baseline.name, validation.reason) == ("lr_1e_3", "as named")
     assert test.baseline.name == "no_augmentation"
     assert test.reason == "the first setting, since none of this split has the config of lr_1e_3"
 
 
 def test_without_optimal_the_first_is_the_baseline(root):
-    (group,) = load_study([root / "no_augmentation", root / "focal_gamma2"]).groups
+    (group,) = load_study([root / "no_augmentation", root / "focal_gamma2"], reference=REPORT).groups
     assert (group.baseline.name, group.reason) == ("no_augmentation", "the first setting, since none is called optimal")
 
 
 def test_an_unknown_baseline_is_named_with_the_choices(root):
     with pytest.raises(UserError, match=r"--baseline=optimum .* choose one of focal_gamma2, no_augmentation, optimal"):
-        load_study([root], "optimum")
+        load_study([root], "optimum", REPORT)
 
 
 def test_other_images_are_not_compared(root):
@@ -129,7 +132,7 @@ def test_other_images_are_not_compared(root):
             run / "predictions.csv", row=old.row + 1, split="test", labels=old.labels, probabilities=old.probabilities
         )
         edit_json(run / "data.json", digest="other")
-    (group,) = load_study([root]).groups
+    (group,) = load_study([root], reference=REPORT).groups
     images = {c.name: c.images for c in group.comparisons}
     assert images["no_augmentation"].note == "not comparable: evaluated on different rows of the test split"
     assert images["no_augmentation"].p is None
@@ -143,7 +146,7 @@ def test_other_data_with_the_same_images_is_compared(root):
     # Without the training images that have a copy, say.
     for run in (root / "no_augmentation").iterdir():
         edit_json(run / "data.json", digest="other")
-    (group,) = load_study([root]).groups
+    (group,) = load_study([root], reference=REPORT).groups
     assert all(comparison.images.p is not None for comparison in group.comparisons)
 
 
@@ -153,19 +156,19 @@ def load_first(folder):
 
 def test_reference_gives_theirs_where_the_report_has_it(root, setting):
     optimal = load_first(setting)
-    assert reference.look_up(optimal, "accuracy", "")["mean"] == 0.6932
+    assert REPORT.look_up(optimal, "accuracy", "")["mean"] == 0.6932
     # The report's maximum of this cell can't be read.
-    precision = reference.look_up(optimal, "precision", "disgust")
+    precision = REPORT.look_up(optimal, "precision", "disgust")
     assert "max" not in precision
     assert precision["mean"] == 0.78948
-    assert reference.look_up(optimal, "macro_f1", "") == {}
-    assert reference.look_up(load_first(root / "focal_gamma2"), "accuracy", "") == {"mean": 0.687, "std": 0.01}
+    assert REPORT.look_up(optimal, "macro_f1", "") == {}
+    assert REPORT.look_up(load_first(root / "focal_gamma2"), "accuracy", "") == {"mean": 0.687, "std": 0.01}
     write_run(root / "focal_gamma5" / "seed_0", 0, config="focal_gamma5")
     gamma5 = load_first(root / "focal_gamma5")
-    assert reference.look_up(gamma5, "f1", "surprise") == {"mean": 0.75678}
-    assert reference.look_up(gamma5, "f1", "happy") == {}
+    assert REPORT.look_up(gamma5, "f1", "surprise") == {"mean": 0.75678}
+    assert REPORT.look_up(gamma5, "f1", "happy") == {}
     write_run(root / "mine" / "seed_0", 0)
-    assert reference.look_up(load_first(root / "mine"), "accuracy", "") == {}
+    assert REPORT.look_up(load_first(root / "mine"), "accuracy", "") == {}
 
 
 @pytest.mark.parametrize(
@@ -176,9 +179,9 @@ def test_departures_from_the_report_are_said(tmp_path, name):
     same = {"model.pretrained": start}
     write_run(tmp_path / name / "seed_0", 0, config=name, changes=same)
     setting = load_first(tmp_path / name)
-    assert reference.get_key(setting) == name
-    assert reference.find_departures(setting) == []
-    assert reference.describe_basis(setting).endswith(", one seed, data faces.csv, 35,887 rows")
+    assert published.get_name(setting) == name
+    assert REPORT.find_departures(setting) == []
+    assert describe_basis(setting).endswith(", one seed, data faces.csv, 35,887 rows")
     other = {
         "model.name": "compact",
         "train.epochs": 2,
@@ -187,14 +190,14 @@ def test_departures_from_the_report_are_said(tmp_path, name):
         "model.pretrained": "none",
     }
     write_run(tmp_path / name / "seed_0", 0, config=name, changes=same | other, split="validation")
-    said = "; ".join(reference.find_departures(load_first(tmp_path / name)))
+    said = "; ".join(REPORT.find_departures(load_first(tmp_path / name)))
     assert 'model.name: "vgg19" -> "compact"' in said
     assert "train.epochs: " in said
     assert "a stop after 9 steps" in said
     assert 'data.split: "stratified" -> "official"' in said
     assert "the validation split instead of the test split" in said
     assert ("random weights instead of ImageNet's" in said) == (name != "random_init")
-    basis = reference.describe_basis(load_first(tmp_path / name))
+    basis = describe_basis(load_first(tmp_path / name))
     assert basis.startswith(
         "model compact, validation split (official), at most 2 epochs and 9 steps, start from random"
     )
@@ -208,23 +211,29 @@ def test_departures_from_the_report_are_said(tmp_path, name):
             {"counts": {"train": [35_885]}, "skipped": ["row 1", "row 2"]},
             "35,885 of FER-2013's 35,887 rows (faces.csv, 2 bad ones left out)",
         ),
-        ({"counts": {"train": [40_000]}}, "40,000 rows instead of FER-2013's 35,887 (faces.csv)"),
-        (
-            {"path": "synthetic", "counts": {"train": [4_000]}},
-            "4,000 drawn faces instead of FER-2013's 35,887 photographs",
-        ),
     ],
 )
 def test_other_data_than_all_of_fer2013_is_a_departure(tmp_path, changes, said):
     run = write_run(tmp_path / "optimal" / "seed_0", 0, changes={"model.pretrained": "keras"})
     edit_json(run / "data.json", **changes)
-    (summary,) = load_study([tmp_path]).summaries
+    (summary,) = load_study([tmp_path], reference=REPORT).summaries
     assert summary.departures == (said,)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"path": "synthetic", "counts": {"train": [4_000]}}, {"counts": {"train": [40_000]}}]
+)
+def test_data_that_are_not_fer2013_have_no_reference(tmp_path, changes):
+    run = write_run(tmp_path / "optimal" / "seed_0", 0)
+    edit_json(run / "data.json", **changes)
+    (summary,) = load_study([tmp_path], reference=REPORT).summaries
+    assert not any(score.reference for score in summary.scores)
+    assert summary.departures == ()
 
 
 def test_a_pretrained_random_start_is_a_departure(tmp_path):
     write_run(tmp_path / "random_init" / "seed_0", 0, config="random_init", changes={"model.pretrained": "keras"})
-    (summary,) = load_study([tmp_path]).summaries
+    (summary,) = load_study([tmp_path], reference=REPORT).summaries
     assert summary.departures == ("a start from pretrained weights instead of random ones",)
 
 
@@ -239,7 +248,7 @@ def test_classes_of_another_labelling_have_no_reference(tmp_path):
         probabilities=np.eye(8),
         classes=classes,
     )
-    (summary,) = load_study([tmp_path]).summaries
+    (summary,) = load_study([tmp_path], reference=REPORT).summaries
     assert not any(score.reference for score in summary.scores)
     assert summary.get("f1", "contempt").values.tolist() == [1]
     assert summary.departures == ()

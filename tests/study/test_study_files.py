@@ -13,9 +13,10 @@ from ferjax.cli.evaluate import main
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.report import read_predictions, write_predictions
 from ferjax.study.drawing import Drawings
+from ferjax.study.group_tables import tabulate_changes, tabulate_scores
+from ferjax.study.numbers_shown import NONE
 from ferjax.study.study import load_study
-from ferjax.study.tables import NONE, tabulate_changes, tabulate_scores
-from ferjax.study.text import escape_latex, escape_markdown, format_group
+from ferjax.study.terminal import format_group
 
 NO_FIGURES = {"optimal": [], "compact": []}
 STATISTICS = ["n", "max", "min", "std", "variance", "mean", "standard_error", "t95_low", "t95_high"]
@@ -212,15 +213,6 @@ def test_latex_tables_are_whole_and_escaped(written):
     assert r"78.57 $\pm$ 2.38 & 69.32 $\pm$ 0.51" in cells
 
 
-def test_special_characters_are_escaped():
-    assert escape_latex(r"a_b & 5% #1 {x} $y$ ~ ^ \z") == (
-        r"a\_b \& 5\% \#1 \{x\} \$y\$ \textasciitilde{} \textasciicircum{} \textbackslash{}z"
-    )
-    assert escape_latex("-1.5, -2 to +3") == "$-$1.5, $-$2 to +3"
-    assert escape_latex("a -> [b*]") == r"a {-}\textgreater{} {[}b{*}{]}"
-    assert escape_markdown("a|b_c*<d>") == r"a\|b\_c\*\<d\>"
-
-
 def test_settings_of_different_images_each_have_their_own_count(setting, tmp_path):
     for seed in range(2):
         run = write_run(tmp_path / "fewer" / f"seed_{seed}", seed)
@@ -241,7 +233,7 @@ def test_settings_of_different_images_each_have_their_own_count(setting, tmp_pat
 
 
 def test_output_goes_where_it_is_told(setting, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ferjax.study.draw_study", lambda *_: Drawings({"test": []}, [], {"optimal": []}))
+    monkeypatch.setattr("ferjax.study.evaluation.draw_study", lambda *_: Drawings({"test": []}, [], {"optimal": []}))
     output = tmp_path / "new" / "place"
     assert main(["--workdir", str(setting), "--output", str(output)]) == 0
     assert {path.name for path in output.iterdir()} == {
@@ -252,8 +244,8 @@ def test_output_goes_where_it_is_told(setting, tmp_path, capsys, monkeypatch):
 
 
 def test_a_run_beside_its_repeats_has_a_report_and_they_have_one(setting, capsys, monkeypatch):
-    monkeypatch.setattr("ferjax.study.draw_study", lambda *_: Drawings({"test": []}, [], {"optimal": []}))
-    monkeypatch.setattr("ferjax.cli.evaluate.draw_all", lambda _: [])
+    monkeypatch.setattr("ferjax.study.evaluation.draw_study", lambda *_: Drawings({"test": []}, [], {"optimal": []}))
+    monkeypatch.setattr("ferjax.study.evaluation.draw_all", lambda _: [])
     write_run(setting, 7, wrong=21)
     assert main(["--workdir", str(setting)]) == 0
     assert json.loads((setting / "report.json").read_text())["accuracy"] == 0.5
@@ -269,7 +261,7 @@ def test_a_run_beside_its_repeats_has_a_report_and_they_have_one(setting, capsys
 
 
 def test_lone_runs_are_set_side_by_side(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("ferjax.study.draw_study", lambda *_: Drawings({"test": []}, [], NO_FIGURES))
+    monkeypatch.setattr("ferjax.study.evaluation.draw_study", lambda *_: Drawings({"test": []}, [], NO_FIGURES))
     write_run(tmp_path / "optimal", 0)
     write_run(tmp_path / "compact", 0, changes={"model.name": "compact"})
     assert main(["--workdir", str(tmp_path)]) == 0

@@ -8,7 +8,7 @@ from written_runs import N, edit_json, write_run
 from ferjax.errors import UserError
 from ferjax.report import read_predictions, write_predictions
 from ferjax.study.folders import create_slugs, find_runs, natural_key
-from ferjax.study.runs import load_setting
+from ferjax.study.settings import load_setting
 from ferjax.study.study import load_study
 
 
@@ -72,7 +72,7 @@ def test_lone_runs_of_one_folder_are_settings_of_their_own(setting, tmp_path):
     write_run(tmp_path / "random", 0, config="random_init", changes={"model.dropout": 0.5})
     for folders in ([tmp_path], [tmp_path / "compact", tmp_path / "random", setting]):
         (group,) = load_study(folders).groups
-        assert group.baseline.name == "optimal"
+        assert group.baseline.name == "compact"
         assert {s.name: s.seeds for s in group.members} == {"optimal": [0, 1, 2], "compact": [0], "random": [0]}
 
 

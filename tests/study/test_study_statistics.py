@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ferjax.scores.confusion import confusion_matrix, summarize
+from ferjax.scores.confusion import average_macro, confusion_matrix, find_f1
 from ferjax.study.paired_tests import compare_images, compare_macro_f1, compare_seeds, correct_holm, describe
 
 
@@ -103,7 +103,7 @@ def test_the_bootstrap_of_the_macro_f1_is_that_of_each_seed():
 
     def measure(chosen):
         predicted = [seed[chosen] for seeds in (ours, baseline) for seed in seeds]
-        scores = [summarize(confusion_matrix(labels[chosen], seed, 5))["macro_f1"] for seed in predicted]
+        scores = [float(average_macro(find_f1(confusion_matrix(labels[chosen], seed, 5)))) for seed in predicted]
         return np.mean(scores[: len(ours)]) - np.mean(scores[len(ours) :])
 
     got = compare_macro_f1(labels, ours, baseline, 5)

@@ -55,7 +55,7 @@ def test_epoch_lines_after_the_checkpoint_go_too(tmp_path):
 @pytest.mark.parametrize("text", ["not json", '{"step": 1}', '"x"'])
 def test_a_damaged_line_is_named(tmp_path, text):
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1, "epoch": 0.1, "split": "train_step"}}\n{text}\n')
-    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 can't be read"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 cannot be read"):
         MetricsLog(tmp_path, 2, 0)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from ferjax.data.audit.findings import Audit, count_classes, count_copies, find_contradictory
 from ferjax.data.duplicates import FLOOR, THRESHOLD, Pairs
 from ferjax.documents import html_page as page
+from ferjax.documents.table import Table
 
 _SHOWN_PX = 96  # small images are enlarged, by a whole number, to about this side
 _GAP_PX = 1
@@ -38,16 +39,17 @@ def render(audit: Audit, path: str) -> str:
 def _classes(audit: Audit) -> str:
     rows = audit.rows
     counts = count_classes(rows)
-    header = ["class", *(cell for usage in counts for cell in (usage, "share"))]
-    lines: list[list[object]] = []
-    for i, name in enumerate(rows.classes):
-        lines.append([name, *(cell for n in counts.values() for cell in (n[i], f"{n[i] / sum(n):.1%}"))])
-    lines.append(["all", *(cell for n in counts.values() for cell in (sum(n), ""))])
+    header = ("class", *(cell for usage in counts for cell in (usage, "share")))
+    lines = [
+        (name, *(cell for n in counts.values() for cell in (str(n[i]), f"{n[i] / sum(n):.1%}")))
+        for i, name in enumerate(rows.classes)
+    ]
+    lines.append(("all", *(cell for n in counts.values() for cell in (str(sum(n)), ""))))
     notes = [page.paragraph(note, note=True) for note in rows.notes]
     skipped = [page.paragraph(f"left out: {reason}", note=True) for reason in rows.skipped[:_PAIRS]]
     if len(rows.skipped) > _PAIRS:
         skipped.append(page.paragraph(f"and {len(rows.skipped) - _PAIRS} more, which audit.json lists", note=True))
-    return page.table(header, lines) + "".join(notes + skipped)
+    return page.to_html(Table(header, tuple(lines), words=("class",))) + "".join(notes + skipped)
 
 
 def _copies(audit: Audit) -> str:
@@ -56,7 +58,9 @@ def _copies(audit: Audit) -> str:
         "images that do; one of the two may be mirrored. Training can leave out what has a copy in validation or test: "
         "--config.data.dedup=exact or near."
     )
-    return page.table(("", "exact", "exact or near"), count_copies(audit)) + page.paragraph(said, note=True)
+    lines = tuple((what, str(exact), str(near)) for what, exact, near in count_copies(audit))
+    table = Table(("", "exact", "exact or near"), lines, words=("",))
+    return page.to_html(table) + page.paragraph(said, note=True)
 
 
 def _contradictions(audit: Audit) -> str:

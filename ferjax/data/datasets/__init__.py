@@ -4,7 +4,7 @@ import dataclasses
 import types
 from collections.abc import Callable, Mapping
 
-from ferjax.config.keys import Keys
+from ferjax.keys import Keys
 from ferjax.data.datasets import fer2013, ferplus, synthetic
 from ferjax.data.rows import Rows
 from ferjax.data.splits import Splits

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from ferjax.config.keys import TEXT, Choice, Key, Keys
+from ferjax.keys import TEXT, Choice, Key, Keys
 from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
 from ferjax.data.rows import UNLABELLED, Rows
 from ferjax.data.splits import Splits

@@ -15,7 +15,7 @@ import types
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from ferjax.config.keys import Key, Keys, Range
+from ferjax.keys import Key, Keys, Range
 from ferjax.data.datasets import ferplus
 from ferjax.data.datasets.fer2013 import EMOTIONS, SIDE_PX, USAGES
 from ferjax.data.rows import Rows

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from ferjax.losses import make_loss, parse_class_weights
+from ferjax.ingredients import Ingredient, complete, join_keys
+from ferjax.keys import FRACTION, Key
+from ferjax.losses import KEYS, LOSSES, create
+from ferjax.losses.class_weights import parse
 
 PLAIN = {"name": "cross_entropy", "gamma": 2.0, "alpha": 0.0, "label_smoothing": 0.0, "class_weights": None}
 WEIGHTS = (0.5, 9.0, 1.0, 0.25, 1.5, 2.0, 0.0)
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(0, 2, (40, 7)).astype(np.float32)
 LABELS = RNG.integers(0, 7, 40).astype(np.int32)
+ONE_HOT = np.eye(7, dtype=np.float32)
+TARGETS = jnp.asarray(ONE_HOT[LABELS])
 CASES = [
     {},
     {"label_smoothing": 0.1},
@@ -23,6 +28,12 @@ CASES = [
     {"name": "focal", "gamma": 0.0},
     {"name": "focal", "gamma": 1.0, "class_weights": WEIGHTS},
 ]
+
+
+def make_loss(**changes):
+    case = {**PLAIN, **changes}
+    weights = case["class_weights"]
+    return create(**{**case, "class_weights": ",".join(map(str, weights)) if weights else "none"}, counts=[1] * 7)
 
 
 def reference(logits, labels, *, name, gamma, alpha, label_smoothing, class_weights):
@@ -50,10 +61,10 @@ def finite_differences(logits, labels, case, step=1e-5):
 def test_value_and_gradient_equal_the_formula(changes):
     case = {**PLAIN, **changes}
     loss_fn = make_loss(**case)
-    losses = jax.jit(loss_fn)(jnp.asarray(LOGITS), jnp.asarray(LABELS))
+    losses = jax.jit(loss_fn)(jnp.asarray(LOGITS), TARGETS)
     assert losses.dtype == jnp.float32
     np.testing.assert_allclose(losses, reference(LOGITS, LABELS, **case), rtol=1e-5, atol=1e-6)
-    gradient = jax.jit(jax.grad(lambda x: loss_fn(x, jnp.asarray(LABELS)).sum()))(jnp.asarray(LOGITS))
+    gradient = jax.jit(jax.grad(lambda x: loss_fn(x, TARGETS).sum()))(jnp.asarray(LOGITS))
     np.testing.assert_allclose(gradient, finite_differences(LOGITS, LABELS, case), rtol=1e-4, atol=1e-5)
 
 
@@ -64,11 +75,11 @@ def test_the_cases_above_tell_every_option_apart():
 
 
 def test_focal_with_gamma_0_is_cross_entropy_to_the_bit():
-    focal = make_loss(**{**PLAIN, "name": "focal", "gamma": 0.0, "label_smoothing": 0.1})
-    plain = make_loss(**{**PLAIN, "label_smoothing": 0.1})
-    logits, labels = jnp.asarray(LOGITS), jnp.asarray(LABELS)
-    np.testing.assert_array_equal(focal(logits, labels), plain(logits, labels))
-    gradients = [jax.grad(lambda x, fn=fn: fn(x, labels).sum())(logits) for fn in (focal, plain)]
+    focal = make_loss(name="focal", gamma=0.0, label_smoothing=0.1)
+    plain = make_loss(label_smoothing=0.1)
+    logits = jnp.asarray(LOGITS)
+    np.testing.assert_array_equal(focal(logits, TARGETS), plain(logits, TARGETS))
+    gradients = [jax.grad(lambda x, fn=fn: fn(x, TARGETS).sum())(logits) for fn in (focal, plain)]
     np.testing.assert_array_equal(*gradients)
 
 
@@ -77,11 +88,11 @@ def test_focal_with_gamma_0_is_cross_entropy_to_the_bit():
     [("cross_entropy", 2.0, 0.1), ("focal", 0.1, 0.0), ("focal", 0.5, 0.1), ("focal", 1.0, 0.0), ("focal", 20.0, 0.1)],
 )
 def test_huge_logits_stay_finite(name, gamma, label_smoothing):
-    loss_fn = make_loss(**{**PLAIN, "name": name, "gamma": gamma, "label_smoothing": label_smoothing})
+    loss_fn = make_loss(name=name, gamma=gamma, label_smoothing=label_smoothing)
     rows = [[s * a] + [b] * 6 for a in (0.0, 10.0, 17.0, 100.0, 1e4) for s in (1.0, -1.0) for b in (0.0, -1e4, 1e4)]
     logits = jnp.asarray(np.repeat(np.asarray(rows, np.float32), 2, axis=0))
-    labels = jnp.asarray(np.tile([0, 3], len(rows)), jnp.int32)
-    losses, pull_back = jax.vjp(jax.jit(lambda x: loss_fn(x, labels)), logits)
+    targets = jnp.asarray(ONE_HOT[np.tile([0, 3], len(rows))])
+    losses, pull_back = jax.vjp(jax.jit(lambda x: loss_fn(x, targets)), logits)
     assert np.isfinite(losses).all()
     assert (np.asarray(losses) >= 0).all()
     assert np.isfinite(pull_back(jnp.ones_like(losses))[0]).all()
@@ -90,26 +101,18 @@ def test_huge_logits_stay_finite(name, gamma, label_smoothing):
 def test_confidently_right_costs_nothing_and_confidently_wrong_is_linear():
     logits = jnp.asarray([[50.0, 0, 0, 0, 0, 0, 0]])
     for name in ("cross_entropy", "focal"):
-        loss_fn = jax.jit(make_loss(**{**PLAIN, "name": name}))
-        np.testing.assert_allclose(loss_fn(logits, jnp.asarray([0])), [0], atol=1e-6)
-        np.testing.assert_allclose(loss_fn(logits, jnp.asarray([1])), [50], rtol=1e-6)
-        gradient = jax.jit(jax.grad(lambda x, fn=loss_fn: fn(x, jnp.asarray([1])).sum()))(logits)
+        loss_fn = jax.jit(make_loss(name=name))
+        np.testing.assert_allclose(loss_fn(logits, jnp.asarray(ONE_HOT[[0]])), [0], atol=1e-6)
+        np.testing.assert_allclose(loss_fn(logits, jnp.asarray(ONE_HOT[[1]])), [50], rtol=1e-6)
+        gradient = jax.jit(jax.grad(lambda x, fn=loss_fn: fn(x, jnp.asarray(ONE_HOT[[1]])).sum()))(logits)
         np.testing.assert_allclose(gradient, [[1, -1, 0, 0, 0, 0, 0]], atol=1e-5)
 
 
 def test_bfloat16_logits_are_computed_in_float32():
     logits = jnp.asarray(LOGITS, jnp.bfloat16)
-    losses = make_loss(**PLAIN)(logits, jnp.asarray(LABELS))
+    losses = make_loss()(logits, TARGETS)
     assert losses.dtype == jnp.float32
     np.testing.assert_allclose(losses, reference(np.asarray(logits, np.float32), LABELS, **PLAIN), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("changes", [CASES[2], CASES[7]], ids=str)
-def test_one_hot_targets_are_labels_to_the_bit(changes):
-    loss_fn = make_loss(**{**PLAIN, **changes})
-    both = [jnp.asarray(LABELS), jnp.asarray(np.eye(7, dtype=np.float32)[LABELS])]
-    # Not compiled, as whatever XLA fuses it may round in another way.
-    np.testing.assert_array_equal(*(loss_fn(jnp.asarray(LOGITS), labels) for labels in both))
 
 
 @pytest.mark.parametrize("changes", [CASES[2], CASES[5]], ids=str)
@@ -128,7 +131,7 @@ def test_a_soft_targets_loss_is_the_mean_of_its_labels_losses(changes):
 
 @pytest.mark.parametrize("changes", [CASES[5]], ids=str)
 def test_soft_targets_with_zeros_and_huge_logits_stay_finite(changes):
-    loss_fn = make_loss(**{**PLAIN, **changes})
+    loss_fn = make_loss(**changes)
     logits = jnp.asarray([[s * a] + [b] * 6 for a in (0.0, 17.0, 1e4) for s in (1.0, -1.0) for b in (0.0, -1e4, 1e4)])
     targets = jnp.tile(jnp.asarray([[0.6, 0.4, 0, 0, 0, 0, 0]]), (len(logits), 1))
     losses, pull_back = jax.vjp(jax.jit(lambda x: loss_fn(x, targets)), logits)
@@ -136,9 +139,30 @@ def test_soft_targets_with_zeros_and_huge_logits_stay_finite(changes):
     assert np.isfinite(pull_back(jnp.ones_like(losses))[0]).all()
 
 
-def test_unknown_name():
-    with pytest.raises(ValueError, match="hinge"):
-        make_loss(**{**PLAIN, "name": "hinge"})
+def test_unknown_name_and_unknown_option():
+    with pytest.raises(ValueError, match=r"loss\.name must be 'cross_entropy' or 'focal', and is 'hinge'"):
+        make_loss(name="hinge")
+    with pytest.raises(TypeError, match="no option beta; there are name, "):
+        create(beta=1.0, counts=[1] * 7)
+
+
+def test_what_is_left_out_has_its_declared_default():
+    logits = jnp.asarray(LOGITS)
+    spelled = create(**{name: key.default for name, key in KEYS.items()}, counts=[1] * 7)
+    np.testing.assert_array_equal(create(counts=[1] * 7)(logits, TARGETS), spelled(logits, TARGETS))
+    declared = {name: KEYS[name].default for name in ("gamma", "alpha")}
+    np.testing.assert_array_equal(
+        create(name="focal", counts=[1] * 7)(logits, TARGETS), LOSSES["focal"].create(**declared)(logits, TARGETS)
+    )
+
+
+def test_an_entry_reads_its_own_keys_and_no_name_has_two_meanings():
+    scale = Key(0.5, FRACTION, "factor")
+    entry = Ingredient(lambda scale, rate: scale * rate, {"scale": scale})
+    assert entry.create_from(complete(join_keys(KEYS, entry.keys), {"scale": 2.0}), rate=3.0) == 6.0
+    assert list(join_keys({"scale": scale}, {"scale": Key(0.5, FRACTION, "factor")})) == ["scale"]
+    with pytest.raises(ValueError, match="'scale' is declared twice"):
+        join_keys({"scale": scale}, {"scale": Key(0.4, FRACTION, "factor")})
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -153,22 +177,22 @@ def test_equals_kerass_losses(label_smoothing, monkeypatch):
         ({"name": "focal", "gamma": 2.0, "alpha": 0.25}, focal),
     ]
     for changes, keras_loss in pairs:
-        loss_fn = make_loss(**{**PLAIN, **changes, "label_smoothing": label_smoothing})
+        loss_fn = make_loss(**changes, label_smoothing=label_smoothing)
         with jax.numpy_dtype_promotion("standard"):
             expected = np.asarray(keras_loss(one_hot, LOGITS))
         # Keras clips probabilities to 1e-7.
-        np.testing.assert_allclose(loss_fn(jnp.asarray(LOGITS), jnp.asarray(LABELS)), expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(loss_fn(jnp.asarray(LOGITS), TARGETS), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_balanced_weights_equal_scikit_learns():
     labels = np.repeat(np.arange(7), [40, 4, 41, 72, 48, 32, 50])
     expected = compute_class_weight("balanced", classes=np.arange(7), y=labels)
-    np.testing.assert_allclose(parse_class_weights("balanced", np.bincount(labels)), expected, rtol=1e-12)
+    np.testing.assert_allclose(parse("balanced", np.bincount(labels)), expected, rtol=1e-12)
 
 
 def test_listed_weights_and_none():
-    assert parse_class_weights("none", [1] * 7) is None
-    assert parse_class_weights("1, 2,0,.5,1e1,3,4", [1] * 7) == (1, 2, 0, 0.5, 10, 3, 4)
+    assert parse("none", [1] * 7) is None
+    assert parse("1, 2,0,.5,1e1,3,4", [1] * 7) == (1, 2, 0, 0.5, 10, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -177,10 +201,10 @@ def test_listed_weights_and_none():
 )
 def test_bad_weights_are_named_in_one_sentence(text):
     with pytest.raises(ValueError, match=r"^loss\.class_weights must be .* 7 numbers .*\.$") as caught:
-        parse_class_weights(text, [1] * 7)
+        parse(text, [1] * 7)
     assert repr(text) in str(caught.value)
 
 
 def test_balanced_with_an_empty_class():
     with pytest.raises(ValueError, match="class 1, 6"):
-        parse_class_weights("balanced", [3, 0, 3, 3, 3, 3, 0])
+        parse("balanced", [3, 0, 3, 3, 3, 3, 0])

@@ -1,0 +1,44 @@
+"""The console command `ferjax COMMAND`, which is `python -m ferjax` too; every command is a file of this folder."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from ferjax import __version__
+from ferjax.cli.endings import fail
+
+# The command's file, and what it does.
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "train": "train by a config, evaluate the best epoch, report",
+        "evaluate": "report on finished runs: one, repeated ones, or settings of them; score a run on other images",
+        "search": "search over config keys on the validation split",
+        "audit": "say what is wrong with a data set: copies, contradictions, flat images",
+        "weights": "check and convert published ImageNet weights once",
+        "configs": "list the configs that ferjax brings along, or print every config key",
+    }
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the first argument names; its exit code, or 2 where there is no such command."""
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ("",)
+    if name in ("", "-h", "--help", "help"):
+        print(_describe())
+        return 0 if name else 2
+    if name == "--version":
+        print(f"ferjax {__version__}")
+        return 0
+    if name not in COMMANDS:
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
+        return fail(f"There is no command {name}; did you mean {nearest}? ferjax --help lists all.", 2)
+    code: int = importlib.import_module(f"ferjax.cli.{name}").main(rest)
+    return code
+
+
+def _describe() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: ferjax COMMAND [--help] ...", "", *lines, "", "ferjax COMMAND --help says more."])

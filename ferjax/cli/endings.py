@@ -1,0 +1,101 @@
+"""How every command ends: one sentence for what went wrong, and its exit code.
+
+Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 130 or 143 interrupted and
+saved.
+"""
+
+import contextlib
+import logging
+import os
+import pathlib
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+
+from ferjax.errors import UserError
+from ferjax.interrupt import LeftAtOnce
+
+EXIT_CODES = __doc__.partition("\n\n")[2]
+
+
+def start_logging() -> None:
+    """Have ferjax say on stderr what it does, without the inner life of its libraries."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("ferjax")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    # Orbax and clu tell of their inner life through absl at INFO.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def be_quiet() -> None:
+    """Leave the telling to the run's main process; only what goes wrong here is said."""
+    logging.getLogger("ferjax").setLevel(logging.ERROR)
+
+
+def finish(work: Callable[[], None], folder: pathlib.Path) -> int:
+    """Do the work, and turn what went wrong into a sentence and an exit code; `folder` is the one it writes to."""
+    try:
+        work()
+    except UserError as error:
+        # What a library leaves unfinished behind the mistake (a broken-off restore) is not for the user to read.
+        sys.unraisablehook = lambda _: None
+        return fail(str(error), 1)
+    except OSError as error:
+        place = error.filename or folder
+        return fail(f"{place}: {error.strerror or error}; mend that, and the same command goes on.", 1)
+    except KeyboardInterrupt as stopped:
+        code = 128 + getattr(stopped, "signum", signal.SIGINT)
+        return fail(str(stopped) or "Interrupted before the run began.", code)
+    return 0
+
+
+def fail(sentence: str, code: int) -> int:
+    """Say what went wrong on stderr; the exit code again, to return."""
+    print(f"ferjax: {_spell_keys(sentence) if code == 1 else sentence}", file=sys.stderr)
+    return code
+
+
+def _spell_keys(sentence: str) -> str:
+    """Write config keys as the flags that change them."""
+    from ferjax.config import KEYS
+
+    keys = "|".join(map(re.escape, sorted(KEYS, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w./-])({keys})(?![\w/]|\.\w)", r"--config.\1", sentence)
+
+
+# How the libraries say that another process is gone.
+_LOST = re.compile("gloo|nccl|heartbeat|barrier|unavailable|coordination|connection|socket|timed out", re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def leave_at_once(processes: int) -> Iterator[None]:
+    """Within the block, a process of several that fails, or must leave at once, says why and waits for no other.
+
+    JAX would wait for the others as the interpreter exits, while they wait in a step for this one, or are gone.
+    """
+    try:
+        yield
+    except (Exception, LeftAtOnce) as error:
+        if processes == 1:
+            raise
+        code, text = 1, (str(error).splitlines() or [repr(error)])[0]
+        if isinstance(error, RuntimeError | TimeoutError | ValueError) and _LOST.search(str(error)):
+            fail(
+                f"Another process of this run is gone ({text}): start all of them again, and they go on from the last "
+                "checkpoint.",
+                code,
+            )
+        elif isinstance(error, LeftAtOnce):
+            code = fail(str(error), 128 + error.signum)
+        elif isinstance(error, UserError | OSError):
+            fail(str(error), code)
+        else:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -1,0 +1,43 @@
+"""Whether a config can be used: every key known, every value in its range; all of it before data is read."""
+
+import difflib
+from collections.abc import Iterable
+
+from ml_collections import ConfigDict
+
+from ferjax.config.comparing import flatten
+from ferjax.config.groups import KEYS
+from ferjax.config.moved import MOVED
+from ferjax.errors import UserError
+from ferjax.optim import groups
+
+
+class KeyMistake(Exception):  # noqa: N818 - a mistake in what was asked, not in the program
+    """A config key that ferjax does not read, or one that a config lacks."""
+
+
+def check_overrides(keys: Iterable[str]) -> None:
+    """Raise KeyMistake, with the nearest known key, for one that ferjax does not read."""
+    for key in keys:
+        if key not in KEYS and key not in MOVED:
+            nearest = difflib.get_close_matches(key, KEYS, n=1, cutoff=0)[0]
+            raise KeyMistake(f"there is no config key {key}; did you mean {nearest}?")
+
+
+def check_keys(config: ConfigDict) -> None:
+    """Raise KeyMistake for a config with a key that ferjax does not read, or without one that it does."""
+    keys = {key for key, _ in flatten(config)}
+    check_overrides(sorted(keys))
+    if missing := sorted(set(KEYS) - keys):
+        raise KeyMistake(f"the config lacks {', '.join(missing)}: start from configs/default.py, change what differs.")
+
+
+def validate(config: ConfigDict) -> None:
+    """Raise UserError for the first value out of its range, and for optim.groups that cannot be read."""
+    for key, value in flatten(config):
+        if value not in KEYS[key].legal:
+            raise UserError(f"{key}={value!r} is out of range: it must be {KEYS[key].legal}.")
+    try:
+        groups.parse(config.optim.groups)
+    except ValueError as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,48 @@
+"""docs/config.md and the list of keys that --help shows, from the keys' declarations."""
+
+from ferjax.config.groups import GROUPS
+from ferjax.keys import Key
+from ferjax.config.moved import MOVED
+
+_RESUME = {"free": "yes", "ask": "with --allow_config_change", "never": "no"}
+
+
+def to_markdown() -> str:
+    """Return docs/config.md."""
+    parts = [
+        "# Config keys\n",
+        "Every key with its default and its legal values. Say one at the command line as `--config.GROUP.KEY=VALUE`, or "
+        "in a config file as `config.GROUP.KEY = value`. The last column says whether a run that goes on from its "
+        "checkpoint may differ in it. `python -m ferjax.config` writes this page from the keys' declarations.\n",
+    ]
+    for group, (about, keys) in GROUPS.items():
+        parts.append(f"## {group}\n\n{about}\n")
+        parts.append("| key | default | legal | what it is | may change on resume |\n|---|---|---|---|---|")
+        parts += [
+            "| "
+            + " | ".join(
+                cell.replace("|", "\\|")
+                for cell in (f"`{group}.{name}`", f"`{key.default!r}`", str(key.legal), key.text, _RESUME[key.resume])
+            )
+            + " |"
+            for name, key in keys.items()
+        ]
+        parts.append("")
+    parts.append("## Old names that stay accepted\n")
+    for old, moved in MOVED.items():
+        said = f"`{moved.now}`" if moved.only is None else f"`{moved.now}={moved.only[1]}` where it is {moved.only[0]}"
+        parts.append(f"- `{old}`: now {said}")
+    return "\n".join(parts) + "\n"
+
+
+def to_help() -> str:
+    """Return the keys as text for a terminal, a line or two each."""
+    lines = ["config keys, as --config.GROUP.KEY=VALUE:"]
+    for group, (about, keys) in GROUPS.items():
+        lines += ["", f"  {group}: {about}"]
+        lines += [f"    {group}.{name}={_show_default(key)}\n        {key.text}; {key.legal}" for name, key in keys.items()]
+    return "\n".join(lines)
+
+
+def _show_default(key: Key) -> str:
+    return str(key.default)

@@ -1,0 +1,76 @@
+"""Keys that older versions had elsewhere: they stay accepted, and one line says where they are now."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ml_collections import ConfigDict
+
+logger = logging.getLogger("ferjax")
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """An old key of `kind`: its value is that of the key `now`; where `only` is given, only that value says anything.
+
+    `only` is (old value, new value): with it, any other value of the old key leaves the new one alone.
+    """
+
+    now: str
+    kind: type
+    only: tuple[Any, Any] | None = None
+
+
+# In the order in which they are looked at: what a later one says goes over an earlier one.
+MOVED: Mapping[str, Moved] = MappingProxyType(
+    {
+        "data.scaling": Moved("input.scaling", str),
+        "data.normalize": Moved("input.scaling", bool, (False, "none")),
+        "model.pretrained": Moved("init.pretrained", str),
+    }
+)
+
+
+def move(flat: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Put what old keys say in the place of the new ones, and say so in a sentence for each.
+
+    `flat` has whole names, like 'data.scaling'; an old key whose value is None says nothing.
+    """
+    moved, notes = {key: value for key, value in flat.items() if key not in MOVED}, []
+    for old, rule in MOVED.items():
+        value = flat.get(old)
+        if value is None:
+            continue
+        if rule.only is None:
+            moved[rule.now] = value
+            notes.append(f"{old} is {rule.now} now: the old name is still accepted.")
+        elif value == rule.only[0]:
+            moved[rule.now] = rule.only[1]
+            notes.append(f"{old}={value} is {rule.now}={json.dumps(rule.only[1])} now: the old name is still accepted.")
+    return moved, notes
+
+
+def resolve(config: ConfigDict) -> ConfigDict:
+    """Copy a config with what its old keys say in the new ones' place; log a line for each old key that says something.
+
+    Keys that nobody knows stay where they are, for `check_keys` to refuse.
+    """
+    resolved = ConfigDict(config.to_dict())
+    flat = {f"{group}.{name}": resolved[group].get(name) for group, name in map(_split, MOVED) if group in resolved}
+    moved, notes = move(flat)
+    for note in notes:
+        logger.info("%s", note)
+    for old in MOVED:
+        group, name = _split(old)
+        if group in resolved and name in resolved[group]:
+            del resolved[group][name]
+    resolved.update_from_flattened_dict(moved)
+    return resolved.lock()
+
+
+def _split(key: str) -> tuple[str, str]:
+    group, _, name = key.partition(".")
+    return group, name

@@ -1,0 +1,91 @@
+"""Score what a run left on other images than its own: another file, folder, labelling or split."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+from ferjax import data, report
+from ferjax.config import KEYS, KeyMistake
+from ferjax.keys import Choice
+from ferjax.errors import UserError
+from ferjax.network import Network, load
+from ferjax.workdir import Workdir
+
+SPLITS = ("train", "validation", "test", "all")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The probabilities of a network for some rows of a data set, and what they are worth."""
+
+    split: str
+    row: Int[np.ndarray, " n"]
+    labels: Int[np.ndarray, " n"]
+    probabilities: Float32[np.ndarray, "n k"]
+    classes: tuple[str, ...]
+    report: report.Report
+    notes: tuple[str, ...]
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Write predictions.csv and the report's files, as a run's end does."""
+        folder.mkdir(parents=True, exist_ok=True)
+        workdir = Workdir(folder)
+        report.write_predictions(
+            workdir.predictions,
+            row=self.row,
+            split=self.split,
+            labels=self.labels,
+            probabilities=self.probabilities,
+            classes=self.classes,
+        )
+        report.write_report(folder, self.report)
+
+
+def evaluate(
+    network: Network | str | pathlib.Path,
+    data_options: Mapping[str, Any] | None = None,
+    *,
+    split: str = "all",
+    views: str | None = None,
+) -> Evaluation:
+    """Score a network, or what `load` finds at a path, on a data set.
+
+    The data set is that of the network's run, with `data_options` (config keys of the group data, without the group's
+    name) in their place. `split` is 'train', 'validation' or 'test' of it, or 'all' rows that have a label; `views` is
+    `eval.views` of the run unless it is given. Raises KeyMistake for unknown options, UserError for data that cannot be
+    read or whose classes are not the network's.
+    """
+    if not isinstance(network, Network):
+        network = load(network)
+    options = {key.removeprefix("data."): value for key, value in network.config.items() if key.startswith("data.")}
+    for name, value in (data_options or {}).items():
+        if f"data.{name}" not in KEYS:
+            raise KeyMistake(f"there is no config key data.{name}.")
+        if value not in KEYS[f"data.{name}"].legal:
+            raise UserError(f"data.{name}={value!r} is out of range: it must be {KEYS[f'data.{name}'].legal}.")
+        options[name] = value
+    rows, splits = data.load(**options)
+    if rows.classes != network.classes:
+        raise UserError(
+            f"{options['path']} has the classes {', '.join(rows.classes)}, and the network those of its training, "
+            f"{', '.join(network.classes)}: give data of the same classes."
+        )
+    index = _choose_rows(rows, splits, split)
+    if not len(index):
+        raise UserError(f"{options['path']} has no rows in its {split} split: choose another of {', '.join(SPLITS)}.")
+    probabilities = network(rows.images[index], views=views or str(network.config["eval.views"]))
+    labels = rows.labels[index]
+    scored = report.create_report(labels, probabilities, split, classes=network.classes)
+    return Evaluation(split, index, labels, probabilities, network.classes, scored, rows.notes)
+
+
+def _choose_rows(rows: data.Rows, splits: data.Splits, split: str) -> Int[np.ndarray, " n"]:
+    if split not in SPLITS:
+        raise UserError(f"There is no split {split}: it is {Choice(SPLITS)}.")
+    if split == "all":
+        return np.flatnonzero(rows.labels >= 0)
+    return splits[split]

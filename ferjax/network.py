@@ -1,0 +1,218 @@
+"""What a run leaves: a network to use, without optimizer, lock or folder to look after."""
+
+import dataclasses
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, PyTree, UInt8
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from ferjax import networks
+from ferjax.config import KEYS, upgrade
+from ferjax.errors import UserError
+from ferjax.files import replacing
+from ferjax.networks.base import Context
+from ferjax.preprocess import preprocess
+from ferjax.training.checkpoint import list_places, read_network
+from ferjax.views import VIEWS
+from ferjax.workdir import Workdir
+
+FORMAT = "ferjax network 1"
+
+ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """A trained network that answers: `network(images)` gives the probability of each class for each image.
+
+    `variables` are {'params', 'batch_stats'}; `image_shape` is (height, width, channels) of the images that it was
+    trained on, `scaling` how their values 0..255 were scaled, `config` the run's config by whole names, and `about`
+    says where the network comes from. Nothing of it changes, and loading it changes nothing where it comes from.
+    """
+
+    module: nn.Module
+    variables: Mapping[str, PyTree]
+    classes: tuple[str, ...]
+    scaling: str
+    image_shape: tuple[int, int, int]
+    config: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    def __call__(
+        self, images: ImageArray, *, views: str = "none", batch_size: int = 64
+    ) -> Float32[np.ndarray, "n k"]:
+        """Return the probability of each class, in the order of `classes`, for each of the images.
+
+        `images` are [n, h, w], [n, h, w, c] or one image [h, w], of any size, gray (c is 1) or red, green and blue,
+        uint8 or float, in 0..255; they are made gray or colour and scaled as the network's training images were.
+        `views` names what is averaged over (ferjax.views.VIEWS). They run in batches of `batch_size`, of one shape, so
+        that the network compiles once. Raises ValueError for images of another form and for unknown views.
+        """
+        if views not in VIEWS:
+            raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
+        answers = [
+            np.asarray(self._predict[views](self.variables, batch))[:rows]
+            for batch, rows in _batches(self.fit(images), batch_size)
+        ]
+        return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
+
+    def fit(self, images: ImageArray) -> ImageArray:
+        """Return images as [n, h, w, c] of the size and channels that the network was trained on, values 0..255.
+
+        Images of another size are scaled by Pillow's bilinear filter, and colour becomes gray by its luma, as the
+        readers of training images do it. Raises ValueError for an array that holds no images.
+        """
+        array = np.asarray(images)
+        if array.ndim == 2:
+            array = array[None]
+        if array.ndim == 3:
+            array = array[..., None]
+        if array.ndim != 4 or array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
+            raise ValueError(
+                f"images of shape {list(np.shape(images))} are none: give [n, h, w] or [n, h, w, c], c being 1 or 3."
+            )
+        if array.dtype != np.uint8:
+            array = array.astype(np.float32)
+        height, width, channels = self.image_shape
+        if array.shape[1:] == (height, width, channels):
+            return array
+        fitted = [_fit_one(image, height, width, channels) for image in array]
+        return np.stack(fitted) if fitted else np.zeros((0, height, width, channels), array.dtype)
+
+    @functools.cached_property
+    def _predict(self) -> dict[str, Callable[[PyTree, ImageArray], Float32[Array, "b k"]]]:
+        """A compiled function for each kind of views."""
+        prepare = functools.partial(
+            preprocess, scaling=self.scaling, channels=self.module.in_channels, dtype=self.module.dtype
+        )
+
+        def predict(variables: PyTree, images: Array, views: str) -> Float32[Array, "b k"]:
+            values = images.astype(jnp.float32)
+            logits = [self.module.apply(variables, prepare(view(values)), Context()) for view in VIEWS[views]]
+            return jnp.exp(average_views(logits))  # type: ignore[arg-type]
+
+        return {views: jax.jit(functools.partial(predict, views=views)) for views in VIEWS}
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it."""
+        leaves = {
+            jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf)
+            for place, leaf in jax.tree_util.tree_flatten_with_path(dict(self.variables))[0]
+        }
+        facts = {
+            "classes": self.classes,
+            "image_shape": self.image_shape,
+            "config": dict(self.config),
+            "about": dict(self.about),
+        }
+        with replacing(pathlib.Path(path)) as beside:
+            save_file(leaves, beside, {"format": FORMAT, "facts": json.dumps(facts)})
+
+
+def average_views(logits: list[Float32[Array, "b k"]]) -> Float32[Array, "b k"]:
+    """The logarithm of the mean of the views' probabilities.
+
+    A loss of these is that of logits, since softmax undoes only a shift.
+    """
+    return jax.nn.logsumexp(jax.nn.log_softmax(jnp.stack(logits)), axis=0) - math.log(len(logits))
+
+
+def load(path: str | pathlib.Path) -> Network:
+    """Load what a run left: from its folder, the best epoch of its newest checkpoint, or from a file by `Network.save`.
+
+    Nothing in the folder is changed or locked, so that the run may go on meanwhile. Raises UserError where there is no
+    trained network.
+    """
+    path = pathlib.Path(path)
+    if path.is_file():
+        return _load_file(path)
+    workdir = Workdir(path)
+    config, data = workdir.read_config(), workdir.read_data()
+    if config is None or data is None or not list_places(workdir.checkpoints):
+        raise UserError(f"{path} holds no trained network: name a run's folder, or a file that Network.save wrote.")
+    variables, about = read_network(workdir.checkpoints)
+    classes, image_shape = tuple(data["classes"]), data["image_shape"]
+    return _create(config, classes, image_shape, variables, {"path": str(path), **about, "data": data["path"]})
+
+
+def _load_file(path: pathlib.Path) -> Network:
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            leaves = {name: file.get_tensor(name) for name in file.keys()}
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it is not marked as a network of ferjax")
+        facts = json.loads(metadata["facts"])
+        config = upgrade_flat(facts["config"])
+    except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken
+        raise UserError(f"{path} cannot be read as a network ({error}): name a file that Network.save wrote.") from error
+    variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    for name, leaf in leaves.items():
+        *parents, last = name.split("/")
+        place = variables
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = leaf
+    return _create(config, tuple(facts["classes"]), facts["image_shape"], variables, facts["about"])
+
+
+def upgrade_flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config by whole names, as this version has it."""
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in config.items():
+        group, _, name = key.partition(".")
+        nested.setdefault(group, {})[name] = value
+    return upgrade(nested)
+
+
+def _create(
+    config: Mapping[str, Any],
+    classes: tuple[str, ...],
+    image_shape: list[int],
+    variables: Mapping[str, PyTree],
+    about: Mapping[str, Any],
+) -> Network:
+    model = {key.removeprefix("model."): config[key] for key in KEYS if key.startswith("model.")}
+    height, width, channels = image_shape
+    return Network(
+        module=networks.create(num_classes=len(classes), **model),
+        variables=jax.tree.map(jnp.asarray, variables),
+        classes=classes,
+        scaling=config["input.scaling"],
+        image_shape=(height, width, channels),
+        config=config,
+        about=about,
+    )
+
+
+def _fit_one(image: ImageArray, height: int, width: int, channels: int) -> ImageArray:
+    if channels == 1 and image.shape[-1] == 3 and image.dtype == np.uint8:
+        image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    elif channels == 1 and image.shape[-1] == 3:
+        image = (image * np.array([0.299, 0.587, 0.114], np.float32)).sum(-1, keepdims=True, dtype=np.float32)
+    elif image.shape[-1] != channels:
+        image = np.repeat(image, channels, axis=-1)
+    if image.shape[:2] == (height, width):
+        return image
+    planes = [Image.fromarray(np.ascontiguousarray(image[..., i])) for i in range(channels)]
+    scaled = [np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR)) for plane in planes]
+    return np.stack(scaled, axis=-1)
+
+
+def _batches(images: ImageArray, size: int) -> Iterator[tuple[ImageArray, int]]:
+    """Batches of one shape, each with the number of its rows that count; the last one repeats its last row."""
+    for first in range(0, len(images), size):
+        batch = images[first : first + size]
+        rows = len(batch)
+        yield np.concatenate([batch, np.repeat(batch[-1:], size - rows, axis=0)]), rows

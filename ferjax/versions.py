@@ -1,0 +1,44 @@
+"""What a start of a run ran on: the versions of its packages, its commit, its devices."""
+
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import jax
+
+_PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
+
+
+def describe_start(step: int) -> dict[str, Any]:
+    """What versions.json says of a start at `step`."""
+    return {
+        "step": step,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "git_commit": _find_commit(),
+        "platform": platform.platform(),
+        "devices": [str(device) for device in jax.devices()],
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def _find_commit() -> str | None:
+    """The commit of ferjax's own checkout, marked '-dirty' where files differ; None for an installed package."""
+    root = pathlib.Path(__file__).resolve().parents[1]
+
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        # Some other project's checkout may hold the environment that ferjax is installed in.
+        if pathlib.Path(ask("rev-parse", "--show-toplevel")).resolve() != root:
+            return None
+        return ask("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,72 @@
+"""Test-time views: several versions of each image, whose probabilities are averaged.
+
+They cost as many forward passes as there are views, so they belong to the end of a run and to use, not to validation.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Images: TypeAlias = Float[Array, "b h w c"]
+View: TypeAlias = Callable[[Images], Images]
+
+
+def _keep(images: Images) -> Images:
+    return images
+
+
+def _mirror(images: Images) -> Images:
+    return images[:, :, ::-1]
+
+
+def _shift(rows: int, columns: int) -> View:
+    """Move the image by so many 24ths of its sides; the nearest edge pixel fills what it leaves."""
+
+    def view(images: Images) -> Images:
+        height, width = images.shape[1:3]
+        down, right = rows * height // 24, columns * width // 24
+        padded = jnp.pad(images, ((0, 0), (abs(down),) * 2, (abs(right),) * 2, (0, 0)), mode="edge")
+        return padded[:, abs(down) - down :, abs(right) - right :][:, :height, :width]
+
+    return view
+
+
+def _crop(row: float, column: float) -> View:
+    """Cut out eleven twelfths of each side, `row` and `column` of the rest from the top left, and scale it up again."""
+
+    def view(images: Images) -> Images:
+        height, width = images.shape[1:3]
+        high, wide = height - height // 12, width - width // 12
+        top, left = round(row * (height - high)), round(column * (width - wide))
+        cut = images[:, top : top + high, left : left + wide]
+        return jax.image.resize(cut, images.shape, "bilinear")
+
+    return view
+
+
+def _with_mirror(views: tuple[View, ...]) -> tuple[View, ...]:
+    def mirrored(view: View) -> View:
+        return lambda images: _mirror(view(images))
+
+    return (*views, *map(mirrored, views))
+
+
+_SHIFTS = (_keep, _shift(1, 0), _shift(-1, 0), _shift(0, 1), _shift(0, -1))
+# The centre and the four corners, as in Krizhevsky et al. 2012's ten views.
+_CROPS = (_crop(0.5, 0.5), _crop(0, 0), _crop(0, 1), _crop(1, 0), _crop(1, 1))
+
+# By name: the views whose probabilities are averaged. 'none' is the image as it is.
+VIEWS: Mapping[str, tuple[View, ...]] = MappingProxyType(
+    {
+        "none": (_keep,),
+        "mirror": (_keep, _mirror),
+        "shifts": _SHIFTS,
+        "crops": _CROPS,
+        "mirror_shifts": _with_mirror(_SHIFTS),
+        "mirror_crops": _with_mirror(_CROPS),
+    }
+)

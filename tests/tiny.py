@@ -1,0 +1,92 @@
+"""Small runs and their parts, which tests of many rooms make."""
+
+import json
+import os
+import signal
+
+import numpy as np
+
+from configs import quickstart
+from ferjax.config import resolve
+from ferjax.data import split
+from ferjax.data.datasets.synthetic import draw
+from ferjax.interrupt import Interrupt
+from ferjax.parallel import create_layout, place
+from ferjax.training import run
+from ferjax.training.build import Task, build, describe_task
+from ferjax.training.checkpoint import list_places, read_leaves
+from ferjax.training.loop import Loop
+from ferjax.workdir import Workdir
+
+SMALL = {
+    "data.synthetic_rows": 140,
+    "model.width": 0.05,
+    "model.dropout": 0.2,
+    "train.batch_size": 24,
+    "train.epochs": 3,
+    "eval.batch_size": 8,
+    "train.log_every_steps": 2,
+    "parallel.devices": 1,
+    "optim.schedule": "constant",
+    # Any change counts as none, so that the plateau cuts the rate at every epoch's end but the first.
+    "optim.plateau_patience_epochs": 1,
+    "optim.plateau_min_delta": 10.0,
+}
+FACES = Task((48, 48, 1), (16,) * 7)
+
+
+def shrink(**changed):
+    """configs/quickstart.py at a size for tests; keys as 'group.key'."""
+    config = quickstart.get_config()
+    config.update_from_flattened_dict({**SMALL, **changed})
+    return resolve(config)
+
+
+def create_parts(task=FACES, **changed):
+    """The parts of a small run, for a task of 112 training rows of drawn faces."""
+    return build(shrink(**changed), task)
+
+
+def create_loop(config, workdir, rows=None, hooks=()):
+    """The loop of a small run on one device, as `run` makes it."""
+    rows = draw(140) if rows is None else rows
+    splits = split(rows)
+    layout = create_layout("mesh", 1)
+    parts = build(config, describe_task(rows, splits))
+    train_split, validation = (place(rows, splits[name], layout) for name in ("train", "validation"))
+    program = run.compile_parts(parts, train_split, layout)
+    return run.create_loop(parts, program, validation, {0: Workdir(workdir)}, Interrupt(), hooks=hooks)
+
+
+def read_metrics(workdir, split=None):
+    """The lines of metrics.jsonl without what depends on the machine's speed."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {key: value for key, value in line.items() if key not in ("images_per_s", "model_flop_utilisation")}
+        for line in lines
+        if split in (None, line["split"])
+    ]
+
+
+def read_checkpoint(workdir):
+    """Every array of the newest checkpoint by its name."""
+    folder = Workdir(workdir).checkpoints
+    newest = folder / list_places(folder)[-1].name
+    return {name: leaf for part in ("state", "best") for name, leaf in read_leaves(newest / part).items()}
+
+
+def read_bits(workdir):
+    """The same as bytes, which are equal only if every bit is."""
+    return {name: np.asarray(leaf).tobytes() for name, leaf in read_checkpoint(workdir).items()}
+
+
+def interrupt_after(monkeypatch, step, signum=signal.SIGTERM):
+    """Send this process a real signal once the loop has taken `step` steps."""
+    take = Loop._take_steps
+
+    def take_then_signal(self, order):
+        take(self, order)
+        if self.step == step:
+            os.kill(os.getpid(), signum)
+
+    monkeypatch.setattr(Loop, "_take_steps", take_then_signal)
