@@ -15,11 +15,11 @@ import types
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from ferjax.keys import Key, Keys, Range
 from ferjax.data.datasets import ferplus
 from ferjax.data.datasets.fer2013 import EMOTIONS, SIDE_PX, USAGES
 from ferjax.data.rows import Rows
 from ferjax.errors import UserError
+from ferjax.keys import Key, Keys, Range
 
 KEYS: Keys = types.MappingProxyType(
     {
