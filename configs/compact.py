@@ -27,5 +27,5 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 128
     config.train.epochs = 15
     config.train.early_stop_patience_epochs = 0
-    config.eval.mirror = True
+    config.eval.views = "mirror"
     return config

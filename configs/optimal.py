@@ -7,7 +7,7 @@ can't be done ferjax says which file to put where. configs/random_init.py needs 
 cores an epoch takes about a quarter of an hour. What the report leaves open is as in the public notebooks that it
 builds on: patience 11 of the early stop, and 0.15 for each augmentation (in Keras a shear of 0.15 is 0.15 degrees). The
 most epochs, 50, are ferjax's choice. The weights were trained on another input scaling than the report's min-max;
---config.data.scaling=imagenet_caffe is their own.
+--config.input.scaling=imagenet_caffe is their own.
 """
 
 from ml_collections import ConfigDict
@@ -19,5 +19,5 @@ def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.split = "stratified"
     config.augment.shear_deg = 0.15
-    config.model.pretrained = "keras"
+    config.init.pretrained = "keras"
     return config

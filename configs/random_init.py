@@ -7,5 +7,5 @@ from configs import optimal
 
 def get_config() -> ConfigDict:
     config = optimal.get_config()
-    config.model.pretrained = "none"
+    config.init.pretrained = "none"
     return config

@@ -68,12 +68,12 @@ def evaluate(
     network: "Network | str | pathlib.Path",
     data: Mapping[str, Any] | None = None,
     *,
-    split: str = "all",
+    split: str = "auto",
     views: str | None = None,
 ) -> "Evaluation":
     """Score a network on a data set: that of its run, with the config keys `data` (like {'path': FILE}) changed.
 
-    `split` is 'train', 'validation', 'test' or 'all'; `views` names the test-time views. See ferjax.evaluation.
+    `split` is 'auto', 'train', 'validation', 'test' or 'all'; `views` names the test-time views. See ferjax.evaluation.
     """
     from ferjax.evaluation import evaluate
 

@@ -15,7 +15,8 @@ from ferjax.errors import UserError
 from ferjax.network import Network, load
 from ferjax.workdir import Workdir
 
-SPLITS = ("train", "validation", "test", "all")
+SPLITS = ("auto", "train", "validation", "test", "all")
+_TEST = 2  # in Rows.usage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +50,15 @@ def evaluate(
     network: Network | str | pathlib.Path,
     data_options: Mapping[str, Any] | None = None,
     *,
-    split: str = "all",
+    split: str = "auto",
     views: str | None = None,
 ) -> Evaluation:
     """Score a network, or what `load` finds at a path, on a data set.
 
     The data set is that of the network's run, with `data_options` (config keys of the group data, without the group's
-    name) in their place. `split` is 'train', 'validation' or 'test' of it, or 'all' rows that have a label; `views` is
-    `eval.views` of the run unless it is given. Raises KeyMistake for unknown options, UserError for data that cannot be
+    name) in their place. `split` is 'train', 'validation' or 'test' of it, 'all' rows that have a label, or 'auto':
+    what the run's end evaluates where the data are the run's own, and of other data the test split that its authors
+    made, or else all rows. `views` is `eval.views` of the run unless it is given. Raises KeyMistake for unknown options, UserError for data that cannot be
     read or whose classes are not the network's.
     """
     if not isinstance(network, Network):
@@ -68,24 +70,35 @@ def evaluate(
         if value not in KEYS[f"data.{name}"].legal:
             raise UserError(f"data.{name}={value!r} is out of range: it must be {KEYS[f'data.{name}'].legal}.")
         options[name] = value
-    rows, splits = data.load(**options)
+    rows, split, index = _choose_rows(options, data_options or {}, split)
     if rows.classes != network.classes:
         raise UserError(
-            f"{options['path']} has the classes {', '.join(rows.classes)}, and the network those of its training, "
+            f"{rows.source} has the classes {', '.join(rows.classes)}, and the network those of its training, "
             f"{', '.join(network.classes)}: give data of the same classes."
         )
-    index = _choose_rows(rows, splits, split)
     if not len(index):
-        raise UserError(f"{options['path']} has no rows in its {split} split: choose another of {', '.join(SPLITS)}.")
+        raise UserError(f"{rows.source} has no rows in its {split} split: choose another of {', '.join(SPLITS)}.")
     probabilities = network(rows.images[index], views=views or str(network.config["eval.views"]))
     labels = rows.labels[index]
     scored = report.create_report(labels, probabilities, split, classes=network.classes)
     return Evaluation(split, index, labels, probabilities, network.classes, scored, rows.notes)
 
 
-def _choose_rows(rows: data.Rows, splits: data.Splits, split: str) -> Int[np.ndarray, " n"]:
+def _choose_rows(
+    options: Mapping[str, Any], changed: Mapping[str, Any], split: str
+) -> tuple[data.Rows, str, Int[np.ndarray, " n"]]:
+    """The data set, the name of what is scored of it, and the numbers of these rows."""
     if split not in SPLITS:
         raise UserError(f"There is no split {split}: it is {Choice(SPLITS)}.")
-    if split == "all":
-        return np.flatnonzero(rows.labels >= 0)
-    return splits[split]
+    if split == "all" or (split == "auto" and changed and "split" not in changed):
+        # Any file can be read so, also one without the authors' split; nothing is left out of what is scored.
+        rows, _ = data.load(**{**options, "split": "stratified", "dedup": "none"})
+        labelled = rows.labels != data.UNLABELLED
+        of_test = np.zeros(len(rows), bool) if rows.usage is None else (rows.usage == _TEST) & labelled
+        if split == "auto" and of_test.any():
+            return rows, "test", np.flatnonzero(of_test)
+        return rows, "all", np.flatnonzero(labelled)
+    rows, splits = data.load(**options)
+    if split == "auto":
+        split = "test" if len(splits["test"]) else "validation"
+    return rows, split, splits[split]

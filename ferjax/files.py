@@ -1,4 +1,4 @@
-"""Files: the names of what a run leaves in its folder, writing that is whole or not at all, and JSON line by line."""
+"""Files that are written whole or not at all, and JSON line by line."""
 
 import contextlib
 import json
@@ -8,15 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ferjax.errors import UserError
-
-# What a run leaves in its folder.
-CONFIG_FILE = "config.json"
-DATA_FILE = "data.json"
-METRICS_FILE = "metrics.jsonl"
-PREDICTIONS_FILE = "predictions.csv"
-MISTAKES_FILE = "worst_mistakes.npz"
-REPORT_FILE = "report.json"
-FIGURES_FOLDER = "figures"
 
 
 @contextlib.contextmanager

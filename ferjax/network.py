@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import math
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,13 +17,13 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from ferjax import networks
-from ferjax.config import KEYS, upgrade
+from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
 from ferjax.files import replacing
 from ferjax.networks.base import Context
 from ferjax.preprocess import preprocess
 from ferjax.training.checkpoint import list_places, read_network
-from ferjax.views import VIEWS
+from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
 
 FORMAT = "ferjax network 1"
@@ -120,14 +119,6 @@ class Network:
             save_file(leaves, beside, {"format": FORMAT, "facts": json.dumps(facts)})
 
 
-def average_views(logits: list[Float32[Array, "b k"]]) -> Float32[Array, "b k"]:
-    """The logarithm of the mean of the views' probabilities.
-
-    A loss of these is that of logits, since softmax undoes only a shift.
-    """
-    return jax.nn.logsumexp(jax.nn.log_softmax(jnp.stack(logits)), axis=0) - math.log(len(logits))
-
-
 def load(path: str | pathlib.Path) -> Network:
     """Load what a run left: from its folder, the best epoch of its newest checkpoint, or from a file by `Network.save`.
 
@@ -154,7 +145,7 @@ def _load_file(path: pathlib.Path) -> Network:
         if metadata.get("format") != FORMAT:
             raise ValueError("it is not marked as a network of ferjax")
         facts = json.loads(metadata["facts"])
-        config = upgrade_flat(facts["config"])
+        config = upgrade(nest(facts["config"]))
     except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken
         raise UserError(f"{path} cannot be read as a network ({error}): name a file that Network.save wrote.") from error
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
@@ -165,15 +156,6 @@ def _load_file(path: pathlib.Path) -> Network:
             place = place.setdefault(parent, {})
         place[last] = leaf
     return _create(config, tuple(facts["classes"]), facts["image_shape"], variables, facts["about"])
-
-
-def upgrade_flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config by whole names, as this version has it."""
-    nested: dict[str, dict[str, Any]] = {}
-    for key, value in config.items():
-        group, _, name = key.partition(".")
-        nested.setdefault(group, {})[name] = value
-    return upgrade(nested)
 
 
 def _create(

@@ -33,3 +33,17 @@ def keep_compiled() -> None:
         "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
     )
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def import_tensorboard() -> None:
+    """Import tensorboardX without torch, which it imports wherever it is installed, for four seconds.
+
+    It writes scalars without it. Does nothing where torch has been imported already.
+    """
+    if "torch" not in sys.modules:
+        # What Python documents for a module that is not to be found.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+        try:
+            import tensorboardX  # noqa: F401
+        finally:
+            del sys.modules["torch"]

@@ -3,7 +3,8 @@
 They cost as many forward passes as there are views, so they belong to the end of a run and to use, not to validation.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -70,3 +71,11 @@ VIEWS: Mapping[str, tuple[View, ...]] = MappingProxyType(
         "mirror_crops": _with_mirror(_CROPS),
     }
 )
+
+
+def average_views(logits: Sequence[Float[Array, "b k"]]) -> Float[Array, "b k"]:
+    """The logarithm of the mean of the views' probabilities.
+
+    A loss of these is that of logits, since softmax undoes only a shift.
+    """
+    return jax.nn.logsumexp(jax.nn.log_softmax(jnp.stack(logits)), axis=0) - math.log(len(logits))

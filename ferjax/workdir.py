@@ -1,115 +1,216 @@
-"""What a run's folder says of the run: its config, its data, and for each start the versions and the commit."""
+"""A run's folder: what each file in it is called, what it says, and who may write there."""
 
 import contextlib
-import datetime
+import dataclasses
 import hashlib
-import importlib.metadata
 import json
-import logging
-import os
 import pathlib
-import platform
-import subprocess
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypedDict
 
-import jax
 import numpy as np
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from ferjax.config import FIXED_KEYS, find_differences
-from ferjax.data import Rows, copied_rows
+from ferjax import config, data
 from ferjax.errors import UserError
-from ferjax.files import replacing
+from ferjax.files import write_json
 from ferjax.locks import try_take
 
-logger = logging.getLogger("ferjax")
+CONFIG_FILE = "config.json"
+DATA_FILE = "data.json"
+VERSIONS_FILE = "versions.json"
+PRETRAINED_FILE = "pretrained.json"
+METRICS_FILE = "metrics.jsonl"
+PREDICTIONS_FILE = "predictions.csv"
+MISTAKES_FILE = "worst_mistakes.npz"
+REPORT_FILE = "report.json"
+REPORT_FILES = ("report.md", REPORT_FILE, "report.csv")
+FIGURES_FOLDER = "figures"
+CHECKPOINTS_FOLDER = "checkpoints"
+TENSORBOARD_FOLDER = "tensorboard"
+LOCK_FILE = ".lock"
 
-_PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
-
-
-@contextlib.contextmanager
-def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
-    """Make the folder and hold it for one process. Raises UserError where another process trains in it."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = try_take(workdir / ".lock")
-    except OSError as error:
-        raise UserError(
-            f"--workdir={workdir} cannot be written ({error.strerror}): name a folder that you own."
-        ) from error
-    if lock is None:
-        raise UserError(f"Another process is training in {workdir}: wait for it, or use another --workdir.")
-    try:
-        yield
-    finally:
-        lock.release()
+# The figures of one run; a study draws others into a folder of the same name.
+RUN_FIGURES = ("curves.png", "confusion.png", "class_distribution.png", "worst_mistakes.png")
 
 
-def has_checkpoint(workdir: pathlib.Path) -> bool:
-    """Whether a run in this folder would go on from where another start came to."""
-    return any((workdir / "checkpoints").glob("[0-9]*"))
+class DataFacts(TypedDict):
+    """What data.json holds.
 
-
-def check_workdir(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any], *, allow_change: bool) -> None:
-    """Raise UserError, naming what differs, where the folder's checkpoints are of another config or data set.
-
-    With `allow_change` only those keys are refused that a checkpoint can't go on without.
+    `digest` is a SHA-256 of the rows and their split, `counts` the images of each class for each split, `copies` the
+    rows of validation and of test that have an exact copy in training, `image_shape` (height, width, channels).
     """
-    saved, saved_data = _read(workdir / "config.json"), _read(workdir / "data.json")
-    if saved is None or saved_data is None or not has_checkpoint(workdir):
-        return
-    differences = find_differences(saved, json.loads(config.to_json()))
-    fixed = [text for key, text in differences.items() if key in FIXED_KEYS]
-    if saved_data["digest"] != data["digest"]:
-        fixed.append(f"the data set: {saved_data['path']} -> {data['path']}")
-    every = "; ".join([*fixed, *(text for key, text in differences.items() if key not in FIXED_KEYS)])
-    if fixed:
-        raise UserError(
-            f"{workdir} was made with another config, and can't go on with this one ({every}): use another --workdir."
+
+    path: str
+    digest: str
+    classes: list[str]
+    image_shape: list[int]
+    counts: dict[str, list[int]]
+    copies: dict[str, list[int]]
+    skipped: list[str]
+    notes: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """The folder of one run. Making one of these touches nothing on the disk."""
+
+    folder: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """The config that the newest start was given, as JSON."""
+        return self.folder / CONFIG_FILE
+
+    @property
+    def data(self) -> pathlib.Path:
+        """What the run knows of its data: DataFacts as JSON."""
+        return self.folder / DATA_FILE
+
+    @property
+    def versions(self) -> pathlib.Path:
+        """A list with an entry for each start: its step, versions, commit and devices."""
+        return self.folder / VERSIONS_FILE
+
+    @property
+    def pretrained(self) -> pathlib.Path:
+        """Which published weights the run began from, where it did."""
+        return self.folder / PRETRAINED_FILE
+
+    @property
+    def metrics(self) -> pathlib.Path:
+        """One JSON object a line: the scores of steps and of epochs."""
+        return self.folder / METRICS_FILE
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """The same scores as TensorBoard's events."""
+        return self.folder / TENSORBOARD_FOLDER
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """A folder for each checkpoint."""
+        return self.folder / CHECKPOINTS_FOLDER
+
+    @property
+    def predictions(self) -> pathlib.Path:
+        """The probabilities of every evaluated image."""
+        return self.folder / PREDICTIONS_FILE
+
+    @property
+    def worst_mistakes(self) -> pathlib.Path:
+        """The images whose wrong answers were the most confident."""
+        return self.folder / MISTAKES_FILE
+
+    @property
+    def figures(self) -> pathlib.Path:
+        """What is drawn of the run."""
+        return self.folder / FIGURES_FOLDER
+
+    def has_checkpoint(self) -> bool:
+        """Whether a run in this folder would go on from where another start came to."""
+        return self.checkpoints.is_dir() and any(
+            re.fullmatch(r"\d+|step_\d+(_validated)?", path.name) for path in self.checkpoints.iterdir()
         )
-    if differences and not allow_change:
-        raise UserError(
-            f"{workdir} was made with another config ({every}): use another --workdir, or --allow_config_change to go "
-            "on from its checkpoint with the new one."
-        )
-    if differences:
-        logger.warning("Going on in %s with a changed config: %s.", workdir, every)
+
+    def read_config(self) -> dict[str, Any] | None:
+        """The newest start's config by whole names, as this version would have saved it; None where there is none.
+
+        Raises UserError for a file that cannot be read.
+        """
+        saved = self._read(self.config)
+        if saved is None:
+            return None
+        if not isinstance(saved, dict):
+            raise UserError(f"{self.config} holds no config: delete it, or use another --workdir.")
+        return config.upgrade(saved)
+
+    def read_data(self) -> DataFacts | None:
+        """What data.json says; None where there is none. Raises UserError for a file that cannot be read."""
+        facts = self._read(self.data)
+        if facts is None:
+            return None
+        if not isinstance(facts, dict) or not {"digest", "classes", "path"} <= facts.keys():
+            raise UserError(f"{self.data} lacks what a run knows of its data: delete it, or use another --workdir.")
+        # Versions before the first data set of another size did not write it.
+        found: DataFacts = {"image_shape": [48, 48, 1], "copies": {}, "counts": {}, **facts}  # type: ignore[typeddict-item]
+        return found
+
+    def check(self, wanted: Mapping[str, Any] | ConfigDict, facts: DataFacts, *, allow_change: bool) -> str:
+        """Return what differs from the run that has checkpoints here, empty where nothing does.
+
+        Raises UserError, naming what differs, where the run cannot go on with the config `wanted` and this data, or,
+        without `allow_change`, should not.
+        """
+        saved, saved_data = self.read_config(), self.read_data()
+        if saved is None or saved_data is None or not self.has_checkpoint():
+            return ""
+        fixed = list(config.find_differences(saved, wanted, resume=("never",)).values())
+        if saved_data["digest"] != facts["digest"]:
+            fixed.append(f"the data set: {saved_data['path']} -> {facts['path']}")
+        others = list(config.find_differences(saved, wanted, resume=("ask",)).values())
+        every = "; ".join([*fixed, *others])
+        if fixed:
+            raise UserError(
+                f"{self.folder} was made with another config, and cannot go on with this one ({every}): use another "
+                "--workdir."
+            )
+        if others and not allow_change:
+            raise UserError(
+                f"{self.folder} was made with another config ({every}): use another --workdir, or "
+                "--allow_config_change to go on from its checkpoint with the new one."
+            )
+        return every
+
+    def begin(self, wanted: ConfigDict, facts: DataFacts, start: Mapping[str, Any]) -> None:
+        """Write config.json and data.json, and add this `start` to versions.json; an earlier start's results go."""
+        # Until this start ends, nobody is to take an earlier one's results for its own.
+        for name in (PREDICTIONS_FILE, MISTAKES_FILE, *REPORT_FILES):
+            (self.folder / name).unlink(missing_ok=True)
+        for name in RUN_FIGURES:
+            (self.figures / name).unlink(missing_ok=True)
+        starts = self._read(self.versions) or []
+        write_json(self.versions, [*starts, start], sort_keys=True)
+        write_json(self.config, json.loads(wanted.to_json()), sort_keys=True)
+        write_json(self.data, facts, sort_keys=True)
+
+    def write_pretrained(self, about: Mapping[str, Any] | None) -> None:
+        """Write which weights the run began from; with None, remove what a start without a checkpoint left."""
+        if about is None:
+            self.pretrained.unlink(missing_ok=True)
+        else:
+            write_json(self.pretrained, about, sort_keys=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Make the folder and hold it for one process; raises UserError where another one trains in it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = try_take(self.folder / LOCK_FILE)
+        except OSError as error:
+            raise UserError(
+                f"--workdir={self.folder} cannot be written ({error.strerror}): name a folder that you own."
+            ) from error
+        if lock is None:
+            raise UserError(f"Another process is training in {self.folder}: wait for it, or use another --workdir.")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _read(self, path: pathlib.Path) -> Any:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}): delete it, or use another --workdir.") from error
 
 
-# What the evaluation at a run's end writes.
-_RESULTS = ("predictions.csv", "worst_mistakes.npz", "report.json", "report.md", "report.csv")
-
-
-def describe_run(workdir: pathlib.Path, config: ConfigDict, data: dict[str, Any], *, step: int) -> None:
-    """Write config.json and data.json, and add this start, at `step`, to versions.json.
-
-    Results of an earlier start go: until this one ends, nobody shall take them for its own.
-    """
-    for name in _RESULTS:
-        (workdir / name).unlink(missing_ok=True)
-    starts = _read(workdir / "versions.json") or []
-    _write(workdir / "versions.json", [*starts, {"step": step, **_describe_versions()}])
-    _write(workdir / "config.json", json.loads(config.to_json()))
-    _write(workdir / "data.json", data)
-
-
-def describe_pretrained(workdir: pathlib.Path, about: dict[str, Any]) -> None:
-    """Write pretrained.json: which weights the run began from, and what became of them."""
-    _write(workdir / "pretrained.json", about)
-
-
-def forget_pretrained(workdir: pathlib.Path) -> None:
-    """Remove the pretrained.json of a start that left no checkpoint."""
-    (workdir / "pretrained.json").unlink(missing_ok=True)
-
-
-def describe_data(rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[str, Any]:
-    """What data.json holds: the source, a SHA-256 of the rows and their split, class counts, copies, what was skipped.
-
-    "copies" are the rows of validation and of test that have an exact copy in training.
-    """
+def describe_data(rows: data.Rows, splits: Mapping[str, Int[np.ndarray, " _"]]) -> DataFacts:
+    """What data.json says of these rows and their splits."""
     digest = hashlib.sha256()
     targets = () if rows.targets is None else (rows.targets,)
     for array in (rows.images, rows.labels, *targets, *splits.values()):
@@ -119,51 +220,9 @@ def describe_data(rows: Rows, splits: dict[str, Int[np.ndarray, " _"]]) -> dict[
         "path": rows.source,
         "digest": digest.hexdigest(),
         "classes": list(rows.classes),
+        "image_shape": list(rows.images.shape[1:]),
         "counts": {name: count.tolist() for name, count in counts.items()},
-        "copies": {name: index.tolist() for name, index in copied_rows(rows, splits).items()},
+        "copies": {name: index.tolist() for name, index in data.copied_rows(rows, splits).items()},
         "skipped": list(rows.skipped),
         "notes": list(rows.notes),
     }
-
-
-def _write(path: pathlib.Path, value: Any) -> None:
-    with replacing(path) as beside:
-        beside.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _read(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} can't be read ({error}): delete it, or use another --workdir.") from error
-
-
-def _describe_versions() -> dict[str, Any]:
-    return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "git_commit": _git_commit(),
-        "platform": platform.platform(),
-        "devices": [str(device) for device in jax.devices()],
-        "cpu_count": os.cpu_count(),
-    }
-
-
-def _git_commit() -> str | None:
-    """The commit of ferjax's own checkout, marked '-dirty' where files differ; None for an installed package."""
-    root = pathlib.Path(__file__).resolve().parents[1]
-
-    def ask(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        # Some other project's checkout may hold the environment that ferjax is installed in.
-        if pathlib.Path(ask("rev-parse", "--show-toplevel")).resolve() != root:
-            return None
-        return ask("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    except (OSError, subprocess.SubprocessError):
-        return None

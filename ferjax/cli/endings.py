@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags
 saved.
 """
 
+import argparse
 import contextlib
 import logging
 import os
@@ -12,8 +13,9 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from ferjax.cli.flags import FlagMistake, Parser
 from ferjax.errors import UserError
 from ferjax.interrupt import LeftAtOnce
 
@@ -37,20 +39,36 @@ def be_quiet() -> None:
     logging.getLogger("ferjax").setLevel(logging.ERROR)
 
 
-def finish(work: Callable[[], None], folder: pathlib.Path) -> int:
-    """Do the work, and turn what went wrong into a sentence and an exit code; `folder` is the one it writes to."""
+def run(
+    parser: Parser,
+    arguments: Sequence[str] | None,
+    work: Callable[[argparse.Namespace], None],
+    *,
+    folder: Callable[[argparse.Namespace], pathlib.Path],
+    interrupted: str = "Interrupted before the run began.",
+) -> int:
+    """Parse the flags, do the work, and turn what went wrong into a sentence and an exit code.
+
+    `folder` is the one that the work writes to; `interrupted` is said of a Ctrl-C that the work leaves without words.
+    """
+    start_logging()
     try:
-        work()
+        found = parser.parse(arguments)
+        if found is None:
+            return 0
+        work(found)
+    except FlagMistake as mistake:
+        return fail(str(mistake), 2)
     except UserError as error:
         # What a library leaves unfinished behind the mistake (a broken-off restore) is not for the user to read.
         sys.unraisablehook = lambda _: None
         return fail(str(error), 1)
     except OSError as error:
-        place = error.filename or folder
+        place = error.filename or folder(found)
         return fail(f"{place}: {error.strerror or error}; mend that, and the same command goes on.", 1)
     except KeyboardInterrupt as stopped:
         code = 128 + getattr(stopped, "signum", signal.SIGINT)
-        return fail(str(stopped) or "Interrupted before the run began.", code)
+        return fail(str(stopped) or interrupted, code)
     return 0
 
 

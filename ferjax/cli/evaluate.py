@@ -1,49 +1,39 @@
-"""Reports on finished runs: `python -m ferjax.evaluate --workdir DIR [DIR ...]`.
+"""Report on finished runs: one, repeated ones, or settings of them; or score a run on other images.
 
-    python -m ferjax.evaluate --workdir workdir/NAME             a run
-    python -m ferjax.evaluate --workdir workdir/optimal          a setting: its folders seed_<n> are runs, a seed each
-    python -m ferjax.evaluate --workdir workdir                  a study: its folders are settings, or runs of one seed
-    python -m ferjax.evaluate --workdir A B C --output DIR       any of these side by side
+    ferjax evaluate --workdir workdir/NAME             a run
+    ferjax evaluate --workdir workdir/optimal          a setting: its folders seed_<n> are runs, a seed each
+    ferjax evaluate --workdir workdir                  a study: its folders are settings, or runs of one seed
+    ferjax evaluate --workdir A B C --output DIR       any of these side by side
 
 A run that holds its repeats too gets both reports, the one on the repeats in its folder 'repeats'. Neither the data
 set nor the network is needed: everything comes from the files that training left in the workdirs.
+
+    ferjax evaluate --workdir workdir/NAME --data.path=OTHER [--split test] [--views mirror]
+
+scores the network of a finished run on another file, folder, labelling or split; --data.KEY are the config's keys of
+the group data, and what is not said is as in the run. `python -m ferjax.evaluate` is the same.
 """
 
 import argparse
 import pathlib
-import sys
 from collections.abc import Sequence
 
-from ferjax import study
+from ferjax import evaluation, study
+from ferjax.cli import endings
+from ferjax.cli.flags import FlagMistake, Parser
 from ferjax.course_report import CourseReport
-from ferjax.errors import UserError
-from ferjax.files import PREDICTIONS_FILE
 from ferjax.report import format_table
+from ferjax.views import VIEWS
+from ferjax.workdir import PREDICTIONS_FILE
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, or 1 after a mistake that the user can mend."""
-    arguments = _create_parser().parse_args(argv)
-    try:
-        _evaluate(arguments.workdir, arguments.output, arguments.baseline)
-    except UserError as error:
-        print(f"ferjax: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(
-            f"ferjax: {error.filename or arguments.workdir[0]}: {error.strerror or error}; mend that and run this "
-            "again",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the flags, evaluate, print; the exit code."""
+    return endings.run(_create_parser(), arguments, _evaluate, folder=lambda found: found.output or found.workdir[0])
 
 
-def _create_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ferjax.evaluate",
-        description="Report on finished runs: one, repeated ones, or settings of them.",
-    )
+def _create_parser() -> Parser:
+    parser = Parser("ferjax evaluate", __doc__, takes_data=True)
     parser.add_argument(
         "--workdir",
         type=pathlib.Path,
@@ -56,16 +46,25 @@ def _create_parser() -> argparse.ArgumentParser:
         "--output",
         type=pathlib.Path,
         metavar="DIR",
-        help="where a setting's or study's report goes; the first --workdir, or 'repeats' in a run that holds its own",
+        help="where a setting's or study's report goes; the first --workdir, or 'repeats' in a run that holds its own; "
+        "of a run on other images, its folder 'other_data'",
     )
     parser.add_argument(
         "--baseline", metavar="NAME", help="the setting that the others are compared with; 'optimal' where there is one"
     )
+    parser.add_argument("--split", choices=evaluation.SPLITS, help="score the run on this split of the data; auto by default")
+    parser.add_argument("--views", choices=list(VIEWS), help="what to average over; the run's eval.views by default")
     return parser
 
 
-def _evaluate(workdirs: Sequence[pathlib.Path], output: pathlib.Path | None, baseline: str | None) -> None:
-    """Evaluate a run, or a study, or both where the folder of a run holds its repeats too."""
+def _evaluate(found: argparse.Namespace) -> None:
+    """Score a run on other images; or evaluate a run, or a study, or both where a run's folder holds its repeats."""
+    workdirs, output, baseline = found.workdir, found.output, found.baseline
+    if found.data or found.split or found.views:
+        if len(workdirs) > 1 or baseline:
+            raise FlagMistake("--data.path, --split and --views are for one run: name it alone as --workdir.")
+        _score_elsewhere(found)
+        return
     first = workdirs[0]
     is_plain_run = len(workdirs) == 1 and output is None and baseline is None and study.is_run(first)
     repeated = study.has_repeats(first)
@@ -73,6 +72,17 @@ def _evaluate(workdirs: Sequence[pathlib.Path], output: pathlib.Path | None, bas
         evaluate(first)
     if not is_plain_run or repeated:
         evaluate_study(workdirs, output, baseline)
+
+
+def _score_elsewhere(found: argparse.Namespace) -> None:
+    """Score the network of a run on other images, and print its scores and where the files are."""
+    folder = found.output or found.workdir[0] / "other_data"
+    scored = evaluation.evaluate(found.workdir[0], found.data, split=found.split or "auto", views=found.views)
+    scored.write(folder)
+    for note in scored.notes:
+        print(f"note     {note}")
+    print(format_table(scored.report))
+    print(f"\nreport   {folder}")
 
 
 def evaluate(workdir: pathlib.Path) -> None:

@@ -5,7 +5,7 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class FlagMistake(Exception):  # noqa: N818 - a mistake in what was asked, not in the program
@@ -16,10 +16,13 @@ class Parser(argparse.ArgumentParser):
     """argparse with the conventions of every command here.
 
     A flag is --name=value or --name value; a switch is --name, --noname, or --name=true or false. A mistake raises
-    FlagMistake with one sentence. `takes_config` adds --config and its overrides, --config.group.key=value.
+    FlagMistake with one sentence. `takes_config` adds --config and its overrides, --config.group.key=value;
+    `takes_data` adds --data.key=value, which are keys of the config's group data.
     """
 
-    def __init__(self, prog: str, description: str | None, *, takes_config: bool = False) -> None:
+    def __init__(
+        self, prog: str, description: str | None, *, takes_config: bool = False, takes_data: bool = False
+    ) -> None:
         super().__init__(
             prog=prog,
             description=description,
@@ -27,7 +30,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             add_help=False,
         )
-        self.takes_config = takes_config
+        self.takes_config, self.takes_data = takes_config, takes_data
         self._switches: list[str] = []
         self.add_argument("-h", "--help", action="store_true", help="show this help")
         if takes_config:
@@ -47,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         """Read the arguments (by default the process's); None where --help was asked for and has been printed.
 
         With `takes_config` the result's `config` is the ConfigDict, with the overrides in it, and `config_file` its
-        path. Raises FlagMistake.
+        path; with `takes_data` its `data` are the values by key. Raises FlagMistake.
         """
         given = [self._normalize(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
         if "--help" in given or "-h" in given:
@@ -57,12 +60,20 @@ class Parser(argparse.ArgumentParser):
 
                 print(to_help())
             return None
-        given, overrides = _take_overrides(given) if self.takes_config else (given, {})
+        overrides: dict[str, str | None] = {}
+        if self.takes_config:
+            given, overrides = _take_overrides(given, "--config.")
+        elif self.takes_data:
+            # The long name is the one that the training command has.
+            given = [re.sub(r"^--config\.data\.", "--data.", argument) for argument in given]
+            given, overrides = _take_overrides(given, "--data.")
         found, unknown = self.parse_known_args(given)
         if unknown:
             self._refuse(unknown[0])
         if self.takes_config:
             _load_config(found, overrides)
+        elif self.takes_data:
+            found.data = _parse_data(overrides)
         return found
 
     def _normalize(self, argument: str) -> str:
@@ -102,8 +113,8 @@ def _parse_switch(text: str) -> bool:
     return words[text.lower()]
 
 
-def _take_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:
-    """What is no --config.key, and the overrides by key: --config.key=value, --config.key value, or --config.key."""
+def _take_overrides(arguments: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str | None]]:
+    """What does not begin with `prefix`, and the rest by key: --config.key=value, --config.key value, or --config.key."""
     rest: list[str] = []
     overrides: dict[str, str | None] = {}
     waiting = None
@@ -112,13 +123,23 @@ def _take_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str 
             overrides[waiting], waiting = argument, None
             continue
         waiting = None
-        if argument.startswith("--config."):
-            key, equals, value = argument.removeprefix("--config.").partition("=")
+        if argument.startswith(prefix):
+            key, equals, value = argument.removeprefix(prefix).partition("=")
             overrides[key] = value if equals else None
             waiting = None if equals else key
         else:
             rest.append(argument)
     return rest, overrides
+
+
+def _parse_data(overrides: dict[str, str | None]) -> dict[str, Any]:
+    """The values of keys of group data, by their names without the group."""
+    from ferjax import config
+
+    try:
+        return {key: config.parse_value(f"data.{key}", text or "") for key, text in overrides.items()}
+    except config.KeyMistake as error:
+        raise FlagMistake(str(error)) from error
 
 
 def _load_config(found: argparse.Namespace, overrides: dict[str, str | None]) -> None:

@@ -1,19 +1,21 @@
-"""Search over config keys: `python -m ferjax.search --config FILE --workdir DIR --space KEY=VALUE,VALUE [...]`.
+"""Search over config keys.
 
-    python -m ferjax.search --config configs/optimal.py --workdir workdir/rates \
+    ferjax search --config FILE --workdir DIR --space KEY=VALUE,VALUE [...]
+
+`python -m ferjax.search` is the same. For example:
+
+    ferjax search --config optimal --workdir workdir/rates \
       --space optim.learning_rate=1e-3,1e-4,1e-5 --space train.batch_size=2,32
-    python -m ferjax.search --config configs/compact.py --workdir workdir/tpe --sampler=tpe --trials=30 \
+    ferjax search --config compact --workdir workdir/tpe --sampler=tpe --trials=30 \
       --pruner=median --space optim.learning_rate=log:1e-4..1e-2 --space model.dropout=0.0..0.5
 
 A grid trains every combination of the listed values; tpe draws points, from values or intervals, where earlier ones
 did well. Every trial is a run in DIR/trials/, judged by its best validation score; the test split is never read. The
 same command goes on after a stop, and in another shell or on another host with the same DIR it is one more worker.
 Results: DIR/search.json, .csv, .md, and DIR/figures/search.png.
-
-Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 130 or 143 interrupted and
-saved.
 """
 
+import argparse
 import logging
 import pathlib
 import shlex
@@ -21,10 +23,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from absl import flags
-
 from ferjax import runtime
-from ferjax.cli import flags as commandline
+from ferjax.cli import endings
+from ferjax.cli.flags import FlagMistake, Parser, whole_number
 from ferjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,79 +35,77 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ferjax")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the flags, search, print the table, and turn what went wrong into a sentence and an exit code."""
-    argv = list(sys.argv if argv is None else argv)
-    values = _create_flags()
-    code = commandline.start(values, argv, __doc__)
-    if code is not None:
-        return code
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the flags, search, print the table; the exit code."""
+    runtime.keep_memory()
+    given = sys.argv[1:] if arguments is None else arguments
+    return endings.run(_create_parser(), given, lambda found: _search(found, given), folder=_find_folder)
 
+
+def _find_folder(found: argparse.Namespace) -> pathlib.Path:
+    return pathlib.Path(found.workdir or f"workdir/{found.config_file.stem}_search")
+
+
+def _create_parser() -> Parser:
+    parser = Parser("ferjax search", f"{__doc__}\n{endings.EXIT_CODES}", takes_config=True)
+    parser.add_argument(
+        "--workdir", metavar="DIR", help="the folder of the search; workdir/<config's name>_search by default"
+    )
+    parser.add_argument(
+        "--space",
+        action="append",
+        default=[],
+        metavar="KEY=VALUES",
+        help="a key and what it may be: KEY=VALUE,VALUE or KEY=LOW..HIGH or KEY=log:LOW..HIGH; once for each key",
+    )
+    parser.add_argument(
+        "--sampler", default="grid", choices=["grid", "tpe"], help="all combinations in order, or drawn points"
+    )
+    parser.add_argument(
+        "--trials", type=whole_number(1), metavar="N", help="how many points at most; every one by default"
+    )
+    parser.add_argument(
+        "--pruner", default="none", choices=["none", "median"], help="median stops a trial that is behind most others"
+    )
+    parser.add_argument(
+        "--pruner_startup_trials", type=whole_number(1), default=4, metavar="N", help="trials that end before one is pruned"
+    )
+    parser.add_argument(
+        "--pruner_warmup_epochs", type=whole_number(0), default=1, metavar="N", help="epochs of a trial before it is pruned"
+    )
+    parser.add_argument(
+        "--workers", type=whole_number(1), default=1, metavar="N", help="processes here, one a GPU where there are any"
+    )
+    parser.add_switch("--retry_failed", "try the failed trials again")
+    return parser
+
+
+def _read_rules(found: argparse.Namespace) -> tuple["Space", "Rules"]:
+    """What is searched and how; raises FlagMistake for keys and flags, UserError for values, that cannot be."""
     from ferjax.config import KeyMistake, validate
-    from ferjax.search.space import parse_space
-
-    folder = pathlib.Path(values.workdir or f"workdir/{pathlib.Path(commandline.find_config_file(argv)).stem}_search")
-    try:
-        validate(values.config)
-        space = parse_space(values.space, values.config, values.sampler)
-        rules = _create_rules(values, space)
-    except KeyMistake as error:
-        return commandline.fail(str(error), 2)
-    except UserError as error:
-        return commandline.fail(str(error), 1)
-    return commandline.finish(lambda: _search(values, argv, folder, space, rules), folder)
-
-
-def _create_flags() -> flags.FlagValues:
-    values = commandline.create_flags("The search's folder; workdir/<config's name>_search by default.")
-    flags.DEFINE_multi_string(
-        "space",
-        [],
-        "A key and what it may be: KEY=VALUE,VALUE or KEY=LOW..HIGH or KEY=log:LOW..HIGH.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "sampler", "grid", ["grid", "tpe"], "All combinations in order, or drawn points.", flag_values=values
-    )
-    flags.DEFINE_integer(
-        "trials", None, "How many points at most; every one by default.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_enum(
-        "pruner", "none", ["none", "median"], "median stops a trial that is behind most others.", flag_values=values
-    )
-    flags.DEFINE_integer(
-        "pruner_startup_trials", 4, "Finished trials before one is pruned.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_integer(
-        "pruner_warmup_epochs", 1, "Epochs of a trial before it is pruned.", lower_bound=0, flag_values=values
-    )
-    flags.DEFINE_integer(
-        "workers", 1, "Processes on this machine, one a GPU where there are any.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_bool("retry_failed", False, "Try the failed trials again.", flag_values=values)
-    return values
-
-
-def _create_rules(values: flags.FlagValues, space: "Space") -> "Rules":
-    from ferjax.config import KeyMistake
-    from ferjax.search.space import grid_size
+    from ferjax.search.space import grid_size, parse_space
     from ferjax.search.trials import Rules
 
-    if values.sampler == "tpe" and values.trials is None:
-        raise KeyMistake("--trials is missing: --sampler=tpe draws points for as long as it is let.")
-    return Rules(
-        sampler=values.sampler,
-        trials=grid_size(space) if values.trials is None else values.trials,
-        pruner=values.pruner,
-        startup_trials=values.pruner_startup_trials,
-        warmup_epochs=values.pruner_warmup_epochs,
-        seed=values.config.train.seed,
+    validate(found.config)
+    try:
+        space = parse_space(found.space, found.config, found.sampler)
+    except KeyMistake as mistake:
+        raise FlagMistake(str(mistake)) from mistake
+    if found.sampler == "tpe" and found.trials is None:
+        raise FlagMistake("--trials is missing: --sampler=tpe draws points for as long as it is let.")
+    rules = Rules(
+        sampler=found.sampler,
+        trials=grid_size(space) if found.trials is None else found.trials,
+        pruner=found.pruner,
+        startup_trials=found.pruner_startup_trials,
+        warmup_epochs=found.pruner_warmup_epochs,
+        seed=found.config.train.seed,
     )
+    return space, rules
 
 
-def _search(
-    values: flags.FlagValues, argv: Sequence[str], folder: pathlib.Path, space: "Space", rules: "Rules"
-) -> None:
+def _search(found: argparse.Namespace, arguments: Sequence[str]) -> None:
+    folder, (space, rules) = _find_folder(found), _read_rules(found)
     # These imports take seconds, which a wrong flag need not wait for.
     from ferjax.locks import hold
     from ferjax.search.processes import run_workers
@@ -114,14 +113,15 @@ def _search(
     from ferjax.search.worker import open_search, work
 
     runtime.keep_compiled()
-    metric = values.config.train.best_metric
-    if values.config.eval.split == "auto":
+    runtime.import_tensorboard()
+    metric = found.config.train.best_metric
+    if found.config.eval.split == "auto":
         logger.info("Trials are compared on the validation split; the test split is not read.")
-    config, queue = open_search(values.config, folder, space, rules)
-    if values.retry_failed:
+    config, queue = open_search(found.config, folder, space, rules)
+    if found.retry_failed:
         logger.info("%d failed trials are tried again.", queue.retry_failed())
-    if values.workers > 1 and not queue.is_complete():
-        run_workers(argv, values.workers, folder, _Watch(queue))
+    if found.workers > 1 and not queue.is_complete():
+        run_workers(arguments, found.workers, folder, _Watch(queue))
     else:
         work(config, queue)
     with hold(queue.lock):

@@ -11,22 +11,18 @@ from collections.abc import Callable, Sequence
 
 from ferjax import runtime
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser, whole_number
+from ferjax.cli.flags import Parser, whole_number
 from ferjax.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, train, report; the exit code."""
     runtime.keep_memory()
-    endings.start_logging()
-    try:
-        found = _create_parser().parse(arguments)
-    except FlagMistake as mistake:
-        return endings.fail(str(mistake), 2)
-    if found is None:
-        return 0
-    workdir = pathlib.Path(found.workdir or pathlib.Path("workdir") / found.config_file.stem)
-    return endings.finish(lambda: _train(found, workdir), workdir)
+    return endings.run(_create_parser(), arguments, _train, folder=_find_workdir)
+
+
+def _find_workdir(found: argparse.Namespace) -> pathlib.Path:
+    return pathlib.Path(found.workdir or pathlib.Path("workdir") / found.config_file.stem)
 
 
 def _create_parser() -> Parser:
@@ -43,15 +39,16 @@ def _create_parser() -> Parser:
     return parser
 
 
-def _train(found: argparse.Namespace, workdir: pathlib.Path) -> None:
+def _train(found: argparse.Namespace) -> None:
     # These imports take seconds, which a wrong flag need not wait for.
     from ferjax import parallel
     from ferjax.config import validate
     from ferjax.training import run
 
-    config = found.config
+    config, workdir = found.config, _find_workdir(found)
     validate(config)
     runtime.keep_compiled()
+    runtime.import_tensorboard()
     _join(found, parallel.join_processes)
     if not parallel.is_main():
         endings.be_quiet()

@@ -4,7 +4,7 @@ A key is declared once, in the room that reads it; `ferjax.config.groups` joins 
 """
 
 from ferjax.config.checking import KeyMistake, check_keys, check_overrides, validate
-from ferjax.config.comparing import find_differences, flatten, upgrade
+from ferjax.config.comparing import find_differences, flatten, nest, upgrade
 from ferjax.config.files import find_config_file, list_configs, load_config, read_config
 from ferjax.config.groups import GROUPS, KEYS, create_default
 from ferjax.config.moved import resolve
@@ -23,6 +23,7 @@ __all__ = [
     "flatten",
     "list_configs",
     "load_config",
+    "nest",
     "parse_value",
     "read_config",
     "resolve",

@@ -23,6 +23,18 @@ def _to_json(value: Any) -> Any:
     return [_to_json(item) for item in value] if isinstance(value, tuple | list) else value
 
 
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config by groups, from one by whole names."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, name = key.split(".")
+        place = nested
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
+    return nested
+
+
 def upgrade(saved: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved config as this version would have saved it, by whole names.
 

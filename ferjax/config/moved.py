@@ -30,6 +30,7 @@ MOVED: Mapping[str, Moved] = MappingProxyType(
         "data.scaling": Moved("input.scaling", str),
         "data.normalize": Moved("input.scaling", bool, (False, "none")),
         "model.pretrained": Moved("init.pretrained", str),
+        "eval.mirror": Moved("eval.views", bool, (True, "mirror")),
     }
 )
 

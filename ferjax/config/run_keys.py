@@ -2,8 +2,9 @@
 
 from types import MappingProxyType
 
-from ferjax.keys import COUNT, FLAG, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys
+from ferjax.keys import COUNT, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys
 from ferjax.scores import SCORES
+from ferjax.views import VIEWS
 
 TRAIN: Keys = MappingProxyType(
     {
@@ -37,6 +38,11 @@ EVAL: Keys = MappingProxyType(
             "what the end of the run evaluates; 'auto' is test where the data set has one, else validation",
             "free",
         ),
-        "mirror": Key(False, FLAG, "average the probabilities of each image and of its mirror image"),
+        "views": Key(
+            "none",
+            Choice(tuple(VIEWS)),
+            "versions of each image whose probabilities the end of the run averages; validation looks at each once",
+            "free",
+        ),
     }
 )

@@ -1,14 +1,13 @@
 """The figures of the 2023 course report, and how the runs of a setting depart from what it measured."""
 
 import functools
-import importlib
 import importlib.resources
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ferjax.config import find_differences
+from ferjax.config import find_differences, load_config
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.study.runs import Setting
 
@@ -57,7 +56,7 @@ class CourseReport:
         departures = _find_missing_rows(setting)
         if setting.split != "test":
             departures.append(f"the {setting.split} split instead of the test split")
-        random_start = setting.config["model"]["pretrained"] == "none"
+        random_start = setting.config["init"]["pretrained"] == "none"
         if random_start and name != _RANDOM_START:
             departures.append("a start from random weights instead of ImageNet's")
         if name == _RANDOM_START and not random_start:
@@ -65,7 +64,7 @@ class CourseReport:
         if steps := setting.config["train"]["steps"]:
             departures.append(f"a stop after {steps} steps")
         changes = find_differences(_load_config(name), setting.config)
-        return departures + [text for key, text in changes.items() if key not in ("train.seed", "model.pretrained")]
+        return departures + [text for key, text in changes.items() if key not in ("train.seed", "init.pretrained")]
 
 
 def get_name(setting: Setting) -> str | None:
@@ -96,5 +95,4 @@ def _find_missing_rows(setting: Setting) -> list[str]:
 
 def _load_config(name: str) -> dict[str, Any]:
     """Load ferjax's own config of an experiment of the report."""
-    config: dict[str, Any] = json.loads(importlib.import_module(f"configs.{name}").get_config().to_json())
-    return config
+    return load_config(name).to_dict()

@@ -1,7 +1,7 @@
-"""Parsed rows kept on disk under a digest of what they were parsed from, so that the second start takes no time.
+"""Rows kept on disk under a digest of the files that they were read from, so that the second start takes no time.
 
-Hashing 271 MB takes as long as a whole start should, so an index remembers which digest a path had, with its size,
-times and inode; a file that was moved or touched is hashed again and still finds its rows.
+Hashing 271 MB takes as long as a whole start should. An index therefore remembers which digest a path had, with the
+size, times and inode of its files. A file that was moved or touched is hashed again, and its rows are still found.
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """Copies of an image elsewhere in the data set: exact ones, and near ones by normalised correlation.
 
 FER-2013 was gathered by an image search, so the same photograph comes again rescaled, recompressed, cropped a little
-differently, with another watermark or, seldom, mirrored. Two images count as near copies from a correlation of
-THRESHOLD up, with the one or with its mirror image.
+differently, with another watermark or, seldom, mirrored. Two images count as near copies if the one correlates at
+THRESHOLD or more with the other or with the other's mirror image.
 """
 
 import dataclasses
@@ -20,8 +20,9 @@ from ferjax.errors import UserError
 DEDUP = ("none", "exact", "near")
 # Set by looking at pairs of FER-2013's 32,298 Training and PublicTest rows. 0.94 down to 0.92: 60 of 60 drawn pairs are
 # the same photograph. 0.92 to 0.90: 7 of 60 are different people, alike in light and pose. 0.90 to 0.88: a third are.
-# Pairs that are most alike when one is mirrored say the same: 13 reach 0.92 (12 of them mirrored photographs), 48 reach
-# 0.90 and 250 reach 0.88, nearly all of different people. Other crops of one photograph lie below and are not found.
+# Pairs that are most alike when one is mirrored confirm this: 13 reach 0.92 (12 of them mirrored photographs), 48 reach
+# 0.90 and 250 reach 0.88, nearly all of different people. Very different crops of one photograph correlate less, and
+# are not found.
 THRESHOLD = 0.92
 FLOOR = 0.88  # pairs down to here are found and kept too, for the audit to show what lies below the threshold
 FORMAT = 2  # raise it when the search would find other pairs
@@ -170,7 +171,7 @@ def _normalise(
     images = gray.reshape(len(gray), gray.shape[1] * gray.shape[2]).astype(np.float32)
     images -= images.mean(axis=1, keepdims=True)
     length = np.linalg.norm(images, axis=1, keepdims=True)
-    # A mean in float32 leaves a flat image a little over zero, where one level in one pixel makes a length of 1.
+    # In float32 a flat image less its mean is not quite zero. One pixel that is one level off makes a length of 1.
     return np.where(length < 0.1, np.float32(0), images / np.maximum(length, np.float32(0.1)))
 
 

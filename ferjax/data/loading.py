@@ -4,16 +4,16 @@ import dataclasses
 import functools
 import os
 import types
-from collections.abc import Mapping
 from typing import Any
 
-from ferjax.keys import COUNT, TEXT, Choice, Key, Keys
 from ferjax.data.datasets import DATASETS, DataSet
 from ferjax.data.duplicates import DEDUP, drop_copies
 from ferjax.data.reading import ON_BAD_ROW
 from ferjax.data.rows import Rows
 from ferjax.data.splits import MODES, Splits, split
 from ferjax.errors import UserError
+from ferjax.ingredients import complete, join_keys
+from ferjax.keys import COUNT, TEXT, Choice, Key, Keys
 
 _DEFAULT_NAME = "fer2013"
 
@@ -50,15 +50,7 @@ _COMMON: Keys = types.MappingProxyType(
 )
 
 
-def join_keys(datasets: Mapping[str, DataSet]) -> Keys:
-    """Give the keys of group "data": the common ones, then every data set's own."""
-    joined = dict(_COMMON)
-    for entry in datasets.values():
-        joined |= entry.keys
-    return types.MappingProxyType(joined)
-
-
-KEYS = join_keys(DATASETS)
+KEYS = join_keys(_COMMON, *(entry.keys for entry in DATASETS.values()))
 
 
 def read(path: str | os.PathLike[str], on_bad_row: str = "error", name: str = _DEFAULT_NAME) -> Rows:
@@ -78,10 +70,8 @@ def load(**options: Any) -> tuple[Rows, Splits]:
     `options` are the values of KEYS; one that is left out has its default. 'test' may be empty. The notes of the rows
     say what `labels` and `dedup` left out. Raises UserError for whatever is wrong with the options or the data set.
     """
-    keys = join_keys(DATASETS)
-    if unknown := sorted(options.keys() - keys.keys()):
-        raise TypeError(f"no keys of group data: {', '.join(unknown)}")
-    values = {key: options.get(key, declared.default) for key, declared in keys.items()}
+    keys = join_keys(_COMMON, *(entry.keys for entry in DATASETS.values()))
+    values = complete(keys, options)
     for key, value in values.items():
         if key != "name" and value not in keys[key].legal:
             raise UserError(f"data.{key}={value!r} is out of range: it must be {keys[key].legal}")

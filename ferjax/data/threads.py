@@ -1,4 +1,4 @@
-"""An ordered map over worker threads that never runs far ahead of its reader, so that memory stays bounded."""
+"""Work on items in threads and hand the results on in order, only a few at a time, so that memory stays bounded."""
 
 import collections
 import concurrent.futures
@@ -13,7 +13,10 @@ _AHEAD = 6
 
 
 def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield function(item) in order; items are drawn in the calling thread, a few ahead of the results."""
+    """Yield function(item) of every item, in order.
+
+    Items are taken in the calling thread, a few before their results are asked for.
+    """
     with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
         waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
         try:

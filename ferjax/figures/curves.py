@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from ferjax.figures.distribution import read_counts
 from ferjax.figures.style import BLUE, DASHES, GREEN, INK, ORANGE, add_legend, choose_marker, set_title, tidy
-from ferjax.files import DATA_FILE, METRICS_FILE, read_json_lines
+from ferjax.files import read_json_lines
+from ferjax.workdir import DATA_FILE, METRICS_FILE
 
 # What every line of metrics.jsonl has.
 _FIELDS: Mapping[str, type] = MappingProxyType(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.errors import UserError
 from ferjax.figures.style import BLUE, INK, set_title, tidy
-from ferjax.files import DATA_FILE
+from ferjax.workdir import DATA_FILE
 
 
 def read_counts(path: pathlib.Path) -> tuple[dict[str, list[int]], tuple[str, ...]]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ferjax.errors import UserError
 from ferjax.figures.style import INK, set_title
-from ferjax.files import MISTAKES_FILE, PREDICTIONS_FILE
+from ferjax.workdir import MISTAKES_FILE, PREDICTIONS_FILE
 from ferjax.report import Predictions, read_predictions
 
 _COLUMNS = 6

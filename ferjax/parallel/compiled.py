@@ -24,6 +24,10 @@ TrainStep = Callable[..., tuple[TrainState, Sums, Diagnostics]]
 FinishEpoch = Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
 
 
+# One pass over a split, of which nothing is left (None) if the function that is asked between batches says to stop.
+Evaluate = Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "*seeds n k"]] | None]
+
+
 class Window(flax.struct.PyTreeNode):
     """The totals over the examples since the last logged line that go into the next one."""
 
@@ -54,7 +58,8 @@ class Program:
     train: Callable[[TrainState, Int32[Array, "*seeds two_n"], int, int], tuple[TrainState, Figures]]
     finish_epoch: Callable[[TrainState, Sums, Bool[np.ndarray, " slots"]], tuple[TrainState, Bool[Array, "*seeds"]]]
     choose_best: Callable[[TrainState], dict[str, PyTree]]
-    evaluate: Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "*seeds n k"]] | None]
+    evaluate: Evaluate
+    evaluate_finally: Evaluate
     count_compilations: Callable[[], int]
     _copy: Callable[[TrainState], TrainState]
 
@@ -97,6 +102,7 @@ def _pick(state: TrainState, slot: int) -> TrainState:
 def create_program(
     train_step: TrainStep,
     eval_step: EvalStep,
+    final_eval_step: EvalStep,
     finish_epoch: FinishEpoch,
     train_split: Resident,
     layout: Layout,
@@ -117,7 +123,11 @@ def create_program(
         this_epoch, next_epoch = (stream_key(state.seed, "order", state.epoch + ahead) for ahead in (0, 1))
         return epoch_order(this_epoch, next_epoch, n)
 
+    traced: list[int] = []
+
     def train(phase: int, state: TrainState, order: Array, split: Resident, steps: Array) -> tuple[TrainState, Figures]:
+        traced.append(phase)  # this runs when JAX traces the function, which it does once for each compilation
+
         def take_step(state: TrainState) -> tuple[TrainState, Figures]:
             position = _find_positions(layout, batch_size)
             first = state.step * batch_size - state.epoch * n
@@ -150,6 +160,10 @@ def create_program(
         result: tuple[TrainState, Figures] = train_many(state, order, phase, train_split, counts[steps])
         return result
 
+    create_evaluate = functools.partial(
+        _create_evaluate, layout=layout, num_classes=num_classes, batch_size=layout.pad(eval_batch_size)
+    )
+    evaluate = create_evaluate(eval_step)
     return Program(
         layout=layout,
         dispatch=dispatch,
@@ -157,8 +171,9 @@ def create_program(
         train=train_steps,
         finish_epoch=_create_finish_epoch(finish_epoch, layout),
         choose_best=jax.jit(layout.map_seeds(_choose_best, 1), out_shardings=layout.state),
-        evaluate=_create_evaluate(eval_step, layout, num_classes, layout.pad(eval_batch_size)),
-        count_compilations=train_many._cache_size,  # type: ignore[attr-defined]
+        evaluate=evaluate,
+        evaluate_finally=evaluate if final_eval_step is eval_step else create_evaluate(final_eval_step),
+        count_compilations=lambda: len(traced),
         _copy=jax.jit(lambda state: jax.tree.map(jnp.copy, state), out_shardings=layout.state),
     )
 

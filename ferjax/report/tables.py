@@ -11,7 +11,8 @@ from ferjax.documents.csv_columns import to_csv
 from ferjax.documents.markdown import to_markdown
 from ferjax.documents.table import Table
 from ferjax.errors import UserError
-from ferjax.files import REPORT_FILE, write_json, write_text
+from ferjax.files import write_json, write_text
+from ferjax.workdir import REPORT_FILE
 from ferjax.report.scores import Report
 
 # Columns that do not change their width from run to run, so that several tables on a terminal stand in line.
@@ -19,7 +20,7 @@ _LEAST_WIDTHS = (10, 9, 7, 7, 8)
 
 
 class _Line(NamedTuple):
-    """One class, or one mean over the classes."""
+    """Hold one class, or one mean over the classes."""
 
     name: str
     precision: float

@@ -18,13 +18,13 @@ logger = logging.getLogger("ferjax")
 _POLL_S = 0.2
 
 
-def run_workers(argv: Sequence[str], count: int, folder: pathlib.Path, watch: Callable[[], None]) -> None:
+def run_workers(arguments: Sequence[str], count: int, folder: pathlib.Path, watch: Callable[[], None]) -> None:
     """Run `count` workers of this command to their end, each with its log in `folder`; `watch` is called meanwhile.
 
     A signal is passed on to the workers once; then this raises InterruptedRun. Raises UserError where a worker failed.
     """
     # The flags at the end switch off what only the first process of a search does.
-    command = [sys.executable, "-m", "ferjax.search", *argv[1:], "--workers=1", "--noretry_failed"]
+    command = [sys.executable, "-m", "ferjax.search", *arguments, "--workers=1", "--noretry_failed"]
     workers: list[tuple[pathlib.Path, subprocess.Popen[bytes]]] = []
     signum = None
     with Interrupt() as interrupt:

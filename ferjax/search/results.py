@@ -11,7 +11,8 @@ from ferjax.documents.aligned_text import to_text
 from ferjax.documents.csv_columns import to_csv
 from ferjax.documents.markdown import to_markdown
 from ferjax.documents.table import Table
-from ferjax.files import FIGURES_FOLDER, write_json, write_text
+from ferjax.files import write_json, write_text
+from ferjax.workdir import FIGURES_FOLDER
 from ferjax.scores import SCORES
 from ferjax.search.space import Point, name_keys
 from ferjax.search.trials import Queue

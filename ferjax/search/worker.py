@@ -13,16 +13,17 @@ from optuna.trial import TrialState
 from ferjax import data, report
 from ferjax.config import find_differences
 from ferjax.errors import UserError
-from ferjax.files import METRICS_FILE, read_json_lines, write_json, write_text
+from ferjax.files import read_json_lines, write_json, write_text
+from ferjax.workdir import METRICS_FILE
 from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.locks import hold
 from ferjax.parallel import explain_memory
 from ferjax.scores import SCORES
+from ferjax.search.pruning import Prune
 from ferjax.search.results import write_results
 from ferjax.search.space import Space, apply_point, describe_space, format_point
 from ferjax.search.trials import Claim, Queue, Rules
-from ferjax.training import run as train
-from ferjax.training.build import load_data
+from ferjax.training import run
 from ferjax.workdir import describe_data
 
 logger = logging.getLogger("ferjax")
@@ -107,7 +108,7 @@ def work(config: ConfigDict, queue: Queue) -> None:
 
 def _check_data(config: ConfigDict, folder: pathlib.Path) -> None:
     """Raise UserError for what would make every trial fail: data that cannot be read, or other data than at first."""
-    rows, splits = load_data(config)
+    rows, splits = data.load(**config.data)
     data.select(splits, "validation")
     digest = describe_data(rows, splits)["digest"]
     path = folder / "data_digest"
@@ -123,19 +124,13 @@ def _train(base: ConfigDict, claim: Claim, queue: Queue) -> None:
     config, metric = apply_point(base, claim.point), base.train.best_metric
     known: dict[int, float] = {}
 
-    def on_epoch(epoch: int, scores: dict[str, float]) -> None:
-        if epoch not in known:
-            claim.trial.report(scores[metric], epoch)
-        if claim.trial.should_prune():
-            raise optuna.TrialPruned
-
     try:
         # A resumed run reports only new epochs, but the pruner compares all of them.
         known |= _read_validation(claim.folder / METRICS_FILE, metric)
         for epoch, score in known.items():
             claim.trial.report(score, epoch)
         with explain_memory(config.train.batch_size):
-            summary = train.run(config, claim.folder, on_epoch=on_epoch)
+            summary = run.run(config, claim.folder, hooks=[Prune(claim.trial, metric, known)])
     except optuna.TrialPruned:
         queue.finish(claim, TrialState.PRUNED)
         logger.info("Trial %d: pruned.", claim.trial.number)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ferjax.errors import UserError
-from ferjax.files import CONFIG_FILE, FIGURES_FOLDER, PREDICTIONS_FILE
+from ferjax.workdir import CONFIG_FILE, FIGURES_FOLDER, PREDICTIONS_FILE
 
 DEPTH = 3  # folders below a named one in which runs are looked for
 _SEED_FOLDER = re.compile(r"seed_\d+")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from ferjax.config import flatten
+from ferjax.config import flatten, nest, upgrade
 from ferjax.errors import UserError
-from ferjax.files import CONFIG_FILE, DATA_FILE, PREDICTIONS_FILE
+from ferjax.workdir import CONFIG_FILE, DATA_FILE, PREDICTIONS_FILE
 from ferjax.report import mark_copies, read_predictions
 from ferjax.report.copies import is_list_of_counts
 
@@ -20,10 +20,12 @@ from ferjax.report.copies import is_list_of_counts
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = MappingProxyType(
     {
         **dict.fromkeys(("train.seed", "train.epochs", "train.steps"), ((int,), "a whole number")),
-        **dict.fromkeys(("model.name", "model.pretrained", "data.split"), ((str,), "a name")),
+        **dict.fromkeys(("model.name", "init.pretrained", "data.split"), ((str,), "a name")),
         "model.width": ((int, float), "a number"),
     }
 )
+# What every version has saved; any other key that a config lacks has its default.
+_ALWAYS = ("train.seed", "model.name", "data.split")
 _REMEDY = "train again with 'python -m ferjax.main', or leave that run out"
 
 
@@ -122,13 +124,15 @@ def load_run(folder: pathlib.Path) -> Run:
 
 def _read_config(path: pathlib.Path) -> Mapping[str, Any]:
     config = _read(path)
-    flat = dict(flatten(config)) if isinstance(config, dict) else {}
-    for key, (types, kind) in _TYPES.items():
-        if key not in flat:
+    saved = dict(flatten(config)) if isinstance(config, dict) else {}
+    for key in _ALWAYS:
+        if key not in saved:
             raise UserError(f"{path} is not a run's config, for it lacks {key}: {_REMEDY}")
+    flat = upgrade(config)
+    for key, (types, kind) in _TYPES.items():
         if type(flat[key]) not in types:
             raise UserError(f"{path} is not a run's config, for {key} is not {kind}: {_REMEDY}")
-    return dict(config)
+    return nest(flat)
 
 
 def _read_source(path: pathlib.Path) -> Source:

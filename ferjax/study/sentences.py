@@ -51,7 +51,7 @@ def describe_setting(summary: Summary) -> list[str]:
 def describe_basis(setting: Setting) -> str:
     """Say what a setting was measured on: network, split, length of training, start, seeds and data."""
     config = setting.config
-    model, start = config["model"], config["model"]["pretrained"]
+    model, start = config["model"], config["init"]["pretrained"]
     width = "" if model["width"] == 1 else f" of width {model['width']:g}"
     epochs = f"at most {config['train']['epochs']} epochs"
     if steps := config["train"]["steps"]:

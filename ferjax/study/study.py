@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 from ferjax.errors import UserError
-from ferjax.files import METRICS_FILE
+from ferjax.workdir import METRICS_FILE
 from ferjax.study.comparison import Group, compare_settings
 from ferjax.study.folders import create_slugs, find_runs, group_runs, is_finished, name_settings
 from ferjax.study.reference import Reference

@@ -1,275 +1,229 @@
-"""The host loop of one run, or of several seeds side by side: steps, validation, early stop, saving and logging."""
+"""The host loop of one run, or of several seeds side by side: steps, and a validation at each epoch's end."""
 
 import collections
 import dataclasses
 import logging
 import math
 import signal
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int
-from ml_collections import ConfigDict
 
 from ferjax import report
 from ferjax.data import Rows
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
-from ferjax.optim.groups import Groups
-from ferjax.parallel import Figures, Program, Votes, Window, count_processes, is_main, place
+from ferjax.parallel import Figures, Program, is_main, place
 from ferjax.scores import Sums, compute_scores
-from ferjax.state import TrainState
-from ferjax.training.flops import Peak, find_utilization
+from ferjax.state import TrainState, network_variables
+from ferjax.training.build import Parts
+from ferjax.training.hooks.base import EpochTold, Hook, RunEpoch, StepTold
 from ferjax.training.progress import Progress
-from ferjax.training.seed import Repeat
+from ferjax.training.seed_run import SeedRun
+from ferjax.training.stopwatch import Stopwatch
+from ferjax.training.stride import Stride
+from ferjax.training.wishes import Wishes
 
 logger = logging.getLogger("ferjax")
 
-# Told of every validated epoch: its number from 1, and every score of validation.
-OnEpoch = Callable[[int, dict[str, float]], None]
-
-# A dispatch of many steps lasts about this long, so that a signal is heard and a line is shown in time.
-_DISPATCH_S = 1.0
-
 
 @dataclasses.dataclass
-class Trainer:
-    """The loop and what it holds; `config` is the train group, `n` the number of training rows.
+class Loop:
+    """Trains the seeds of `runs` side by side, from where their `state` stands.
 
-    `state` holds the states of all `repeats`, which stand at the same step unless they are finished. `groups` says
-    which parameters train in which epoch. An image costs `flops_per_image(phase)` in training; `find_peak` says what
-    the devices could do. Where a run has other seeds than these, it is not `alone`, and a seed that fails does not end
-    it.
+    The runs stand at the same step unless they are finished. What happens beside training, such as saving and logging,
+    is up to the `hooks`. Where a setting has other seeds than these, they are not `alone`, and a seed that fails does
+    not end it.
     """
 
-    config: ConfigDict
+    parts: Parts
     program: Program
     state: TrainState
-    repeats: Sequence[Repeat]
-    groups: Groups
+    runs: Sequence[SeedRun]
     validation: Resident
-    n: int
     interrupt: Interrupt
-    flops_per_image: Callable[[int], int]
-    find_peak: Callable[[], Peak]
+    hooks: Sequence[Hook]
     alone: bool = True
 
     def __post_init__(self) -> None:
-        self._total_steps = math.ceil(self.config.epochs * self.n / self.config.batch_size)
+        self.config = self.parts.config.train
+        self.rows, self.batch_size = self.parts.task.rows, self.config.batch_size
+        self.total_steps = math.ceil(self.config.epochs * self.rows / self.batch_size)
         if self.config.steps:
-            self._total_steps = min(self._total_steps, self.config.steps)
-        first = next(iter(self._active()), self.repeats[0])
+            self.total_steps = min(self.total_steps, self.config.steps)
+        first = next(iter(self.active()), self.runs[0])
         self.step, self.epoch = first.step, first.epoch
-        self._progress = Progress(
-            total_steps=self._total_steps, step=self.step, batch_size=self.config.batch_size, quiet=not is_main()
+        self.stopwatch = Stopwatch(self.step, self.batch_size)
+        self.progress = Progress(
+            total_steps=self.total_steps, step=self.step, stopwatch=self.stopwatch, quiet=not is_main()
         )
+        self.wishes = Wishes(self.interrupt, self.config.checkpoint_interval_s, self.program.layout)
+        self._stride = Stride(self.program.dispatch)
         # Figures of dispatched steps, fetched one dispatch late, so that the device never waits for the host.
         self._pending: collections.deque[tuple[int, int, Figures, Array | None]] = collections.deque()
-        self._votes = Votes(self.program.layout) if count_processes() > 1 else None
-        self._must_leave = self._must_save = False
-        self._stride = 1 if self.program.dispatch.adaptive else self.program.dispatch.steps_at_most
-        self._fetched_s = self._saved_s = time.monotonic()
+        self._compiled_phase: int | None = None
 
-    def _active(self) -> list[Repeat]:
-        patience = self.config.early_stop_patience_epochs
-        return [repeat for repeat in self.repeats if not repeat.is_finished(self._total_steps, patience)]
+    @property
+    def phase(self) -> int:
+        """Which parameters train in this epoch, as the optimizer's groups number it."""
+        return self.parts.optimizer.groups.phase(self.epoch)
 
-    def train(self, on_epoch: OnEpoch | None = None) -> None:
-        """Run to the last epoch, the early stop, or `train.steps`; raises InterruptedRun or UserError on the way.
+    def active(self) -> list[SeedRun]:
+        """The runs that still train."""
+        return [run for run in self.runs if not self._is_finished(run)]
 
-        `on_epoch` is told of the first seed's epochs.
+    def present(self) -> list[SeedRun]:
+        """The runs that stand where the loop does."""
+        return [run for run in self.runs if run.step == self.step and run.failure is None]
+
+    def _is_finished(self, run: SeedRun) -> bool:
+        return (
+            run.failure is not None
+            or run.step >= self.total_steps
+            or any(hook.has_enough(run) for hook in self.hooks)
+        )
+
+    def train(self) -> None:
+        """Run to the last epoch, to `train.steps`, or until every run has had enough.
+
+        Raises InterruptedRun after a signal, when everything is saved, and UserError for numbers that are not finite.
         """
-        first_step, compiled = self.step, None
-        order = self.program.order(self.state)
+        first_step, order = self.step, self.program.order(self.state)
         # Every array is on the device by now: an implicit copy in the loop is a mistake, and fails.
         with jax.transfer_guard("disallow"):
             while True:
-                self._ask()
-                if self._must_leave:
+                if self.wishes.leave:
                     self._leave()
                 if self._epoch_is_complete():
-                    if scores := self._finish_epoch():
-                        if on_epoch is not None:
-                            on_epoch(self.epoch, scores)
+                    if self._finish_epoch():
                         order = self.program.order(self.state)
-                    continue
-                if not self._active():
+                elif self.active():
+                    self._take_steps(order)
+                    self._tell("after_dispatch")
+                else:
                     break
-                phase = self.groups.phase(self.epoch)
-                self._take_steps(order)
-                if phase != compiled:
-                    self._drain()
-                    self._progress.restart(self.step)  # the step compiled
-                    self._fetched_s = time.monotonic()
-                    compiled = phase
-                if self._must_save:
-                    self._save()
-            self._save()
-        for repeat in self.repeats:
-            repeat.checkpoints.wait()
+            self._tell("on_end")
         if self.step == first_step:
-            for repeat in self.repeats:
-                logger.info("The run in %s is finished; evaluating it again.", repeat.workdir)
+            for run in self.runs:
+                logger.info("The run in %s is finished; evaluating it again.", run.workdir.folder)
 
-    def _ask(self) -> None:
-        """Whether to leave or to save: of one process, its own wish; of several, what they voted with a past step."""
-        if self._votes is None:
-            self._must_leave = bool(self.interrupt)
-            self._must_save = self._is_time_to_save()
-
-    def _is_time_to_save(self) -> bool:
-        return time.monotonic() - self._saved_s > self.config.checkpoint_interval_s
+    def _tell(self, event: str, *arguments: Any) -> None:
+        for hook in self.hooks:
+            getattr(hook, event)(self, *arguments)
 
     def _epoch_is_complete(self) -> bool:
-        return self.step * self.config.batch_size >= (self.epoch + 1) * self.n
+        return self.step * self.batch_size >= (self.epoch + 1) * self.rows
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether the loop stands at an epoch's end, behind its validation."""
+        return self.epoch > 0 and self.step == math.ceil(self.epoch * self.rows / self.batch_size)
 
     def _take_steps(self, order: Int[Array, "*seeds two_n"]) -> None:
-        epoch_end = math.ceil((self.epoch + 1) * self.n / self.config.batch_size)
-        steps = min(self._stride, epoch_end - self.step, self._total_steps - self.step)
-        votes = None
-        if self._votes is not None:
-            votes = self._votes.cast(bool(self.interrupt), self._is_time_to_save())
-        self.state, figures = self.program.train(self.state, order, self.groups.phase(self.epoch), steps)
+        """Dispatch some steps, and fetch the figures of those before them."""
+        phase = self.phase
+        epoch_end = math.ceil((self.epoch + 1) * self.rows / self.batch_size)
+        steps = min(self._stride.steps, epoch_end - self.step, self.total_steps - self.step)
+        votes = self.wishes.cast()
+        self.state, figures = self.program.train(self.state, order, phase, steps)
         self.step += steps
-        for repeat in self._active():
-            repeat.step = self.step
+        for run in self.active():
+            run.step = self.step
         self._pending.append((self.step - steps, steps, figures, votes))
         while len(self._pending) > self.program.steps_ahead:
             self._fetch()
+        if phase != self._compiled_phase:  # this dispatch compiled the step, which is no training time
+            self._compiled_phase = phase
+            self.drain()
+            self.stopwatch.restart(self.step)
+            self._stride.restart()
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Wait for every dispatched step and tell of it."""
         while self._pending:
             self._fetch()
 
     def _fetch(self) -> None:
-        """Take the oldest dispatch's figures: check every step's, and log where a line is due."""
+        """Take the oldest dispatch's figures, and tell the hooks of each of its steps."""
         first, steps, figures, votes = self._pending.popleft()
         figures, votes = jax.device_get((figures, votes))
-        if votes is not None:
-            self._must_leave, self._must_save = (bool(count) for count in votes)
-        rate = None if self.program.dispatch.steps_at_most == 1 else self._progress.measure(first + steps)
+        self.wishes.hear(votes)
+        # The steps of one dispatch come together, so that they have one speed.
+        rate = None if self.program.dispatch.steps_at_most == 1 else self.stopwatch.measure(first + steps)
         by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, leaf.shape[-1]), figures)
         for i in range(steps):
-            self._log_step(first + i + 1, jax.tree.map(lambda leaf, i=i: leaf[:, i], by_seed), rate)
-        if self.program.dispatch.adaptive:
-            now = time.monotonic()
-            second = steps * _DISPATCH_S / max(now - self._fetched_s, 1e-6)
-            self._stride, self._fetched_s = max(1, min(self.program.dispatch.steps_at_most, round(second))), now
+            self._tell_step(first + i + 1, jax.tree.map(lambda leaf, i=i: leaf[:, i], by_seed), rate)
+        self._stride.learn(steps)
 
-    def _log_step(self, step: int, figures: Figures, dispatch_rate: float | None) -> None:
-        """Check one step's figures, and log them where a line is due; images/s are of the dispatch if it had many."""
-        lines = {}
-        told = figures.diagnostics
-        rows = zip(self.repeats, _average(figures.window), told.learning_rate, told.update_norm, strict=False)
-        for repeat, values, learning_rate, norm in rows:
-            if repeat.failure is not None or repeat.step < step:
-                continue
-            broken = [
-                name for name, value in (("loss", values["loss"]), ("update's norm", norm)) if not np.isfinite(value)
-            ]
-            if broken:
-                self._fail(repeat, step, broken[0])
-            else:
-                lines[repeat] = {"learning_rate": float(learning_rate), **values}
-        if not lines or (step % self.config.log_every_steps and step != self._total_steps):
-            return
-        rate = self._progress.measure(step) if dispatch_rate is None else dispatch_rate
-        mean = {name: float(np.mean([line[name] for line in lines.values()])) for name in ("loss", "accuracy")}
-        self._progress.show(step, epoch=self.epoch + 1, images_per_s=rate * len(lines), **mean)
-        epoch = step * self.config.batch_size / self.n
-        for repeat, line in lines.items():
-            repeat.write(step=step, epoch=epoch, split="train_step", images_per_s=rate, **line)
+    def _tell_step(self, step: int, figures: Figures, rate: float | None) -> None:
+        window, told = figures.window, figures.diagnostics
+        columns = {
+            "loss": window.loss / window.count,
+            "accuracy": window.correct / window.count,
+            "learning_rate": told.learning_rate,
+            "update_norm": told.update_norm,
+        }
+        runs = {
+            run: values
+            for run, values in zip(self.runs, split_by_seed(columns), strict=False)
+            if run.failure is None and run.step >= step
+        }
+        self._tell("on_step", StepTold(step, runs, rate))
 
-    def _fail(self, repeat: Repeat, step: int, name: str) -> None:
-        """Stop a seed whose numbers are no longer finite; raises UserError where no other goes on without it."""
-        failure = repeat.fail(name if self.alone else f"{name} of seed {repeat.seed}", step, self.epoch + 1)
+    def fail(self, run: SeedRun, step: int, name: str) -> None:
+        """Stop a run whose number `name` is no longer finite; raises UserError where no other goes on without it."""
+        failure = run.fail(name if self.alone else f"{name} of seed {run.seed}", step, self.epoch + 1)
         if self.alone:
             raise UserError(failure)
-        self._progress.say(f"{failure} The other seeds go on.")
-
-    def _save(self) -> None:
-        with self._progress.pause():
-            self._drain()
-            for slot, repeat in enumerate(self.repeats):
-                if repeat in self._present():
-                    repeat.save(self.program.take(self.state, slot))
-        self._saved_s = self._fetched_s = time.monotonic()
-        self._must_save = False
+        self.progress.say(f"{failure} The other seeds go on.")
 
     def _leave(self) -> NoReturn:
-        self._save()
-        for repeat in self.repeats:
-            repeat.checkpoints.wait()
+        self._tell("on_end")
         signum = self.interrupt.signum or signal.SIGTERM
-        workdirs = ", ".join(str(repeat.workdir) for repeat in self.repeats)
-        raise InterruptedRun(signum, f"Saved step {self.step} in {workdirs}. The same command goes on from there.")
+        folders = ", ".join(str(run.workdir.folder) for run in self.runs)
+        raise InterruptedRun(signum, f"Saved step {self.step} in {folders}. The same command goes on from there.")
 
-    def _finish_epoch(self) -> dict[str, float] | None:
-        """Validate, log, keep the best, save; the first seed's scores, or None where a signal came between."""
-        with self._progress.pause():
-            self._drain()
-            variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
-            result = self.program.evaluate(variables, self.validation, self._stops_evaluating)
-            if result is None:
-                return None
-            train, validation = (_score(sums) for sums in jax.device_get((self.state.epoch_sums, result[0])))
-            for repeat, values in zip(self.repeats, validation, strict=False):
-                if repeat in self._present() and not math.isfinite(values["loss"]):
-                    self._fail(repeat, self.step, "validation loss")
-            present = [repeat in self._present() for repeat in self.repeats]
-            # The slots that only fill up a layout repeat its last seed.
-            flags = np.asarray(present + present[-1:] * (self.program.layout.slots - len(present)))
-            self.state, improved = self.program.finish_epoch(self.state, result[0], flags)
-            self.epoch += 1
-            told = (self.state.epochs_since_best, self.state.plateau.scale, improved)
-            rows = zip(self.repeats, train, validation, *map(np.atleast_1d, jax.device_get(told)), strict=False)
-        speed = self._measure_epoch(sum(present)) if any(present) else {}
-        for repeat, trained, validated, waited, scale, is_best in rows:
-            if repeat not in self._present():
-                continue
-            repeat.epoch, repeat.epochs_since_best = self.epoch, int(waited)
-            repeat.write(step=self.step, epoch=float(self.epoch), split="train", **trained, **speed)
-            repeat.write(step=self.step, epoch=float(self.epoch), split="validation", **validated)
-            self._progress.say(
-                f"{'' if self.alone else f'seed {repeat.seed}, '}epoch {self.epoch}: train loss "
-                f"{trained['loss']:.4f}, accuracy {trained['accuracy']:.2%}; validation loss "
-                f"{validated['loss']:.4f}, accuracy {validated['accuracy']:.2%}{', the best so far' if is_best else ''}"
-                f"{f'; learning rate cut to {scale:.3g} of the schedule' if scale < 1 else ''}"
+    def _finish_epoch(self) -> bool:
+        """Validate, keep the best, and tell the hooks; False where a signal came between."""
+        with self.stopwatch.pause():
+            self.drain()
+            result = self.program.evaluate(
+                network_variables(self.state), self.validation, self._is_to_stop_evaluating
             )
-        if self.groups.phase(self.epoch) != self.groups.phase(self.epoch - 1):
-            self._progress.say(f"from epoch {self.epoch + 1} on {self._count_trained()}")
-        self._save()
-        return validation[0]
+            if result is None:
+                return False
+            sums = jax.device_get((self.state.epoch_sums, result[0]))
+            trained, validated = (split_by_seed(compute_scores(part)) for part in sums)
+            slots = {run: slot for slot, run in enumerate(self.runs)}
+            self._tell("on_validated", {run: validated[slots[run]] for run in self.present()})
+            present = self.present()
+            improved = self._keep_best(result[0])
+            told = (self.state.epochs_since_best, self.state.plateau.scale, improved)
+            waited, scales, best = map(np.atleast_1d, jax.device_get(told))
+        runs = {}
+        for run in present:
+            slot = slots[run]
+            run.epoch, run.epochs_since_best = self.epoch, int(waited[slot])
+            runs[run] = RunEpoch(trained[slot], validated[slot], float(scales[slot]), bool(best[slot]))
+        self._tell("on_epoch", EpochTold(self.epoch, self.step, runs, {}))
+        self._stride.restart()
+        return True
 
-    def _present(self) -> list[Repeat]:
-        """The seeds that stand where the loop does."""
-        return [repeat for repeat in self.repeats if repeat.step == self.step and repeat.failure is None]
+    def _keep_best(self, validation: Sums) -> Array:
+        """Close the epoch on the device; whether each slot has a new best."""
+        present = [run in self.present() for run in self.runs]
+        # The slots that only fill up a layout repeat its last seed.
+        flags = np.asarray(present + present[-1:] * (self.program.layout.slots - len(present)))
+        self.state, improved = self.program.finish_epoch(self.state, validation, flags)
+        self.epoch += 1
+        return improved
 
-    def _stops_evaluating(self) -> bool:
-        # Of several processes none may leave the others alone in a step.
-        return bool(self.interrupt) and self._votes is None
-
-    def _measure_epoch(self, seeds: int) -> dict[str, float]:
-        """The epoch's speed, as it goes to metrics.jsonl; says it too, with the model FLOP utilisation."""
-        rate = self._progress.measure_epoch(self.step)
-        if not rate:
-            return {}
-        flops = self.flops_per_image(self.groups.phase(self.epoch - 1))
-        with self._progress.pause():
-            peak = self.find_peak()
-        used = find_utilization(flops, rate * seeds, peak, self.program.layout.devices)
-        share = "" if used is None else f", model FLOP utilisation {used:.1%}"
-        self._progress.say(f"epoch {self.epoch}: {rate * seeds:.4g} images/s{share}")
-        return {"images_per_s": rate} | ({} if used is None else {"model_flop_utilisation": used / seeds})
-
-    def _count_trained(self) -> str:
-        trained, frozen = self.groups.split(self.state.params, self.epoch)
-        counts = [sum(leaf.size for leaf in part.values()) // self.program.layout.slots for part in (trained, frozen)]
-        return f"{counts[0]:,} of {sum(counts):,} parameters train"
+    def _is_to_stop_evaluating(self) -> bool:
+        return self.wishes.stop_evaluating
 
     def evaluate_best(self, rows: Rows, index: Int[np.ndarray, " n"], split: str) -> dict[int, report.Report]:
         """Evaluate each seed's best epoch on a split; write predictions.csv and worst_mistakes.npz.
@@ -277,39 +231,29 @@ class Trainer:
         The reports are by seed, without those that failed. A run that stopped within its first epoch has no best yet;
         its last parameters are evaluated.
         """
-        if all(repeat.failure for repeat in self.repeats):
+        if all(run.failure for run in self.runs):
             return {}
         placed = place(rows, index, self.program.layout)
-        result = self.program.evaluate(self.program.choose_best(self.state), placed, self._stops_evaluating)
+        variables = self.program.choose_best(self.state)
+        result = self.program.evaluate_finally(variables, placed, self._is_to_stop_evaluating)
         if result is None:
             self._leave()
-        labels = rows.labels[index]
         probabilities = np.asarray(result[1]).reshape(-1, len(index), len(rows.classes))
         reports = {}
-        for repeat, own in zip(self.repeats, probabilities, strict=False):
-            if repeat.failure is None:
-                repeat.write_predictions(rows, index, split, own)
-                reports[repeat.seed] = report.create_report(labels, own, split, classes=rows.classes)
+        for run, own in zip(self.runs, probabilities, strict=False):
+            if run.failure is None:
+                run.write_predictions(rows, index, split, own)
+                reports[run.seed] = report.create_report(rows.labels[index], own, split, classes=rows.classes)
         return reports
 
     def close(self) -> None:
         """Finish what is being written."""
-        self._progress.close()
-        for repeat in self.repeats:
-            repeat.close()
+        self.progress.close()
+        for run in self.runs:
+            run.close()
 
 
-def _average(window: Window) -> list[dict[str, float]]:
-    """Return loss and accuracy of each seed."""
-    return _split({"loss": window.loss / window.count, "accuracy": window.correct / window.count})
-
-
-def _score(sums: Sums) -> list[dict[str, float]]:
-    """Return every score of each seed."""
-    return _split(compute_scores(sums))
-
-
-def _split(scores: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Return each seed's scores, from arrays that hold all seeds' or, with a single one, are scalars."""
+def split_by_seed(scores: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Each seed's scores, from arrays that hold all seeds' or, of a single one, are scalars."""
     by_seed = zip(*(np.atleast_1d(values) for values in scores.values()), strict=True)
     return [dict(zip(scores, map(float, values), strict=True)) for values in by_seed]

@@ -1,23 +1,23 @@
 """How far a run has come, for the person who waits: a bar on a terminal, else a line now and then."""
 
-import contextlib
 import logging
 import sys
 import time
-from collections.abc import Iterator
 
 import tqdm
+
+from ferjax.training.stopwatch import Stopwatch
 
 logger = logging.getLogger("ferjax")
 
 
 class Progress:
-    """An epoch's progress: a bar on a terminal, else a line now and then; always images/s, loss, accuracy and ETA."""
+    """Shows step, epoch, loss, accuracy, images/s and how long the run will still take."""
 
     _SECONDS_BETWEEN_LINES = 15.0
 
-    def __init__(self, *, total_steps: int, step: int, batch_size: int, quiet: bool = False) -> None:
-        self._total, self._batch_size, self._quiet = total_steps, batch_size, quiet
+    def __init__(self, *, total_steps: int, step: int, stopwatch: Stopwatch, quiet: bool = False) -> None:
+        self._total, self._stopwatch, self._quiet = total_steps, stopwatch, quiet
         self._terminal = sys.stderr.isatty() and not quiet
         self._bar = tqdm.tqdm(
             total=total_steps,
@@ -28,37 +28,7 @@ class Progress:
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
         )
         self._clock = time.monotonic
-        self._first_step = self._window_step = self._epoch_step = step
-        self._start_s = self._window_s = self._epoch_s = self._line_s = self._clock()
-
-    def restart(self, step: int) -> None:
-        """Count from here on: what passed so far was compilation."""
-        self._start_s = self._window_s = self._epoch_s = self._clock()
-        self._first_step = self._window_step = self._epoch_step = step
-
-    @contextlib.contextmanager
-    def pause(self) -> Iterator[None]:
-        """Leave out what passes within the block: a validation or a save is no training time."""
-        start_s = self._clock()
-        yield
-        passed_s = self._clock() - start_s
-        self._start_s += passed_s
-        self._window_s += passed_s
-        self._epoch_s += passed_s
-
-    def measure(self, step: int) -> float:
-        """Images a second since the last call or `restart`."""
-        now = self._clock()
-        rate = (step - self._window_step) * self._batch_size / max(now - self._window_s, 1e-9)
-        self._window_s, self._window_step = now, step
-        return rate
-
-    def measure_epoch(self, step: int) -> float:
-        """Images a second since the last call or `restart`; 0 where no step was taken since."""
-        now = self._clock()
-        rate = (step - self._epoch_step) * self._batch_size / max(now - self._epoch_s, 1e-9)
-        self._epoch_s, self._epoch_step = now, step
-        return rate
+        self._line_s = self._clock()
 
     def show(self, step: int, *, epoch: int, loss: float, accuracy: float, images_per_s: float) -> None:
         """Say where training is."""
@@ -71,7 +41,8 @@ class Progress:
             self._bar.update(step - self._bar.n)
         elif self._clock() - self._line_s >= self._SECONDS_BETWEEN_LINES or step == self._total:
             self._line_s = self._clock()
-            logger.info("epoch %d, step %d of %d: %s, ETA %s", epoch, step, self._total, text, self._eta(step))
+            left = tqdm.tqdm.format_interval(self._stopwatch.seconds_left(step, self._total))
+            logger.info("epoch %d, step %d of %d: %s, ETA %s", epoch, step, self._total, text, left)
 
     def say(self, text: str) -> None:
         """Print a line without breaking the bar."""
@@ -83,10 +54,6 @@ class Progress:
         if self._terminal:
             self._bar.refresh()
 
-    def _eta(self, step: int) -> str:
-        passed_s = max(self._clock() - self._start_s, 1e-9)
-        left_s = (self._total - step) * passed_s / max(step - self._first_step, 1)
-        return tqdm.tqdm.format_interval(left_s)
-
     def close(self) -> None:
+        """Leave the bar as it is."""
         self._bar.close()

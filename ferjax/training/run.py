@@ -1,75 +1,47 @@
-"""One run, or several seeds of a setting in one program: locks and checks their folders, trains, evaluates."""
+"""The story of a run, from a config to what it leaves; of one seed, or of several in one program."""
 
 import contextlib
 import copy
+import dataclasses
 import logging
 import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
+from jaxtyping import Int
 from ml_collections import ConfigDict
+import numpy as np
 
 from ferjax import data, report
 from ferjax.config import validate
+from ferjax.data import Rows, Splits
+from ferjax.data.resident import Resident
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
-from ferjax.networks import weights as pretrained
-from ferjax.parallel import all_agree, count_processes, create_layout, is_main, plan_seeds
-from ferjax.training.build import Splits, create_parts, create_trainer, load_data
-from ferjax.training.checkpoint import Checkpoints
-from ferjax.training.loop import OnEpoch
-from ferjax.workdir import check_workdir, describe_data, describe_run, has_checkpoint, lock_workdir
+from ferjax.networks import weights
+from ferjax.parallel import (
+    Layout,
+    Program,
+    all_agree,
+    count_processes,
+    create_layout,
+    create_program,
+    is_main,
+    place,
+    plan_dispatch,
+    plan_seeds,
+)
+from ferjax.training.build import Parts, build, describe_task
+from ferjax.training.checkpoint import Checkpoints, Place, list_places
+from ferjax.training.hooks import EarlyStop, Hook, Log, NotFinite, Save, Speed
+from ferjax.training.loop import Loop
+from ferjax.training.seed_run import SeedRun
+from ferjax.training.start import describe_parameters, open_state
+from ferjax.versions import describe_start
+from ferjax.workdir import DataFacts, Workdir, describe_data
 
 logger = logging.getLogger("ferjax")
 
 Report = report.Report
-
-
-def run(
-    config: ConfigDict,
-    workdir: pathlib.Path,
-    *,
-    allow_config_change: bool = False,
-    on_epoch: OnEpoch | None = None,
-) -> Report:
-    """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
-
-    `on_epoch(epoch, scores)` is called when an epoch has been validated and saved, with every score of validation
-    by its name; what it raises ends the run there. Raises UserError for what the user can mend, InterruptedRun
-    after a signal, when everything is saved.
-    """
-    validate(config)
-    if config.train.seeds:
-        raise UserError("train.seeds is for a run of several seeds: leave it empty here, and name one as train.seed.")
-    folders = {int(config.train.seed): workdir}
-    reports, failures = _run(
-        config, folders, [list(folders)], allow_config_change=allow_config_change, on_epoch=on_epoch
-    )
-    assert not failures  # the loop of a single seed raises them
-    return reports[int(config.train.seed)]
-
-
-def run_seeds(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool = False) -> dict[int, Report]:
-    """Train every seed of `train.seeds` in one program, each in `workdir/seed_<n>` as if it had been run alone.
-
-    A seed's folder, config.json included, is that of a run with `train.seed=<n>`, which may go on in it. Raises as
-    `run` does; a seed whose numbers stop being finite doesn't stop the others, and FailedSeeds tells of it at the end.
-    """
-    validate(config)
-    seeds = [int(seed) for seed in config.train.seeds]
-    if len(set(seeds)) < len(seeds):
-        raise UserError(f"--config.train.seeds={tuple(seeds)} names a seed twice: each of them is one run.")
-    if count_processes() > 1:
-        raise UserError(
-            "Several seeds in one program train within one process: start each process with seeds and a --workdir of "
-            "its own (scripts/slurm/sweep_seeds.sbatch does), or leave --config.train.seeds empty."
-        )
-    folders = {seed: workdir / f"seed_{seed}" for seed in seeds}
-    turns = plan_seeds(seeds, config.parallel.seeds, config.parallel.devices)
-    reports, failures = _run(config, folders, turns, allow_config_change=allow_config_change, on_epoch=None)
-    if failures:
-        raise FailedSeeds(" ".join(failures), reports)
-    return reports
 
 
 class FailedSeeds(UserError):  # noqa: N818 - what became of a run, not a fault of the program
@@ -80,68 +52,189 @@ class FailedSeeds(UserError):  # noqa: N818 - what became of a run, not a fault 
         self.reports = reports
 
 
-def _run(
+def run(
+    config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool = False, hooks: Sequence[Hook] = ()
+) -> Report:
+    """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
+
+    `hooks` are called after those of every run (ferjax.training.hooks); what one raises ends the run there. Raises
+    UserError for what the user can mend, InterruptedRun after a signal, when everything is saved.
+    """
+    validate(config)
+    if config.train.seeds:
+        raise UserError("train.seeds is for a run of several seeds: leave it empty here, and name one as train.seed.")
+    seed = int(config.train.seed)
+    reports, failures = _train_all(config, {seed: Workdir(workdir)}, [[seed]], allow_config_change, hooks)
+    assert not failures  # the loop of a single seed raises them
+    return reports[seed]
+
+
+def run_seeds(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change: bool = False) -> dict[int, Report]:
+    """Train every seed of `train.seeds` in one program, each in `workdir/seed_<n>` as if it had been run alone.
+
+    A seed's folder, config.json included, is that of a run with `train.seed=<n>`, which may go on in it. Raises as
+    `run` does; a seed whose numbers stop being finite does not stop the others, and FailedSeeds tells of it at the end.
+    """
+    validate(config)
+    seeds = [int(seed) for seed in config.train.seeds]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"train.seeds={tuple(seeds)} names a seed twice: each of them is one run.")
+    if count_processes() > 1:
+        raise UserError(
+            "Several seeds in one program train within one process: start each process with seeds and a --workdir of "
+            "its own (scripts/slurm/sweep_seeds.sbatch does), or leave train.seeds empty."
+        )
+    workdirs = {seed: Workdir(workdir / f"seed_{seed}") for seed in seeds}
+    turns = plan_seeds(seeds, config.parallel.seeds, config.parallel.devices)
+    reports, failures = _train_all(config, workdirs, turns, allow_config_change, ())
+    if failures:
+        raise FailedSeeds(" ".join(failures), reports)
+    return reports
+
+
+def _train_all(
     config: ConfigDict,
-    folders: dict[int, pathlib.Path],
+    workdirs: dict[int, Workdir],
     turns: Sequence[Sequence[int]],
-    *,
     allow_config_change: bool,
-    on_epoch: OnEpoch | None,
+    hooks: Sequence[Hook],
 ) -> tuple[dict[int, Report], list[str]]:
-    """The reports of all seeds of `folders`, and what those that failed say; `turns` says which train side by side."""
-    configs = {seed: _choose_seed(config, seed) for seed in folders}
-    with Interrupt() as interrupt, _lock(folders.values()):
+    """The reports of all seeds, and what those that failed say; `turns` says which train side by side."""
+    with Interrupt() as interrupt, _lock(workdirs.values()):
         if count_processes() > 1:
             interrupt.defer()  # one that left before the others would leave them waiting for it
-        if not all(has_checkpoint(folder) for folder in folders.values()):
+        if not all(workdir.has_checkpoint() for workdir in workdirs.values()):
             # Before anything slow; a resumed run needs no weights.
-            pretrained.check(config.model.pretrained, config.model.name, config.model.width)
-        rows, splits = load_data(config)
-        for note in rows.notes:
-            logger.info("%s", note)
-        split = _choose_split(config.eval.split, splits)
-        n = len(splits["train"])
-        if config.train.batch_size > n:
-            raise UserError(
-                f"--config.train.batch_size={config.train.batch_size} is more than the {n} training rows of "
-                f"{rows.source}: choose {n} or less."
-            )
-        about = describe_data(rows, splits)
-        if not all_agree(about["digest"]):
-            raise UserError(
-                f"The processes of this run read different data from {rows.source}: give all of them the same."
-            )
-        for seed, folder in folders.items():
-            check_workdir(folder, configs[seed], about, allow_change=allow_config_change)
-        together = max(len(turn) for turn in turns)
-        layout = create_layout(config.parallel.mode, config.parallel.devices, together if together > 1 else 0)
-        logger.info("%s", layout.describe(len(folders)))
-        parts = create_parts(config, rows, splits, layout)
+            weights.check(config.init.pretrained, config.model.name, config.model.width)
+        setting = _prepare(config, workdirs, max(map(len, turns)), allow_config_change)
         reports: dict[int, Report] = {}
         failures: list[str] = []
         for turn in turns:
-            for number, seeds in _align({seed: folders[seed] for seed in turn}):
-                these = {seed: folders[seed] for seed in seeds}
-                trainer = create_trainer(parts, these, interrupt, number, alone=len(folders) == 1)
-                lost = False
-                try:
-                    for repeat in trainer.repeats:
-                        if is_main():
-                            describe_run(repeat.workdir, configs[repeat.seed], about, step=repeat.step)
-                    interrupt.defer()
-                    trainer.train(on_epoch)
-                    reports |= trainer.evaluate_best(rows, splits[split], split)
-                    failures += [repeat.failure for repeat in trainer.repeats if repeat.failure]
-                except RuntimeError:
-                    lost = count_processes() > 1
-                    raise
-                finally:
-                    if not lost:  # closing waits for a save, and that for the process that is gone
-                        trainer.close()
+            for start, seeds in _align({seed: workdirs[seed] for seed in turn}):
+                side_by_side = {seed: workdirs[seed] for seed in seeds}
+                ended = _train_together(setting, side_by_side, start, interrupt, hooks, alone=len(workdirs) == 1)
+                reports |= ended[0]
+                failures += ended[1]
         return reports, failures
 
 
-def _choose_seed(config: ConfigDict, seed: int) -> ConfigDict:
+@dataclasses.dataclass(frozen=True)
+class _Setting:
+    """What all seeds share: the parts, compiled for the devices, and the data, there and here."""
+
+    parts: Parts
+    program: Program
+    validation: Resident
+    rows: Rows
+    facts: DataFacts
+    split: str
+    index: Int[np.ndarray, " n"]  # of the rows that the end of a run evaluates
+
+
+def _prepare(config: ConfigDict, workdirs: dict[int, Workdir], together: int, allow_config_change: bool) -> _Setting:
+    """Read the data, check that every folder can go on with it, and make and compile the parts."""
+    rows, splits = data.load(**config.data)
+    for note in rows.notes:
+        logger.info("%s", note)
+    split = _choose_split(config.eval.split, splits)
+    parts = build(config, describe_task(rows, splits))
+    facts = describe_data(rows, splits)
+    if not all_agree(facts["digest"]):
+        raise UserError(
+            f"The processes of this run read different data from {config.data.path}: give all of them the same."
+        )
+    for seed, workdir in workdirs.items():
+        if changed := workdir.check(choose_seed(config, seed), facts, allow_change=allow_config_change):
+            logger.warning("Going on in %s with a changed config: %s.", workdir.folder, changed)
+    layout = create_layout(config.parallel.mode, config.parallel.devices, together if together > 1 else 0)
+    logger.info("%s", layout.describe(len(workdirs)))
+    program = compile_parts(parts, place(rows, splits["train"], layout), layout)
+    describe_parameters(parts)
+    validation = place(rows, splits["validation"], layout)
+    return _Setting(parts, program, validation, rows, facts, split, splits[split])
+
+
+def compile_parts(parts: Parts, train_split: Resident, layout: Layout) -> Program:
+    """The parts' steps, to be compiled for these devices when each is first called."""
+    config, rows = parts.config, parts.task.rows
+    epoch_steps = -(-rows // config.train.batch_size)
+    return create_program(
+        parts.train_step,
+        parts.eval_step,
+        parts.final_eval_step,
+        parts.finish_epoch,
+        train_split,
+        layout,
+        num_classes=parts.task.num_classes,
+        batch_size=config.train.batch_size,
+        eval_batch_size=config.eval.batch_size,
+        log_every_steps=config.train.log_every_steps,
+        dispatch=plan_dispatch(config.parallel.steps_per_dispatch, config.train.log_every_steps, epoch_steps),
+    )
+
+
+def create_loop(
+    parts: Parts,
+    program: Program,
+    validation: Resident,
+    workdirs: dict[int, Workdir],
+    interrupt: Interrupt,
+    *,
+    start: Place | None = None,
+    hooks: Sequence[Hook] = (),
+    alone: bool = True,
+) -> Loop:
+    """The loop for the seeds of `workdirs`, each from its newest checkpoint or, where that is older, from `start`."""
+    runs, states = [], []
+    for seed, workdir in workdirs.items():
+        checkpoints = Checkpoints(workdir.checkpoints)
+        state = open_state(parts, program.layout, workdir, checkpoints, seed, start)
+        runs.append(SeedRun(seed, workdir, checkpoints, state, writes=is_main()))
+        states.append(state)
+    config = parts.config.train
+    own = (NotFinite(), Speed(), Log(config.log_every_steps), Save(), EarlyStop(config.early_stop_patience_epochs))
+    return Loop(parts, program, program.stack(states), runs, validation, interrupt, (*own, *hooks), alone)
+
+
+def _train_together(
+    setting: _Setting,
+    workdirs: dict[int, Workdir],
+    start: Place | None,
+    interrupt: Interrupt,
+    hooks: Sequence[Hook],
+    *,
+    alone: bool,
+) -> tuple[dict[int, Report], list[str]]:
+    """Train seeds side by side to their ends, and evaluate the best epoch of each."""
+    loop = create_loop(
+        setting.parts,
+        setting.program,
+        setting.validation,
+        workdirs,
+        interrupt,
+        start=start,
+        hooks=hooks,
+        alone=alone,
+    )
+    lost = False
+    try:
+        for seed_run in loop.runs:
+            if is_main():
+                config = choose_seed(setting.parts.config, seed_run.seed)
+                seed_run.workdir.begin(config, setting.facts, describe_start(seed_run.step))
+        interrupt.defer()
+        loop.train()
+        reports = loop.evaluate_best(setting.rows, setting.index, setting.split)
+        return reports, [seed_run.failure for seed_run in loop.runs if seed_run.failure]
+    except RuntimeError:
+        lost = count_processes() > 1
+        raise
+    finally:
+        if not lost:  # closing waits for a save, and that for the process that is gone
+            loop.close()
+
+
+def choose_seed(config: ConfigDict, seed: int) -> ConfigDict:
     """The config of one seed's run alone."""
     chosen = ConfigDict(copy.deepcopy(config.to_dict()))
     chosen.train.seed, chosen.train.seeds = seed, ()
@@ -149,32 +242,29 @@ def _choose_seed(config: ConfigDict, seed: int) -> ConfigDict:
 
 
 @contextlib.contextmanager
-def _lock(folders: Any) -> Iterator[None]:
+def _lock(workdirs: Iterable[Workdir]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        for folder in folders if is_main() else ():
-            stack.enter_context(lock_workdir(folder))
+        for workdir in workdirs if is_main() else ():
+            stack.enter_context(workdir.lock())
         yield
 
 
-def _align(folders: dict[int, pathlib.Path]) -> list[tuple[int | None, list[int]]]:
-    """Seeds that can train side by side, each list with the checkpoint's number that it goes on from.
+def _align(workdirs: dict[int, Workdir]) -> list[tuple[Place | None, list[int]]]:
+    """Seeds that can train side by side, each list with the place that it goes on from.
 
     A kill between two saves leaves some seeds one checkpoint ahead of others; they go back to the one that all have.
     """
-    if len(folders) == 1:
-        return [(None, list(folders))]
-    numbers = {}
-    for seed, folder in folders.items():
-        checkpoints = Checkpoints(folder)
-        numbers[seed] = checkpoints.numbers or {0}
-        checkpoints.close()
-    groups: list[tuple[int | None, list[int]]] = []
-    while numbers:
-        lowest = min(max(saved) for saved in numbers.values())
-        seeds = [seed for seed, saved in numbers.items() if lowest in saved]
+    if len(workdirs) == 1:
+        return [(None, list(workdirs))]
+    saved = {seed: list_places(workdir.checkpoints) or [None] for seed, workdir in workdirs.items()}
+    groups: list[tuple[Place | None, list[int]]] = []
+    while saved:
+        # None, of a seed that has saved nothing yet, comes before every place.
+        lowest = min((places[-1] for places in saved.values()), key=lambda place: (place is not None, place))
+        seeds = [seed for seed, places in saved.items() if lowest in places]
         groups.append((lowest, seeds))
         for seed in seeds:
-            del numbers[seed]
+            del saved[seed]
     return groups
 
 

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -17,15 +16,13 @@ from optuna.trial import TrialState
 from configs import quickstart
 from ferjax import report, runtime
 from ferjax.cli.search import main
-from ferjax.config import KeyMistake
 from ferjax.documents.markdown import escape_markdown
 from ferjax.errors import UserError
 from ferjax.figures.search import draw_search
-from ferjax.interrupt import InterruptedRun
 from ferjax.networks import Compact
-from ferjax.search import processes, worker
+from ferjax.search import worker
 from ferjax.search.results import create_rows, format_table, write_results
-from ferjax.search.space import Interval, apply_point, grid_points, name_folder, parse_space
+from ferjax.search.space import grid_points, name_folder, parse_space
 from ferjax.search.trials import Queue, Rules
 from ferjax.training import build as assembly
 from ferjax.training.loop import Trainer
@@ -38,9 +35,15 @@ SMALL = {
     "eval.batch_size": 16,
     "optim.schedule": "constant",
 }
+
+
 # With this and without augmentation two points compile one small program.
 KEY = "early_stop_patience_epochs"
+
+
 STILL = {f"augment.{key}": 0 for key in ("flip_prob", "rotation_deg", "shift_fraction", "zoom_fraction")}
+
+
 RATES = ("optim.learning_rate=0.1,0.01", "train.seed=0,1")
 
 
@@ -297,56 +300,6 @@ def test_a_half_written_journal_is_read_on(tmp_path, trained):
 
 
 @pytest.mark.parametrize(
-    ("texts", "sentence"),
-    [
-        ((), "--space is missing"),
-        (("optim.learning_rat=1",), "did you mean optim.learning_rate"),
-        (("train.batch_size",), "has no '='"),
-        (("train.batch_size=2.5",), "takes a whole number, which '2.5' is not"),
-        (("optim.learning_rate=1e-3,nan",), "takes a number, which 'nan' is not"),
-        (("data.normalize=yes",), "true or false"),
-        (("model.hidden=1,2",), "is a tuple"),
-        (("train.seed=1,1",), "1 twice"),
-        (("train.seed=1", "train.seed=2"), "names train.seed twice"),
-        (("optim.learning_rate=1e-4..1e-2",), "use --sampler=tpe"),
-        (("train.best_metric=loss,accuracy",), "the score that the trials are compared by"),
-        (("eval.split=test",), "the score that the trials are compared by"),
-        (("data.split_seed=0,1",), "the score that the trials are compared by"),
-    ],
-)
-def test_a_wrong_space_is_one_sentence(texts, sentence):
-    with pytest.raises(KeyMistake, match=sentence):
-        parse_space(texts, shrink(), "grid")
-
-
-def test_spaces_follow_the_keys_types():
-    texts = ["optim.learning_rate=1,2e-3", "train.seed=3", "data.normalize=true,False", "model.pool=max,both"]
-    space = parse_space(texts, shrink(), "grid")
-    assert [dimension.values for dimension in space.values()] == [(1.0, 2e-3), (3,), (True, False), ("max", "both")]
-    assert isinstance(space["optim.learning_rate"].values[0], float)
-    assert next(name_folder(point) for point in grid_points(space)) == (
-        "learning_rate=1.0,seed=3,normalize=True,pool=max"
-    )
-    tpe = parse_space(["train.batch_size=log:2..64", "loss.gamma=0.5..2"], shrink(), "tpe")
-    assert list(tpe.values()) == [Interval(2, 64, True), Interval(0.5, 2.0, False)]
-    with pytest.raises(UserError, match=r"train\.batch_size=0 is out of range"):
-        parse_space(["train.batch_size=0,2"], shrink(), "grid")
-    with pytest.raises(UserError, match=r"model\.dropout=2\.0 is out of range"):
-        parse_space(["model.dropout=0..2"], shrink(), "tpe")
-    with pytest.raises(KeyMistake, match="no logarithm at 0"):
-        parse_space(["model.dropout=log:0..0.5"], shrink(), "tpe")
-    with pytest.raises(KeyMistake, match="changes the loss that"):
-        parse_space(["loss.gamma=1,2"], shrink(**{"train.best_metric": "loss"}), "grid")
-    config = shrink()
-    changed = apply_point(config, {"train.seed": 5})
-    assert (config.train.seed, changed.train.seed) == (0, 5)
-    # A folder's name is plain, and still no other point's.
-    odd = [name_folder({"data.path": path}) for path in ("a/b c", "a-b-c", "a/b/c")]
-    assert len(set(odd)) == 3
-    assert all("/" not in name and " " not in name for name in odd)
-
-
-@pytest.mark.parametrize(
     ("flags", "code", "sentence"),
     [
         (["--space=train.seed=1,x"], 2, "takes a whole number"),
@@ -365,55 +318,6 @@ def test_mistakes_at_the_command_line(tmp_path, monkeypatch, capsys, flags, code
     assert errors[-1].startswith("ferjax: ")
     assert sentence in errors[-1]
     assert not (tmp_path / "s" / "trials").exists()
-
-
-WORKER = """#!/usr/bin/env bash
-trap 'echo "signal" >>"$CALLS"; exit 143' TERM
-echo "$CUDA_VISIBLE_DEVICES $XLA_PYTHON_CLIENT_MEM_FRACTION $*" >>"$CALLS"
-for ((i = 0; i < SLEEPS; i++)); do sleep 0.05; done
-if [ -n "$FAILS" ]; then echo "ferjax: No luck." >&2; exit 1; fi
-"""
-
-
-@pytest.fixture
-def stub(tmp_path, monkeypatch):
-    """A stand-in for the interpreter that workers are started with; the file of its calls."""
-    path = tmp_path / "python"
-    path.write_text(WORKER)
-    path.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(path))
-    for name, value in {"CALLS": tmp_path / "calls", "SLEEPS": 0, "FAILS": "", "CUDA_VISIBLE_DEVICES": "4,6"}.items():
-        monkeypatch.setenv(name, str(value))
-    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
-    return tmp_path / "calls"
-
-
-def test_workers_have_a_gpu_each(stub, tmp_path, monkeypatch):
-    processes.run_workers(["search", "--config=a"], 3, tmp_path, lambda: None)
-    own = "-m ferjax.search --config=a --workers=1 --noretry_failed"
-    assert sorted(stub.read_text().splitlines()) == [f"4 0.450 {own}", f"4 0.450 {own}", f"6  {own}"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert processes.list_gpus() == []
-    monkeypatch.setenv("FAILS", "1")
-    with pytest.raises(
-        UserError, match=r"2 of 2 workers failed: .*worker_0\.log ends with code 1 and 'ferjax: No luck"
-    ):
-        processes.run_workers(["search"], 2, tmp_path, lambda: None)
-
-
-def test_workers_are_told_of_a_signal_once(stub, tmp_path, monkeypatch):
-    monkeypatch.setenv("SLEEPS", "200")
-    sent = []
-
-    def watch():
-        if not sent and stub.exists() and stub.read_text().count("\n") == 2:
-            time.sleep(0.1)
-            sent.append(os.kill(os.getpid(), signal.SIGTERM))
-
-    with pytest.raises(InterruptedRun, match="same command goes on") as raised:
-        processes.run_workers(["search"], 2, tmp_path, watch)
-    assert raised.value.signum == signal.SIGTERM
-    assert stub.read_text().splitlines()[2:] == ["signal", "signal"]
 
 
 def test_the_figure_of_a_search(tmp_path, trained):

@@ -1,5 +1,12 @@
+import contextlib
+import io
+import json
+import shutil
+
 import pytest
 from written_runs import write_run
+
+from ferjax.cli.evaluate import main
 
 
 @pytest.fixture
@@ -10,7 +17,7 @@ def setting(tmp_path):
     return tmp_path / "optimal"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def study_folder(tmp_path_factory):
     """Four settings of two or three seeds, two of them evaluated on validation; one run is unfinished."""
     root = tmp_path_factory.mktemp("study")
@@ -22,3 +29,21 @@ def study_folder(tmp_path_factory):
     unfinished = root / "no_augmentation" / "seed_2" / "predictions.csv"
     unfinished.unlink()
     return root
+
+
+@pytest.fixture(scope="session")
+def written(study_folder, tmp_path_factory):
+    """A copy of the study's folder after evaluate, and what evaluate printed."""
+    folder = tmp_path_factory.mktemp("written") / "study"
+    shutil.copytree(study_folder, folder)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert main(["--workdir", str(folder)]) == 0
+    assert err.getvalue() == ""
+    return folder, out.getvalue()
+
+
+@pytest.fixture
+def report(written):
+    """What report.json holds."""
+    return json.loads((written[0] / "report.json").read_text())

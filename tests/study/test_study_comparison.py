@@ -1,16 +1,13 @@
 import json
 
-import numpy as np
 import pytest
 import scipy.stats
 from written_runs import edit_json, write_run
 
-from ferjax.course_report import CourseReport, published
+from ferjax.course_report import CourseReport
 from ferjax.errors import UserError
 from ferjax.report import read_predictions, write_predictions
 from ferjax.study.paired_tests import compare_images, compare_macro_f1, correct_holm
-from ferjax.study.sentences import describe_basis
-from ferjax.study.settings import load_setting
 from ferjax.study.study import load_study
 
 REPORT = CourseReport()
@@ -148,107 +145,3 @@ def test_other_data_with_the_same_images_is_compared(root):
         edit_json(run / "data.json", digest="other")
     (group,) = load_study([root], reference=REPORT).groups
     assert all(comparison.images.p is not None for comparison in group.comparisons)
-
-
-def load_first(folder):
-    return load_setting(folder.name, sorted(folder.iterdir()))
-
-
-def test_reference_gives_theirs_where_the_report_has_it(root, setting):
-    optimal = load_first(setting)
-    assert REPORT.look_up(optimal, "accuracy", "")["mean"] == 0.6932
-    # The report's maximum of this cell can't be read.
-    precision = REPORT.look_up(optimal, "precision", "disgust")
-    assert "max" not in precision
-    assert precision["mean"] == 0.78948
-    assert REPORT.look_up(optimal, "macro_f1", "") == {}
-    assert REPORT.look_up(load_first(root / "focal_gamma2"), "accuracy", "") == {"mean": 0.687, "std": 0.01}
-    write_run(root / "focal_gamma5" / "seed_0", 0, config="focal_gamma5")
-    gamma5 = load_first(root / "focal_gamma5")
-    assert REPORT.look_up(gamma5, "f1", "surprise") == {"mean": 0.75678}
-    assert REPORT.look_up(gamma5, "f1", "happy") == {}
-    write_run(root / "mine" / "seed_0", 0)
-    assert REPORT.look_up(load_first(root / "mine"), "accuracy", "") == {}
-
-
-@pytest.mark.parametrize(
-    "name", ["optimal", "no_augmentation", "no_normalization", "focal_gamma2", "focal_gamma5", "random_init"]
-)
-def test_departures_from_the_report_are_said(tmp_path, name):
-    start = "none" if name == "random_init" else "keras"
-    same = {"model.pretrained": start}
-    write_run(tmp_path / name / "seed_0", 0, config=name, changes=same)
-    setting = load_first(tmp_path / name)
-    assert published.get_name(setting) == name
-    assert REPORT.find_departures(setting) == []
-    assert describe_basis(setting).endswith(", one seed, data faces.csv, 35,887 rows")
-    other = {
-        "model.name": "compact",
-        "train.epochs": 2,
-        "train.steps": 9,
-        "data.split": "official",
-        "model.pretrained": "none",
-    }
-    write_run(tmp_path / name / "seed_0", 0, config=name, changes=same | other, split="validation")
-    said = "; ".join(REPORT.find_departures(load_first(tmp_path / name)))
-    assert 'model.name: "vgg19" -> "compact"' in said
-    assert "train.epochs: " in said
-    assert "a stop after 9 steps" in said
-    assert 'data.split: "stratified" -> "official"' in said
-    assert "the validation split instead of the test split" in said
-    assert ("random weights instead of ImageNet's" in said) == (name != "random_init")
-    basis = describe_basis(load_first(tmp_path / name))
-    assert basis.startswith(
-        "model compact, validation split (official), at most 2 epochs and 9 steps, start from random"
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"counts": {"train": [32_000], "test": [298]}}, "32,298 of FER-2013's 35,887 rows (faces.csv)"),
-        (
-            {"counts": {"train": [35_885]}, "skipped": ["row 1", "row 2"]},
-            "35,885 of FER-2013's 35,887 rows (faces.csv, 2 bad ones left out)",
-        ),
-    ],
-)
-def test_other_data_than_all_of_fer2013_is_a_departure(tmp_path, changes, said):
-    run = write_run(tmp_path / "optimal" / "seed_0", 0, changes={"model.pretrained": "keras"})
-    edit_json(run / "data.json", **changes)
-    (summary,) = load_study([tmp_path], reference=REPORT).summaries
-    assert summary.departures == (said,)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"path": "synthetic", "counts": {"train": [4_000]}}, {"counts": {"train": [40_000]}}]
-)
-def test_data_that_are_not_fer2013_have_no_reference(tmp_path, changes):
-    run = write_run(tmp_path / "optimal" / "seed_0", 0)
-    edit_json(run / "data.json", **changes)
-    (summary,) = load_study([tmp_path], reference=REPORT).summaries
-    assert not any(score.reference for score in summary.scores)
-    assert summary.departures == ()
-
-
-def test_a_pretrained_random_start_is_a_departure(tmp_path):
-    write_run(tmp_path / "random_init" / "seed_0", 0, config="random_init", changes={"model.pretrained": "keras"})
-    (summary,) = load_study([tmp_path], reference=REPORT).summaries
-    assert summary.departures == ("a start from pretrained weights instead of random ones",)
-
-
-def test_classes_of_another_labelling_have_no_reference(tmp_path):
-    run = write_run(tmp_path / "optimal" / "seed_0", 0)
-    classes = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
-    write_predictions(
-        run / "predictions.csv",
-        row=np.arange(8),
-        split="test",
-        labels=np.arange(8),
-        probabilities=np.eye(8),
-        classes=classes,
-    )
-    (summary,) = load_study([tmp_path], reference=REPORT).summaries
-    assert not any(score.reference for score in summary.scores)
-    assert summary.get("f1", "contempt").values.tolist() == [1]
-    assert summary.departures == ()

@@ -17,11 +17,9 @@ import pytest
 from ferjax import networks
 from ferjax.errors import UserError
 from ferjax.interrupt import InterruptedRun
-from ferjax.training import build as assembly
-from ferjax.training import run as train
-from ferjax.training.checkpoint import Checkpoints
+from ferjax.training import run
 from tests.cli.test_main import ONE_DEVICE, ROOT, SMALL
-from tests.training.test_train import interrupt_after, read_metrics, shrink
+from tests.tiny import interrupt_after, read_checkpoint, read_metrics, shrink
 
 # Adam's epsilon keeps its updates in proportion to the gradients, so that rounding errors stay as small as they are.
 SMALLER = {"train.epochs": 2, "optim.eps": 1.0, "optim.learning_rate": 0.5, "augment.rotation_deg": 0.0}
@@ -37,17 +35,6 @@ def choose(seeds=(0, 1), **changed):
     return shrink(**{**SMALLER, "train.seeds": tuple(seeds), **changed})
 
 
-def read_state(workdir):
-    """Every array of the last checkpoint."""
-    import orbax.checkpoint as ocp
-
-    checkpoints = Checkpoints(workdir)
-    args = ocp.args.Composite(state=ocp.args.StandardRestore(), best=ocp.args.StandardRestore())
-    parts = checkpoints._manager.restore(checkpoints.latest, args=args)
-    checkpoints.close()
-    return {name: np.asarray(leaf) for part in ("state", "best") for name, leaf in parts[part].items()}
-
-
 def read_files(workdir):
     return sorted(str(path.relative_to(workdir)) for path in workdir.iterdir())
 
@@ -55,7 +42,7 @@ def read_files(workdir):
 def assert_same_run(one, other, *, exactly):
     """Two folders hold the same run: checkpoint, metrics and predictions, to the bit or to rounding."""
     assert read_files(one) == read_files(other)
-    states, metrics = [read_state(folder) for folder in (one, other)], [read_metrics(folder) for folder in (one, other)]
+    states, metrics = [read_checkpoint(folder) for folder in (one, other)], [read_metrics(folder) for folder in (one, other)]
     assert states[0].keys() == states[1].keys()
     if exactly:
         bits = [{name: leaf.tobytes() for name, leaf in state.items()} for state in states]
@@ -87,7 +74,7 @@ def alone(tmp_path_factory):
 
     @functools.cache
     def run(seed):
-        return folder / str(seed), train.run(shrink(**SMALLER, **{"train.seed": seed}), folder / str(seed))
+        return folder / str(seed), run.run(shrink(**SMALLER, **{"train.seed": seed}), folder / str(seed))
 
     return run
 
@@ -95,13 +82,13 @@ def alone(tmp_path_factory):
 @pytest.fixture
 def programs(monkeypatch):
     """The programs that are compiled from here on."""
-    made, create = [], assembly.create_program
+    made, create = [], run.create_program
 
     def create_and_keep(*arguments, **named):
         made.append(create(*arguments, **named))
         return made[-1]
 
-    monkeypatch.setattr(assembly, "create_program", create_and_keep)
+    monkeypatch.setattr(run, "create_program", create_and_keep)
     return made
 
 
@@ -111,7 +98,7 @@ def programs(monkeypatch):
     ids=["in turn", "one a device", "several a device"],
 )
 def test_each_seed_equals_its_run_alone(alone, tmp_path, programs, way, seeds):
-    reports = train.run_seeds(choose(seeds, **way), tmp_path)
+    reports = run.run_seeds(choose(seeds, **way), tmp_path)
     assert [program.count_compilations() for program in programs] == [1]
     assert list(reports) == list(seeds)
     assert len({report["loss"] for report in reports.values()}) == len(seeds)
@@ -128,7 +115,7 @@ def test_each_seed_equals_its_run_alone(alone, tmp_path, programs, way, seeds):
 def together(tmp_path_factory):
     """The folder of two seeds that trained side by side on one device."""
     folder = tmp_path_factory.mktemp("together")
-    train.run_seeds(choose(**VMAPPED), folder)
+    run.run_seeds(choose(**VMAPPED), folder)
     return folder
 
 
@@ -137,12 +124,12 @@ def test_interrupted_together_and_resumed_together_or_alone(together, tmp_path, 
     with monkeypatch.context() as patch:
         interrupt_after(patch, 7)
         with pytest.raises(InterruptedRun, match=r"Saved step 7 in .*seed_0, .*seed_1\. The same") as stopped:
-            train.run_seeds(choose(**VMAPPED), resumed)
+            run.run_seeds(choose(**VMAPPED), resumed)
     assert stopped.value.signum == signal.SIGTERM
     shutil.copytree(resumed, parted)
-    train.run_seeds(choose(**VMAPPED), resumed)
+    run.run_seeds(choose(**VMAPPED), resumed)
     # A run of one seed goes on in its folder too.
-    train.run(shrink(**SMALLER, **{"train.seed": 1}), parted / "seed_1")
+    run.run(shrink(**SMALLER, **{"train.seed": 1}), parted / "seed_1")
     assert_same_run(parted / "seed_1", together / "seed_1", exactly=False)
     for seed in ("seed_0", "seed_1"):
         assert_same_run(resumed / seed, together / seed, exactly=True)
@@ -153,17 +140,17 @@ def test_a_kill_between_two_saves_is_made_good(together, tmp_path):
     # The last save reached the disk for seed 0 only, which then is ahead.
     saved = sorted((tmp_path / "seed_1" / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
     shutil.rmtree(saved[-1])
-    train.run_seeds(choose(**VMAPPED), tmp_path)
+    run.run_seeds(choose(**VMAPPED), tmp_path)
     for seed in ("seed_0", "seed_1"):
         assert_same_run(tmp_path / seed, together / seed, exactly=True)
 
 
 def test_a_seed_added_later_trains_beside_a_finished_one(alone, tmp_path):
     shutil.copytree(alone(0)[0], tmp_path / "seed_0")
-    before = read_state(tmp_path / "seed_0")
-    reports = train.run_seeds(choose(**VMAPPED), tmp_path)
+    before = read_checkpoint(tmp_path / "seed_0")
+    reports = run.run_seeds(choose(**VMAPPED), tmp_path)
     assert_same_run(tmp_path / "seed_1", alone(1)[0], exactly=False)
-    np.testing.assert_equal(read_state(tmp_path / "seed_0"), before)
+    np.testing.assert_equal(read_checkpoint(tmp_path / "seed_0"), before)
     assert reports[0]["loss"] == pytest.approx(alone(0)[1]["loss"], rel=1e-3)
 
 
@@ -180,7 +167,7 @@ def script_validation(monkeypatch, losses):
 
         return finish_scripted
 
-    monkeypatch.setattr(assembly, "make_finish_epoch", make)
+    monkeypatch.setattr(run, "make_finish_epoch", make)
 
 
 def test_each_seed_stops_early_for_itself(tmp_path, monkeypatch):
@@ -193,10 +180,10 @@ def test_each_seed_stops_early_for_itself(tmp_path, monkeypatch):
         "train.epochs": 5,
         "eval.split": "validation",
     }
-    reports = train.run_seeds(choose(**changed), tmp_path)
+    reports = run.run_seeds(choose(**changed), tmp_path)
     for seed, (epochs, best) in enumerate([(2, 1), (4, 3)]):
         workdir = tmp_path / f"seed_{seed}"
-        state = read_state(workdir)
+        state = read_checkpoint(workdir)
         assert (int(state["epoch"]), int(state["best.epoch"]), int(state["step"])) == (epochs, best, [10, 19][seed])
         validated = read_metrics(workdir, "validation")
         assert [line["epoch"] for line in validated] == list(range(1, epochs + 1))
@@ -220,7 +207,7 @@ def break_seed(monkeypatch, seed, step):
 
         return broken_step
 
-    monkeypatch.setattr(assembly, "make_train_step", make)
+    monkeypatch.setattr(run, "make_train_step", make)
 
 
 @pytest.mark.parametrize("way", [IN_TURN, VMAPPED], ids=["in turn", "together"])
@@ -228,11 +215,11 @@ def test_a_seed_that_breaks_does_not_stop_the_others(alone, tmp_path, monkeypatc
     break_seed(monkeypatch, seed=0, step=6)
     words = r"^The loss of seed 0 is not a finite number at step 7 \(epoch 2\); the checkpoint of step 5 is intact"
     with pytest.raises(UserError, match=words):
-        train.run_seeds(choose(**way), tmp_path)
+        run.run_seeds(choose(**way), tmp_path)
     assert_same_run(tmp_path / "seed_1", alone(1)[0], exactly=False)
     broken = tmp_path / "seed_0"
     assert not (broken / "predictions.csv").exists()
-    state = read_state(broken)
+    state = read_checkpoint(broken)
     assert int(state["step"]) == 5
     assert all(np.isfinite(leaf).all() for leaf in state.values())
     assert read_metrics(broken)[-1]["step"] == 6
@@ -249,19 +236,19 @@ def test_a_seed_that_breaks_does_not_stop_the_others(alone, tmp_path, monkeypatc
 )
 def test_seeds_that_cannot_be_are_a_sentence(tmp_path, seeds, sentence):
     with pytest.raises(UserError, match=sentence):
-        train.run_seeds(choose(seeds), tmp_path)
+        run.run_seeds(choose(seeds), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_of_one_seed_refuses_several(tmp_path):
     with pytest.raises(UserError, match="leave it empty here"):
-        train.run(choose(), tmp_path)
+        run.run(choose(), tmp_path)
 
 
 def test_another_config_in_one_seed_s_folder_is_refused(alone, tmp_path):
     shutil.copytree(alone(1)[0], tmp_path / "seed_1")
     with pytest.raises(UserError, match=r"seed_1 was made with another config \(loss\.name"):
-        train.run_seeds(choose(**{"loss.name": "focal"}), tmp_path)
+        run.run_seeds(choose(**{"loss.name": "focal"}), tmp_path)
 
 
 @pytest.mark.slow

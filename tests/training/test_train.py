@@ -10,84 +10,22 @@ import jax
 import numpy as np
 import pytest
 
-from configs import quickstart
 from ferjax import data
-from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
+from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.data.datasets.synthetic import draw
 from ferjax.errors import UserError
-from ferjax.interrupt import Interrupt, InterruptedRun
-from ferjax.parallel import create_layout
-from ferjax.training import build as assembly
-from ferjax.training import run as train
-from ferjax.training.checkpoint import Checkpoints
-from ferjax.training.loop import Trainer
-from ferjax.workdir import lock_workdir
-
-
-def shrink(**changed):
-    """configs/quickstart.py at a size for tests; keys as 'group.key'."""
-    config = quickstart.get_config()
-    small = {
-        "data.synthetic_rows": 140,
-        "model.width": 0.05,
-        "model.dropout": 0.2,
-        "train.batch_size": 24,
-        "train.epochs": 3,
-        "eval.batch_size": 8,
-        "train.log_every_steps": 2,
-        "parallel.devices": 1,
-        "optim.schedule": "constant",
-        # Any change counts as none, so that the plateau cuts the rate at every epoch's end but the first.
-        "optim.plateau_patience_epochs": 1,
-        "optim.plateau_min_delta": 10.0,
-    }
-    config.update_from_flattened_dict({**small, **changed})
-    return config
-
-
-def create_trainer(config, workdir, rows, splits):
-    parts = assembly.create_parts(config, rows, splits, create_layout("mesh", 1))
-    return assembly.create_trainer(parts, {0: workdir}, Interrupt())
-
-
-def read_metrics(workdir, split=None):
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [
-        {key: value for key, value in line.items() if key not in ("images_per_s", "model_flop_utilisation")}
-        for line in lines
-        if split in (None, line["split"])
-    ]
-
-
-def read_leaves(workdir):
-    """Every array of the last checkpoint, as bytes."""
-    with_orbax = Checkpoints(workdir)
-    step = with_orbax.latest
-    import orbax.checkpoint as ocp
-
-    args = ocp.args.Composite(state=ocp.args.StandardRestore(), best=ocp.args.StandardRestore())
-    parts = with_orbax._manager.restore(step, args=args)
-    with_orbax.close()
-    return {name: np.asarray(leaf).tobytes() for part in ("state", "best") for name, leaf in parts[part].items()}
+from ferjax.interrupt import InterruptedRun
+from ferjax.training import run
+from ferjax.training.loop import Loop
+from ferjax.workdir import Workdir
+from tests.tiny import create_loop, interrupt_after, read_bits, read_metrics, shrink
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("straight")
-    summary = train.run(shrink(), workdir)
+    summary = run.run(shrink(), workdir)
     return workdir, summary
-
-
-def interrupt_after(monkeypatch, step, signum=signal.SIGTERM):
-    """Send this process a real signal once the loop has taken `step` steps."""
-    take = Trainer._take_steps
-
-    def take_then_signal(self, order):
-        take(self, order)
-        if self.step == step:
-            os.kill(os.getpid(), signum)
-
-    monkeypatch.setattr(Trainer, "_take_steps", take_then_signal)
 
 
 @pytest.mark.parametrize("kills", [(2, 9), (14,)])
@@ -96,11 +34,11 @@ def test_killed_and_resumed_equals_straight_bit_for_bit(straight, tmp_path, monk
         with monkeypatch.context() as patch:
             interrupt_after(patch, step)
             with pytest.raises(InterruptedRun, match=f"Saved step {step} in .* same command") as stopped:
-                train.run(shrink(), tmp_path)
+                run.run(shrink(), tmp_path)
         assert stopped.value.signum == signal.SIGTERM
-    summary = train.run(shrink(), tmp_path)
+    summary = run.run(shrink(), tmp_path)
     assert summary == straight[1]
-    assert read_leaves(tmp_path) == read_leaves(straight[0])
+    assert read_bits(tmp_path) == read_bits(straight[0])
     assert read_metrics(tmp_path) == read_metrics(straight[0])
     assert (tmp_path / "predictions.csv").read_bytes() == (straight[0] / "predictions.csv").read_bytes()
 
@@ -109,7 +47,7 @@ def test_a_kill_without_a_save_resumes_from_the_last_checkpoint(straight, tmp_pa
     class Killed(BaseException):
         pass
 
-    take = Trainer._take_steps
+    take = Loop._take_steps
 
     def take_or_die(self, order):
         if self.step == 11:
@@ -117,27 +55,27 @@ def test_a_kill_without_a_save_resumes_from_the_last_checkpoint(straight, tmp_pa
         take(self, order)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_take_steps", take_or_die)
+        patch.setattr(Loop, "_take_steps", take_or_die)
         with pytest.raises(Killed):
-            train.run(shrink(), tmp_path)
+            run.run(shrink(), tmp_path)
     assert read_metrics(tmp_path)[-1]["step"] == 10
-    assert train.run(shrink(), tmp_path) == straight[1]
-    assert read_leaves(tmp_path) == read_leaves(straight[0])
+    assert run.run(shrink(), tmp_path) == straight[1]
+    assert read_bits(tmp_path) == read_bits(straight[0])
     assert read_metrics(tmp_path) == read_metrics(straight[0])
 
 
 def test_stopping_by_steps_and_going_on_equals_straight(straight, tmp_path):
-    short = train.run(shrink(**{"train.steps": 7}), tmp_path)
+    short = run.run(shrink(**{"train.steps": 7}), tmp_path)
     assert short["n"] == straight[1]["n"]
-    assert train.run(shrink(), tmp_path) == straight[1]
-    assert read_leaves(tmp_path) == read_leaves(straight[0])
+    assert run.run(shrink(), tmp_path) == straight[1]
+    assert read_bits(tmp_path) == read_bits(straight[0])
 
 
 def test_a_finished_run_only_evaluates_again(straight, monkeypatch):
     workdir, summary = straight
-    monkeypatch.setattr(Trainer, "_take_steps", None)
+    monkeypatch.setattr(Loop, "_take_steps", None)
     (workdir / "predictions.csv").unlink()
-    assert train.run(shrink(), workdir) == summary
+    assert run.run(shrink(), workdir) == summary
     assert (workdir / "predictions.csv").exists()
 
 
@@ -160,7 +98,7 @@ def test_the_best_epoch_is_evaluated(tmp_path):
     # A rate this high, to the end, makes later epochs worse than an earlier one.
     rate = {"optim.learning_rate": 0.01, "optim.plateau_patience_epochs": 0}
     config = shrink(**rate, **{"train.epochs": 5, "train.best_metric": "loss", "eval.split": "validation"})
-    summary = train.run(config, tmp_path)
+    summary = run.run(config, tmp_path)
     losses = [line["loss"] for line in read_metrics(tmp_path, "validation")]
     assert losses[-1] > min(losses)
     assert summary["loss"] == pytest.approx(min(losses), rel=1e-5)
@@ -168,18 +106,18 @@ def test_the_best_epoch_is_evaluated(tmp_path):
 
 def test_the_step_compiles_once(straight, tmp_path, monkeypatch):
     programs = []
-    create = assembly.create_program
+    create = run.create_program
 
     def create_and_keep(*args, **kwargs):
         programs.append(create(*args, **kwargs))
         return programs[-1]
 
-    monkeypatch.setattr(assembly, "create_program", create_and_keep)
+    monkeypatch.setattr(run, "create_program", create_and_keep)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 8)
         with pytest.raises(InterruptedRun):
-            train.run(shrink(), tmp_path)
-    train.run(shrink(), tmp_path)
+            run.run(shrink(), tmp_path)
+    run.run(shrink(), tmp_path)
     assert [program.count_compilations() for program in programs] == [1, 1]
 
 
@@ -191,21 +129,21 @@ GRADUAL = (("block4_.*", 0.5, 1), ("block.*", "frozen"), (".*", 1.0))
 def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, caplog):
     config = shrink(**{"optim.groups": GRADUAL, "train.epochs": 2})
     with caplog.at_level("INFO", logger="ferjax"):
-        train.run(config, tmp_path / "straight")
+        run.run(config, tmp_path / "straight")
     assert "block4_.*: 3,094 parameters, 0.5 times the learning rate after 1 frozen epochs" in caplog.text
     for step in (3, 5):  # before the head's epoch ends, and as it ends
         with monkeypatch.context() as patch:
             interrupt_after(patch, step)
             with pytest.raises(InterruptedRun):
-                train.run(config, tmp_path / "resumed")
-    train.run(config, tmp_path / "resumed")
-    assert read_leaves(tmp_path / "straight") == read_leaves(tmp_path / "resumed")
+                run.run(config, tmp_path / "resumed")
+    run.run(config, tmp_path / "resumed")
+    assert read_bits(tmp_path / "straight") == read_bits(tmp_path / "resumed")
     assert read_metrics(tmp_path / "straight") == read_metrics(tmp_path / "resumed")
     assert re.search(r"from epoch 2 on 3,283 of [\d,]+ parameters train", caplog.text)
     # Adam's second moment is there from the start, and moves from the second epoch on.
-    moments = [name for name in read_leaves(tmp_path / "resumed") if "nu" in name and "block4_conv1" in name]
+    moments = [name for name in read_bits(tmp_path / "resumed") if "nu" in name and "block4_conv1" in name]
     assert len(moments) == 1
-    assert any(read_leaves(tmp_path / "resumed")[moments[0]])
+    assert any(read_bits(tmp_path / "resumed")[moments[0]])
 
 
 @pytest.mark.parametrize(
@@ -221,23 +159,23 @@ def test_gradual_unfreezing_resumes_bit_for_bit(tmp_path, monkeypatch, caplog):
 )
 def test_groups_that_cannot_be_are_a_sentence(tmp_path, groups, words):
     with pytest.raises(UserError, match=words):
-        train.run(shrink(**{"optim.groups": groups}), tmp_path)
+        run.run(shrink(**{"optim.groups": groups}), tmp_path)
 
 
 def test_a_group_that_never_comes_to_train_is_told(tmp_path, caplog):
     groups = (("block1_conv1/.*", 1.0, 3), ("nothing", "frozen"), (".*", 1.0))
     rows = draw(140)
-    create_trainer(shrink(**{"optim.groups": groups}), tmp_path, rows, data.split(rows)).close()
+    create_loop(shrink(**{"optim.groups": groups}), tmp_path, rows).close()
     assert "after 3 frozen epochs, which never comes, since the run has at most 3 epochs" in caplog.text
     assert "The pattern 'nothing' of optim.groups (frozen) is the first match of no parameter" in caplog.text
 
 
 def test_what_goes_on_has_no_results_until_it_ends(tmp_path, monkeypatch):
-    train.run(shrink(**{"train.steps": 1}), tmp_path)
+    run.run(shrink(**{"train.steps": 1}), tmp_path)
     assert (tmp_path / "predictions.csv").exists()
     interrupt_after(monkeypatch, 2)
     with pytest.raises(InterruptedRun):
-        train.run(shrink(), tmp_path)
+        run.run(shrink(), tmp_path)
     assert not (tmp_path / "predictions.csv").exists()
 
 
@@ -248,7 +186,7 @@ def test_a_signal_before_the_loop_stops_at_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(data, "load", load)
     with pytest.raises(InterruptedRun, match="before the first step") as stopped:
-        train.run(shrink(), tmp_path)
+        run.run(shrink(), tmp_path)
     assert stopped.value.signum == signal.SIGINT
 
 
@@ -256,40 +194,40 @@ def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):
     def take_with_host_data(self, order):
         self.program.train(self.state, np.asarray(jax.device_get(order)), 0, 1)
 
-    monkeypatch.setattr(Trainer, "_take_steps", take_with_host_data)
+    monkeypatch.setattr(Loop, "_take_steps", take_with_host_data)
     with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):
-        train.run(shrink(), tmp_path)
+        run.run(shrink(), tmp_path)
 
 
 def test_nan_stops_at_its_step_and_spares_the_checkpoint(straight, tmp_path):
     shutil.copytree(straight[0], tmp_path, dirs_exist_ok=True)
-    before = read_leaves(tmp_path)
+    before = read_bits(tmp_path)
     config = shrink(**{"optim.learning_rate": 1e36, "train.epochs": 9})
     with pytest.raises(UserError, match=r"not a finite number at step 1[5-9] .*checkpoint of step 14 is intact"):
-        train.run(config, tmp_path, allow_config_change=True)
-    assert read_leaves(tmp_path) == before
+        run.run(config, tmp_path, allow_config_change=True)
+    assert read_bits(tmp_path) == before
 
 
 def test_another_config_is_refused_with_the_differing_keys(straight):
     workdir, _ = straight
     with pytest.raises(UserError, match=r"loss\.name: \"cross_entropy\" -> \"focal\".*--allow_config_change"):
-        train.run(shrink(**{"loss.name": "focal"}), workdir)
+        run.run(shrink(**{"loss.name": "focal"}), workdir)
     # What a checkpoint can't go on without is refused even then.
     with pytest.raises(UserError, match="the data set: synthetic -> synthetic"):
-        train.run(shrink(**{"data.synthetic_rows": 141}), workdir, allow_config_change=True)
+        run.run(shrink(**{"data.synthetic_rows": 141}), workdir, allow_config_change=True)
     with pytest.raises(UserError, match=r"train\.batch_size: 24 -> 12"):
-        train.run(shrink(**{"train.batch_size": 12}), workdir, allow_config_change=True)
+        run.run(shrink(**{"train.batch_size": 12}), workdir, allow_config_change=True)
 
 
 def test_a_mistake_before_the_first_checkpoint_leaves_the_workdir_usable(tmp_path):
     with pytest.raises(UserError, match="class_weights"):
-        train.run(shrink(**{"loss.class_weights": "1,2"}), tmp_path)
-    train.run(shrink(**{"train.steps": 1}), tmp_path)
+        run.run(shrink(**{"loss.class_weights": "1,2"}), tmp_path)
+    run.run(shrink(**{"train.steps": 1}), tmp_path)
 
 
 def test_a_workdir_in_use_is_refused(tmp_path):
-    with lock_workdir(tmp_path), pytest.raises(UserError, match="Another process"):
-        train.run(shrink(), tmp_path)
+    with Workdir(tmp_path).lock(), pytest.raises(UserError, match="Another process"):
+        run.run(shrink(), tmp_path)
 
 
 def test_saves_within_an_epoch_and_keeps_no_trash(tmp_path, monkeypatch):
@@ -300,15 +238,15 @@ def test_saves_within_an_epoch_and_keeps_no_trash(tmp_path, monkeypatch):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_finish_epoch", die)
+        patch.setattr(Loop, "_finish_epoch", die)
         with pytest.raises(Killed):
-            train.run(shrink(**{"train.checkpoint_interval_s": 1e-9}), tmp_path)
+            run.run(shrink(**{"train.checkpoint_interval_s": 1e-9}), tmp_path)
     checkpoints = tmp_path / "checkpoints"
-    assert sorted(path.name for path in checkpoints.iterdir()) == ["4", "5"]
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["step_4", "step_5"]
 
 
 def test_validation_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
-    finish = Trainer._finish_epoch
+    finish = Loop._finish_epoch
 
     def break_then_finish(self):
         if self.epoch == 1:
@@ -316,16 +254,16 @@ def test_validation_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
                 self.state = self.state.replace(params=jax.tree.map(lambda leaf: leaf * np.nan, self.state.params))
         return finish(self)
 
-    monkeypatch.setattr(Trainer, "_finish_epoch", break_then_finish)
+    monkeypatch.setattr(Loop, "_finish_epoch", break_then_finish)
     with pytest.raises(UserError, match=r"validation loss is not a finite number at step 10 .*checkpoint of step 5"):
-        train.run(shrink(), tmp_path)
-    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"6"}
+        run.run(shrink(), tmp_path)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"step_5_validated"}
 
 
 def test_another_network_in_the_workdir_is_a_sentence(straight):
     workdir, _ = straight
     with pytest.raises(UserError, match=r"another network or optimizer \(.* has shape"):
-        train.run(shrink(**{"model.width": 0.1}), workdir, allow_config_change=True)
+        run.run(shrink(**{"model.width": 0.1}), workdir, allow_config_change=True)
 
 
 def test_early_stopping_keeps_the_best(tmp_path):
@@ -338,7 +276,7 @@ def test_early_stopping_keeps_the_best(tmp_path):
             "train.best_metric": "accuracy",
         }
     )
-    summary = train.run(config, tmp_path)
+    summary = run.run(config, tmp_path)
     scores = [line["accuracy"] for line in read_metrics(tmp_path, "validation")]
     best = scores.index(max(scores)) + 1
     assert len(scores) == best + 2 < 30
@@ -349,7 +287,7 @@ def test_early_stopping_keeps_the_best(tmp_path):
     ("changed", "sentence"),
     [
         ({"train.batch_size": 113}, "more than the 112 training rows"),
-        ({"train.epochs": 0}, r"--config.train.epochs=0 is out of range: it must be >= 1"),
+        ({"train.epochs": 0}, r"train.epochs=0 is out of range: it must be >= 1"),
         ({"loss.class_weights": "1,2"}, "loss.class_weights"),
         ({"optim.schedule": "cosine", "optim.warmup_epochs": 3.0}, "warmup_epochs"),
         ({"data.path": "nowhere.csv"}, "quickstart.sh"),
@@ -357,11 +295,11 @@ def test_early_stopping_keeps_the_best(tmp_path):
 )
 def test_mistakes_are_sentences(tmp_path, changed, sentence):
     with pytest.raises(UserError, match=sentence):
-        train.run(shrink(**changed), tmp_path)
+        run.run(shrink(**changed), tmp_path)
 
 
 def test_a_signal_during_validation_saves_too(straight, tmp_path, monkeypatch):
-    finish = Trainer._finish_epoch
+    finish = Loop._finish_epoch
 
     def signal_then_finish(self):
         if self.epoch == 1:
@@ -369,33 +307,32 @@ def test_a_signal_during_validation_saves_too(straight, tmp_path, monkeypatch):
         return finish(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_finish_epoch", signal_then_finish)
+        patch.setattr(Loop, "_finish_epoch", signal_then_finish)
         with pytest.raises(InterruptedRun):
-            train.run(shrink(), tmp_path)
+            run.run(shrink(), tmp_path)
     assert len(read_metrics(tmp_path, "validation")) == 1
-    assert train.run(shrink(), tmp_path) == straight[1]
-    assert read_leaves(tmp_path) == read_leaves(straight[0])
+    assert run.run(shrink(), tmp_path) == straight[1]
+    assert read_bits(tmp_path) == read_bits(straight[0])
 
 
 def test_a_second_signal_leaves_at_once(tmp_path, monkeypatch):
-    take = Trainer._take_steps
+    take = Loop._take_steps
 
     def signal_twice(self, order):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         take(self, order)
 
-    monkeypatch.setattr(Trainer, "_take_steps", signal_twice)
+    monkeypatch.setattr(Loop, "_take_steps", signal_twice)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(InterruptedRun, match="Left at once"):
-        train.run(shrink(), tmp_path)
+        run.run(shrink(), tmp_path)
     assert signal.getsignal(signal.SIGINT) is before
 
 
 # One other value for each key that a step reads; the program of the step must differ.
 STEP_KEYS = {
-    "data.normalize": False,
-    "data.scaling": "imagenet_torch",
+    "input.scaling": "imagenet_torch",
     "augment.flip_prob": 0.1,
     "augment.rotation_deg": 0.0,
     "augment.shift_fraction": 0.0,
@@ -424,14 +361,12 @@ STEP_KEYS = {
 @pytest.fixture(scope="module")
 def trace_step():
     rows = draw(140)
-    index = data.split(rows)
 
     def trace(workdir, **changed):
-        config = shrink(**changed)
-        trainer = create_trainer(config, workdir, rows, index)
-        order = trainer.program.order(trainer.state)
-        text = str(jax.make_jaxpr(trainer.program.train, static_argnums=(2, 3))(trainer.state, order, 0, 1))
-        trainer.close()
+        loop = create_loop(shrink(**changed), workdir, rows)
+        order = loop.program.order(loop.state)
+        text = str(jax.make_jaxpr(loop.program.train, static_argnums=(2, 3))(loop.state, order, 0, 1))
+        loop.close()
         return text
 
     return trace
@@ -465,11 +400,11 @@ def test_keys_that_another_key_switches_on(trace_step, tmp_path_factory, needed,
 
 
 def test_mirror_and_split_reach_the_evaluation(tmp_path):
-    tests = [train.run(shrink(**{"train.steps": 1}), tmp_path)]
-    change = {"train.steps": 1, "eval.mirror": True}
-    tests.append(train.run(shrink(**change), tmp_path, allow_config_change=True))
+    tests = [run.run(shrink(**{"train.steps": 1}), tmp_path)]
+    change = {"train.steps": 1, "eval.views": "mirror"}
+    tests.append(run.run(shrink(**change), tmp_path, allow_config_change=True))
     assert tests[0]["loss"] != tests[1]["loss"]
-    assert train.run(shrink(**change, **{"eval.split": "validation"}), tmp_path)["split"] == "validation"
+    assert run.run(shrink(**change, **{"eval.split": "validation"}), tmp_path)["split"] == "validation"
 
 
 def write_ferplus(folder, rows):
@@ -491,7 +426,7 @@ def write_ferplus(folder, rows):
 def test_ferplus_trains_on_eight_classes_with_soft_targets(tmp_path):
     write_ferplus(tmp_path, draw(140))
     paths = {"data.path": str(tmp_path / "fer.csv"), "data.ferplus_path": str(tmp_path / "fer2013new.csv")}
-    report = train.run(shrink(**paths, **{"data.labels": "ferplus_distribution", "train.epochs": 1}), tmp_path / "run")
+    report = run.run(shrink(**paths, **{"data.labels": "ferplus_distribution", "train.epochs": 1}), tmp_path / "run")
     assert list(report["per_class"])[:2] == ["neutral", "happiness"]
     assert report["per_class"]["contempt"]["support"] == 0
     header = (tmp_path / "run" / "predictions.csv").read_text().splitlines()[0]

@@ -1,4 +1,4 @@
-"""The flaws of a data set, counted: copies, copies across usages, contradicting labels and flat images."""
+"""Counting the flaws of a data set: copies, copies across usages, contradicting labels and flat images."""
 
 import dataclasses
 import itertools

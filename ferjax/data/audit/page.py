@@ -56,7 +56,7 @@ def _copies(audit: Audit) -> str:
     said = (
         f"Exact copies have the same pixels. Near copies correlate at {THRESHOLD} or more, or are joined by a chain of "
         "images that do; one of the two may be mirrored. Training can leave out what has a copy in validation or test: "
-        "data.dedup=exact or near."
+        "--config.data.dedup=exact or near."
     )
     lines = tuple((what, str(exact), str(near)) for what, exact, near in count_copies(audit))
     table = Table(("", "exact", "exact or near"), lines, words=("",))

@@ -4,10 +4,10 @@ import dataclasses
 import types
 from collections.abc import Callable, Mapping
 
-from ferjax.keys import Keys
 from ferjax.data.datasets import fer2013, ferplus, synthetic
 from ferjax.data.rows import Rows
 from ferjax.data.splits import Splits
+from ferjax.keys import Keys
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,11 +15,11 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
-from ferjax.keys import TEXT, Choice, Key, Keys
 from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
 from ferjax.data.rows import UNLABELLED, Rows
 from ferjax.data.splits import Splits
 from ferjax.errors import UserError
+from ferjax.keys import TEXT, Choice, Key, Keys
 
 # The keys of FER-2013 that choose its labels.
 KEYS: Keys = types.MappingProxyType(

@@ -15,11 +15,11 @@ import types
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from ferjax.keys import Key, Keys, Range
 from ferjax.data.datasets import ferplus
 from ferjax.data.datasets.fer2013 import EMOTIONS, SIDE_PX, USAGES
 from ferjax.data.rows import Rows
 from ferjax.errors import UserError
+from ferjax.keys import Key, Keys, Range
 
 KEYS: Keys = types.MappingProxyType(
     {
@@ -196,7 +196,7 @@ def _paint_head(image: Field, face: dict[str, PerFace], u: Field, v: Field) -> N
     width, height, skin = face["head_width"], face["head_height"], face["skin_tone"]
     radius = np.sqrt((u / (width * (1 - face["jaw"] * v))) ** 2 + (v / height) ** 2)
     _paint(image, _cover((radius - 1.12) * width) * (v < 0.35), face["hair_tone"])
-    # The head darkens towards its edge as a round thing does; the hairline runs higher at the temples' inner side.
+    # The head darkens towards its edge, as round things do; the hairline is highest in the middle of the forehead.
     hairline = face["hairline"] + 0.45 * u * u
     _paint(image, _cover(np.maximum((radius - 1) * width, hairline - v)), skin * (1.05 - 0.22 * radius * radius))
 

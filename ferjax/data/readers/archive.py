@@ -25,26 +25,29 @@ _ENCRYPTED = 0x1
 
 
 class Tree(abc.ABC):
-    """Files under one root; names are relative, with forward slashes, without the junk that desktops leave behind."""
+    """Hold files under one root; names are relative, with forward slashes, without the junk that desktops leave."""
 
     label: str
     names: list[str]
 
     @abc.abstractmethod
     def head(self, name: str) -> bytes:
-        """The first bytes of a file whose name does not say image."""
+        """Give the first bytes of a file whose name is not that of an image."""
 
     @abc.abstractmethod
     def open(self, name: str) -> BufferedIOBase:
-        """A file, open for reading from its start."""
+        """Open a file for reading from its start."""
 
     @abc.abstractmethod
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """The named files, one at a time, in whatever order is quick."""
+        """Give names and contents of these files, one at a time, in the order that is quickest."""
 
 
 def kind_of(head: bytes) -> str:
-    """What a file is, by its first bytes: 'empty', 'zip', 'tar', 'gzip', 'bzip2', 'xz', 'image', 'text' or 'binary'."""
+    """Say what a file is by its first bytes.
+
+    That is 'empty', 'zip', 'tar', 'gzip', 'bzip2', 'xz', 'image', 'text' or 'binary'.
+    """
     if not head:
         return "empty"
     for kind, magics in {
@@ -62,11 +65,12 @@ def kind_of(head: bytes) -> str:
 
 
 def is_image_name(name: str) -> bool:
+    """Say whether a file's name ends as an image's does."""
     return name[name.rfind(".") :].lower() in _IMAGE_SUFFIXES
 
 
 def is_junk(name: str) -> bool:
-    """Whether macOS or Windows put this file there."""
+    """Say whether macOS or Windows, and not a person, put this file there."""
     file = name[name.rfind("/") + 1 :]
     return (
         file.startswith("._")
@@ -78,7 +82,7 @@ def is_junk(name: str) -> bool:
 
 @contextlib.contextmanager
 def reading(label: str) -> Iterator[None]:
-    """Turn what damaged archives and unreadable files raise into one sentence about `label`."""
+    """Turn whatever damaged archives and unreadable files raise in the block into a UserError about `label`."""
     damage = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
     try:
         yield
@@ -86,13 +90,13 @@ def reading(label: str) -> Iterator[None]:
         detail = str(error).rstrip(".") or type(error).__name__
         raise UserError(f"{label} is a damaged or cut-off archive ({detail}): download it again") from error
     except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno is None:  # bzip2's way of saying damaged
+        if isinstance(error, OSError) and error.errno is None:  # what bzip2 raises for damage
             raise UserError(f"{label} is a damaged or cut-off archive ({error}): download it again") from error
         raise UserError(f"{label} cannot be read ({error}): check its permissions, or unpack it by hand") from error
 
 
 def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
-    """The stream inside a gzip, bzip2 or xz stream."""
+    """Give the stream inside a gzip, bzip2 or xz stream."""
     if kind == "gzip":
         return gzip.GzipFile(fileobj=file)
     if kind == "bzip2":
@@ -101,7 +105,7 @@ def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
 
 
 class FolderTree(Tree):
-    """Files in a folder on disk, with what the system says of each, for the cache to tell whether anything changed."""
+    """Hold files of a folder, and in `stats` what the system says of each, by which the cache knows of changes."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
@@ -123,7 +127,7 @@ class FolderTree(Tree):
 
 
 def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every file under a folder, links followed, no folder twice."""
+    """Find every file under a folder; links are followed, and no folder is searched twice."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
         return
@@ -137,7 +141,7 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tupl
 
 
 class ZipTree(Tree):
-    """Files in a zip archive."""
+    """Hold files of a zip archive."""
 
     def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label
@@ -163,7 +167,7 @@ class ZipTree(Tree):
 
 
 class TarTree(Tree):
-    """Files in an uncompressed tar stream, read through once at the start, to the end mark and any checksum."""
+    """Hold files of an uncompressed tar stream, which is read once to its end first, so that any damage is found."""
 
     def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label
@@ -198,7 +202,10 @@ class TarTree(Tree):
         return cast(BufferedIOBase, file)
 
     def _check_end(self, file: BufferedIOBase) -> None:
-        """Look for the closing block of zeros: tarfile takes an archive cut off between two members for a whole one."""
+        """Look for the closing block of zeros, without which the archive is cut off.
+
+        tarfile itself takes an archive that is cut off between two members for a whole one.
+        """
         file.seek(self._tar.offset)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("unexpected end of data")

@@ -1,4 +1,4 @@
-"""Space-separated decimal pixels to bytes, vectorised: the part of reading a csv that would otherwise take seconds."""
+"""Turn decimal numbers between spaces into bytes, with NumPy: the part of reading a csv that would take seconds."""
 
 import threading
 
@@ -16,6 +16,7 @@ class _Scratch(threading.local):
         self.arrays: list[np.ndarray] = []
 
     def take(self, size: int) -> list[np.ndarray]:
+        """Give the seven work arrays, cut to this size."""
         if not self.arrays or len(self.arrays[0]) < size:
             self.arrays = [np.empty(size + size // 4, np.uint8) for _ in range(7)]
         return [array[:size] for array in self.arrays]

@@ -1,6 +1,4 @@
-"""One seed's side of a run: its folder, what is written there, and when it has had enough."""
-
-import pathlib
+"""One seed's run: the files in its folder, and where it stands."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,40 +7,39 @@ from ferjax import report
 from ferjax.data import Rows
 from ferjax.files import replacing
 from ferjax.state import TrainState
-from ferjax.training.checkpoint import Checkpoints
+from ferjax.training.checkpoint import Checkpoints, Place
 from ferjax.training.metrics_log import MetricsLog
+from ferjax.workdir import Workdir
 
 
-class Repeat:
-    """The files of one seed, and the loop's own copies of three of its state's scalars.
+class SeedRun:
+    """A run, and the loop's own copies of three of its state's scalars.
 
-    Reading them from the device would wait for the step in flight. `failure` says why a seed stopped that cannot go
-    on. Only the main process of a run writes; checkpoints are saved by all.
+    Reading them from the device would wait for the step in flight. `failure` says why a run stopped that cannot go on.
+    Only the main process writes; checkpoints are saved by all.
     """
 
     def __init__(
-        self, seed: int, workdir: pathlib.Path, checkpoints: Checkpoints, state: TrainState, *, writes: bool
+        self, seed: int, workdir: Workdir, checkpoints: Checkpoints, state: TrainState, *, writes: bool
     ) -> None:
         self.seed, self.workdir, self.checkpoints = seed, workdir, checkpoints
         self.step, self.epoch = int(state.step), int(state.epoch)
         self.epochs_since_best = int(state.epochs_since_best)
         self.saved_step = self.step if checkpoints.latest is not None else None
         self.failure: str | None = None
-        self._writer = MetricsLog(workdir, self.step, self.epoch) if writes else None
-
-    def is_finished(self, total_steps: int, patience_epochs: int) -> bool:
-        """Whether this seed trains no more: its steps are done, its patience is at an end, or it failed."""
-        impatient = 0 < patience_epochs <= self.epochs_since_best
-        return self.failure is not None or self.step >= total_steps or impatient
+        self._log = MetricsLog(workdir, self.step, self.epoch) if writes else None
 
     def write(self, *, epoch: float, split: str, step: int, **values: float) -> None:
-        """One line of metrics.jsonl."""
-        if self._writer is not None:
-            self._writer.write(step=step, epoch=epoch, split=split, **values)
+        """Write one line of metrics.jsonl."""
+        if self._log is not None:
+            self._log.write(step=step, epoch=epoch, split=split, **values)
 
-    def save(self, state: TrainState) -> None:
-        """Write a checkpoint in the background; `state` is a copy that nothing overwrites."""
-        self.checkpoints.save(self.step + self.epoch, state)
+    def save(self, state: TrainState, *, validated: bool) -> None:
+        """Write a checkpoint in the background; `state` is a copy that nothing overwrites.
+
+        `validated` says whether the run stands at an epoch's end, behind its validation.
+        """
+        self.checkpoints.save(Place(True, self.step, validated), state)
         self.saved_step = self.step
 
     def fail(self, name: str, step: int, epoch: int) -> str:
@@ -60,15 +57,15 @@ class Repeat:
         self, rows: Rows, index: Int[np.ndarray, " n"], split: str, probabilities: Float[np.ndarray, "n k"]
     ) -> None:
         """Write predictions.csv and worst_mistakes.npz of the rows `index`."""
-        if self._writer is None:
+        if self._log is None:
             return
         worst = report.choose_worst(rows.labels[index], probabilities)
         shown = rows.images[index][worst]
-        with replacing(self.workdir / "worst_mistakes.npz") as beside:
+        with replacing(self.workdir.worst_mistakes) as beside:
             # Gray images are kept without an axis of channels.
             np.savez(beside, pixels=shown[..., 0] if rows.channels == 1 else shown, row=index[worst])
         report.write_predictions(
-            self.workdir / "predictions.csv",
+            self.workdir.predictions,
             row=index,
             split=split,
             labels=rows.labels[index],
@@ -77,6 +74,7 @@ class Repeat:
         )
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        """Finish what is being written."""
+        if self._log is not None:
+            self._log.close()
         self.checkpoints.close()

@@ -1,0 +1,80 @@
+"""What a run starts from: its own newest checkpoint, else published weights, else random parameters."""
+
+import dataclasses
+import functools
+import logging
+import math
+import pathlib
+
+import clu.parameter_overview
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from ferjax.errors import UserError
+from ferjax.networks import weights
+from ferjax.parallel import Layout, initialize, is_main
+from ferjax.state import TrainState
+from ferjax.training.build import Parts
+from ferjax.training.checkpoint import Checkpoints, Place
+from ferjax.workdir import Workdir
+
+logger = logging.getLogger("ferjax")
+
+
+def open_state(
+    parts: Parts, layout: Layout, workdir: Workdir, checkpoints: Checkpoints, seed: int, place: Place | None
+) -> TrainState:
+    """One seed's state: of the checkpoint at `place`, by default the newest, or the first one where there is none."""
+    fresh = checkpoints.latest is None
+    if fresh and is_main():
+        workdir.write_pretrained(None)
+    state = _create_state(parts, layout, workdir, seed, parts.config.init.pretrained if fresh else "none")
+    if not fresh:
+        state = checkpoints.restore(state, place, best_metric=parts.config.train.best_metric)
+        logger.info("Resumed %s from step %d (epoch %d).", workdir.folder, int(state.step), int(state.epoch))
+    return state
+
+
+def _create_state(parts: Parts, layout: Layout, workdir: Workdir, seed_number: int, source: str) -> TrainState:
+    seed = jnp.asarray(seed_number, jnp.uint32)
+    variables = initialize(parts.create_variables, layout, seed)
+    if source != "none":
+        variables = _load_weights(parts, workdir, variables, source)
+    state: TrainState = initialize(parts.create_state, layout, seed, variables)
+    return state
+
+
+def _load_weights(parts: Parts, workdir: Workdir, variables: dict[str, PyTree], source: str) -> dict[str, PyTree]:
+    """`variables` with the published weights in their places; says what was loaded, also in pretrained.json."""
+    found = weights.load(source, parts.config.model.name)
+    variables, merged = weights.merge(variables, found)
+    logger.info("%s", merged)
+    scaling = parts.config.input.scaling
+    if scaling != found.scaling:
+        logger.warning(
+            "These weights were trained on input scaled as '%s', and this run scales it as '%s'; "
+            "--config.input.scaling=%s gives them their own.",
+            found.scaling,
+            scaling,
+            found.scaling,
+        )
+    facts = {name: getattr(found, name) for name in ("path", "source", "model", "scaling", "sha256")}
+    if is_main():
+        workdir.write_pretrained({**facts, **dataclasses.asdict(merged)})
+    return variables
+
+
+def describe_parameters(parts: Parts) -> None:
+    """Log the network's parameters, and which groups of them train how."""
+    groups, epochs = parts.optimizer.groups, parts.config.train.epochs
+    logger.info("%s", clu.parameter_overview.get_parameter_overview(parts.shapes, include_stats=False))
+    lines = groups.describe(parts.shapes)
+    for rule, size in lines:
+        if not size:
+            logger.warning("The pattern %r of optim.groups (%s) is the first match of no parameter.", rule.pattern, rule)
+        elif epochs <= rule.start_epoch < math.inf:
+            logger.warning(
+                "%s: %s, which never comes, since the run has at most %d epochs.", rule.pattern, rule, epochs
+            )
+        elif len(lines) > 1:
+            logger.info("%s: %s parameters, %s", rule.pattern, f"{size:,}", rule)
