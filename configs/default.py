@@ -47,11 +47,13 @@ def get_config() -> ConfigDict:
     loss.label_smoothing = 0.0  # mass spread evenly over the classes; 0..0.9
     loss.class_weights = "none"  # 'none', 'balanced' (n / (classes n_class)), or a number a class 'w0,w1,...'
 
-    config.optim = optim = ConfigDict()  # Adam; epsilon as Keras has it
+    config.optim = optim = ConfigDict()
+    optim.name = "adam"  # 'adam' or 'sgd'
     optim.learning_rate = 1e-4  # the peak where a schedule moves it; > 0
-    optim.b1 = 0.9  # decay of the first moment; 0..0.9999
-    optim.b2 = 0.999  # decay of the second moment; 0..0.999999
-    optim.eps = 1e-7  # > 0
+    optim.b1 = 0.9  # adam's decay of the first moment; 0..0.9999
+    optim.b2 = 0.999  # adam's decay of the second moment; 0..0.999999
+    optim.eps = 1e-7  # added to adam's root of the second moment; Keras's default; > 0
+    optim.momentum = 0.9  # sgd's Nesterov momentum; 0 is none; 0..0.9999
     optim.weight_decay = 0.0  # decoupled, kernels only; 0 is off; >= 0
     optim.clip_norm = 0.0  # global norm of the gradient; 0 is off; >= 0
     optim.groups = ((".*", 1.0),)  # (pattern, multiplier > 0 or 'frozen'[, epochs frozen first]); first match wins
@@ -62,6 +64,7 @@ def get_config() -> ConfigDict:
     optim.plateau_factor = 0.5  # learning rate times this at a cut; 0.01..0.99
     optim.plateau_min_delta = 1e-4  # what counts as improvement; >= 0
     optim.plateau_min_learning_rate = 1e-7  # the floor; >= 0
+    optim.average_decay = 0.0  # of the average of the weights that is validated and kept; 0 is off; 0..0.99999
 
     config.train = train = ConfigDict()
     train.batch_size = 32  # images; >= 1

@@ -164,7 +164,7 @@ def _create_state(parts: Parts, workdir: pathlib.Path, seed_number: int, weights
         num_classes=parts.model.num_classes,
         best_metric=parts.config.train.best_metric,
     )
-    state: TrainState = initialize(create, layout, seed, variables["params"], variables["batch_stats"])
+    state: TrainState = initialize(create, layout, seed, variables)
     return state
 
 

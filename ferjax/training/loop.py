@@ -22,7 +22,7 @@ from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.optim.groups import Groups
 from ferjax.parallel import Figures, Program, Votes, Window, count_processes, is_main, place
 from ferjax.scores import Sums, compute_scores
-from ferjax.state import TrainState
+from ferjax.state import TrainState, network_variables
 from ferjax.training.flops import Peak, find_utilization
 from ferjax.training.progress import Progress
 from ferjax.training.seed import Repeat
@@ -212,8 +212,7 @@ class Trainer:
         """Validate, log, keep the best, save; the first seed's scores, or None where a signal came between."""
         with self._progress.pause():
             self._drain()
-            variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
-            result = self.program.evaluate(variables, self.validation, self._stops_evaluating)
+            result = self.program.evaluate(network_variables(self.state), self.validation, self._stops_evaluating)
             if result is None:
                 return None
             train, validation = (_score(sums) for sums in jax.device_get((self.state.epoch_sums, result[0])))
