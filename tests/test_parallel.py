@@ -64,8 +64,7 @@ def create_parts():
         variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)), train=False)
         return create_state(
             jnp.uint32(3),
-            variables["params"],
-            variables["batch_stats"],
+            variables,
             optimizer,
             num_classes=CLASSES,
             best_metric="accuracy",

@@ -82,14 +82,7 @@ def _create_step(model: Any, variables: Any, learning_rate: float = 1e-4) -> tup
         functools.partial(augment.augment, **off),
         functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels),
     )
-    state = create_state(
-        jnp.uint32(0),
-        variables["params"],
-        variables.get("batch_stats", {}),
-        optimizer,
-        num_classes=faces.CLASSES,
-        best_metric="accuracy",
-    )
+    state = create_state(jnp.uint32(0), variables, optimizer, num_classes=faces.CLASSES, best_metric="accuracy")
     return jax.jit(train_step, donate_argnums=0), state
 
 
