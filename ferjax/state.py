@@ -10,7 +10,7 @@ from ferjax.scores import SCORES, Sums
 
 
 class Best(flax.struct.PyTreeNode):
-    """What the best validated epoch left: its variables, and its score by which it is the best.
+    """The network at the best validated epoch (see `network_variables`), and the score by which that is the best.
 
     Before the first one `epoch` is 0, and `score` is worse than any.
     """
@@ -24,8 +24,8 @@ class Best(flax.struct.PyTreeNode):
 class TrainState(flax.struct.PyTreeNode):
     """`step` counts optimizer updates; `epoch` counts finished and validated passes over the training rows.
 
-    `epoch_sums` gathers the running epoch and `window_sums` the steps since the last logged line, so that a resumed run
-    reports the same averages.
+    `average` is the average of the weights, an empty tree where there is none. `epoch_sums` gathers the running epoch
+    and `window_sums` the steps since the last logged line, so that a resumed run reports the same averages.
     """
 
     seed: UInt32[Array, "..."]
@@ -33,6 +33,7 @@ class TrainState(flax.struct.PyTreeNode):
     epoch: Int32[Array, "..."]
     params: PyTree
     batch_stats: PyTree
+    average: PyTree
     opt_state: PyTree
     plateau: PyTree
     epoch_sums: Sums
@@ -43,32 +44,32 @@ class TrainState(flax.struct.PyTreeNode):
 
 def create_state(
     seed: UInt32[Array, ""],
-    params: PyTree,
-    batch_stats: PyTree,
+    variables: dict[str, PyTree],
     optimizer: Optimizer,
     *,
     num_classes: int,
     best_metric: str,
 ) -> TrainState:
-    """Make the state before the first step; `best` gets copies, so that donation owns each buffer once.
+    """Make the state before the first step from a network's "params" and, where it has any, "batch_stats".
 
-    `best_metric` is the score of SCORES by which the best epoch is chosen.
+    `best` and the average get copies, so that donation owns each buffer once. `best_metric` is the score of SCORES by
+    which the best epoch is chosen.
     """
-    copy = jax.tree.map(jnp.copy, (params, batch_stats))
+    last = {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+    copy = jax.tree.map(jnp.copy, last)
     zero = jnp.zeros((), jnp.int32)
     return TrainState(
         seed=seed,
         step=zero,
         epoch=jnp.copy(zero),
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=optimizer.init(params),
+        **last,
+        average=optimizer.averaging.init(last),
+        opt_state=optimizer.init(last["params"]),
         plateau=optimizer.init_plateau(),
         epoch_sums=Sums.zero(num_classes),
         window_sums=Sums.zero(num_classes),
         best=Best(
-            params=copy[0],
-            batch_stats=copy[1],
+            **copy,
             epoch=jnp.copy(zero),
             score=jnp.asarray(SCORES[best_metric].worst, jnp.float32),
         ),
@@ -76,6 +77,27 @@ def create_state(
     )
 
 
+def network_variables(state: TrainState) -> dict[str, PyTree]:
+    """Return the variables that are the network: the averaged ones where there is an average, or else the last ones.
+
+    Whatever is validated, kept as the best, evaluated and handed on is this.
+    """
+    if state.average:
+        average: dict[str, PyTree] = state.average
+        return average
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def best_variables(state: TrainState) -> dict[str, PyTree]:
+    """Return the network at the best epoch; where none has been validated yet, as it is."""
+    best = {"params": state.best.params, "batch_stats": state.best.batch_stats}
+    chosen: dict[str, PyTree] = jax.tree.map(
+        lambda kept, now: jnp.where(state.best.epoch > 0, kept, now), best, network_variables(state)
+    )
+    return chosen
+
+
 def learning_rate(state: TrainState, optimizer: Optimizer) -> Float32[Array, ""]:
-    """The rate of the next update: the schedule's, times the plateau's scale."""
-    return optimizer.learning_rate(state.step) * state.plateau.scale
+    """Return the rate of the next update: the schedule's, times the plateau's scale."""
+    rate: Float32[Array, ""] = optimizer.learning_rate(state.step) * state.plateau.scale
+    return rate

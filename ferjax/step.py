@@ -19,7 +19,7 @@ from ferjax.optim.groups import Named, join
 from ferjax.randomness import stream_key
 from ferjax.scores import SCORES, Sums
 from ferjax.scores.confusion import count_answers
-from ferjax.state import Best, TrainState, learning_rate
+from ferjax.state import Best, TrainState, learning_rate, network_variables
 
 
 class Diagnostics(flax.struct.PyTreeNode):
@@ -75,10 +75,11 @@ def make_train_step(
         updates, opt_state = optimizer.find_updates(gradients, state.opt_state, trained)
         rate = learning_rate(state, optimizer)
         updates = jax.tree.map(lambda update: update * rate, updates)
+        last = {"params": join(optax.apply_updates(trained, updates), frozen), "batch_stats": batch_stats}
         new_state = state.replace(
             step=state.step + 1,
-            params=join(optax.apply_updates(trained, updates), frozen),
-            batch_stats=batch_stats,
+            **last,
+            average=optimizer.averaging.update(state.average, last, state.step),
             opt_state=opt_state,
             epoch_sums=state.epoch_sums.merge(sums),
             window_sums=state.window_sums.merge(sums),
@@ -120,12 +121,7 @@ def make_finish_epoch(
     def finish_epoch(state: TrainState, validation: Sums) -> tuple[TrainState, Bool[Array, ""]]:
         value = score.of(validation)
         improved = score.is_better(value, state.best.score)
-        candidate = Best(
-            params=state.params,
-            batch_stats=state.batch_stats,
-            epoch=state.epoch + 1,
-            score=value,
-        )
+        candidate = Best(**network_variables(state), epoch=state.epoch + 1, score=value)
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), candidate, state.best)
         new_state = state.replace(
             epoch=state.epoch + 1,

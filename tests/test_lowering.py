@@ -48,8 +48,7 @@ def create_step(name, dtype):
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     state = create_state(
         jnp.uint32(0),
-        variables["params"],
-        variables.get("batch_stats", {}),
+        variables,
         optimizer,
         num_classes=7,
         best_metric="accuracy",

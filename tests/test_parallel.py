@@ -21,10 +21,9 @@ from ferjax.parallel import Dispatch, create_layout, create_program, place, plan
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
 from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
-from ferjax.training import build as assembly
-from ferjax.training import run as train
-from ferjax.training.loop import Trainer
-from tests.training.test_train import read_metrics, shrink
+from ferjax.training import run
+from ferjax.training.loop import Loop
+from tests.tiny import read_metrics, shrink
 
 # Nine rows are ten on two devices and sixteen on eight, of which three then have nothing but padding.
 BATCH, EVAL_BATCH, ROWS, CLASSES = 9, 9, 31, 3
@@ -65,8 +64,7 @@ def create_parts():
         variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)), train=False)
         return create_state(
             jnp.uint32(3),
-            variables["params"],
-            variables["batch_stats"],
+            variables,
             optimizer,
             num_classes=CLASSES,
             best_metric="accuracy",
@@ -200,7 +198,7 @@ def test_many_steps_in_a_dispatch_equal_single_ones():
 @pytest.fixture
 def events(monkeypatch):
     """What a run of a thin network does from here on: the steps of each dispatch, and 'fetch' for its figures."""
-    seen, make_program, create_model, fetch_figures = [], assembly.create_program, networks.create, Trainer._fetch
+    seen, make_program, create_model, fetch_figures = [], run.create_program, networks.create, Loop._fetch
 
     def create_and_watch(*arguments, **named):
         program = make_program(*arguments, **named)
@@ -215,9 +213,9 @@ def events(monkeypatch):
         seen.append("fetch")
         fetch_figures(self)
 
-    monkeypatch.setattr(assembly, "create_program", create_and_watch)
+    monkeypatch.setattr(run, "create_program", create_and_watch)
     monkeypatch.setattr(networks, "create", lambda **named: create_model(**named).clone(stages=STAGES))
-    monkeypatch.setattr(Trainer, "_fetch", fetch_and_tell)
+    monkeypatch.setattr(Loop, "_fetch", fetch_and_tell)
     return seen
 
 
@@ -225,12 +223,12 @@ def test_a_run_logs_the_same_lines_however_many_steps_it_dispatches(tmp_path, ev
     # Five steps an epoch, a line at every second one.
     changed = {"train.epochs": 2, "optim.eps": 1.0, "optim.learning_rate": 0.5, "augment.rotation_deg": 0.0}
     changed |= {"augment.shift_fraction": 0.0, "augment.zoom_fraction": 0.0}
-    train.run(shrink(**changed, **{"parallel.devices": 1}), tmp_path / "single")
+    run.run(shrink(**changed, **{"parallel.devices": 1}), tmp_path / "single")
     # The step compiles before the second; then each one's figures are fetched while the next one computes.
     assert events[:7] == [1, "fetch", 1, 1, "fetch", 1, "fetch"]
     events.clear()
     # Collectives of virtual devices deadlock where too many wait, so here none begins before the last one ended.
-    train.run(shrink(**changed, **{"parallel.steps_per_dispatch": 3, "parallel.devices": 2}), tmp_path / "many")
+    run.run(shrink(**changed, **{"parallel.steps_per_dispatch": 3, "parallel.devices": 2}), tmp_path / "many")
     assert events == [3, "fetch", 2, "fetch"] * 2
     many, single = (read_metrics(tmp_path / folder) for folder in ("many", "single"))
     assert [line["step"] for line in many] == [2, 4, 5, 5, 6, 8, 10, 10, 10]
@@ -242,7 +240,7 @@ def test_a_run_logs_the_same_lines_however_many_steps_it_dispatches(tmp_path, ev
 
 def test_more_devices_than_there_are_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match=r"parallel.devices=99, but there are 8 here \(cpu\): choose 8 or less"):
-        train.run(shrink(**{"parallel.devices": 99}), tmp_path)
+        run.run(shrink(**{"parallel.devices": 99}), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from configs import quickstart
-from ferjax.training import run as train
+from ferjax.training import run
 from tests.cli.test_main import ONE_DEVICE, ROOT
-from tests.training.test_train import read_metrics
+from tests.tiny import read_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -125,7 +125,7 @@ def test_two_processes_killed_and_signalled_equal_one(tmp_path):
 
     config = quickstart.get_config()
     config.update_from_flattened_dict({**CHANGED, "train.steps": steps, "parallel.devices": 2})
-    report = train.run(config, tmp_path / "one")
+    report = run.run(config, tmp_path / "one")
     together, alone = (read_metrics(tmp_path / folder) for folder in ("two", "one"))
     assert [(line["split"], line["step"]) for line in together] == [(line["split"], line["step"]) for line in alone]
     for one, other in zip(together, alone, strict=True):

@@ -35,24 +35,7 @@ def create_step():
     model = networks.create(
         name="vgg11", num_classes=7, pool="max", hidden=(), dropout=0.0, width=1.0, dtype="float32"
     ).clone(depths=DEPTHS)
-    optimizer = optim.create(
-        learning_rate=1e-6,
-        b1=0.9,
-        b2=0.999,
-        eps=1e-7,
-        weight_decay=0.0,
-        clip_norm=0.0,
-        groups=((".*", 1.0),),
-        schedule="constant",
-        warmup_epochs=0.0,
-        plateau_metric="accuracy",
-        plateau_patience_epochs=0,
-        plateau_factor=0.5,
-        plateau_min_delta=0.0,
-        plateau_min_learning_rate=0.0,
-        epochs=1,
-        steps_per_epoch=1.0,
-    )
+    optimizer = optim.create(learning_rate=1e-6, plateau_patience_epochs=0, epochs=1, steps_per_epoch=1.0)
     loss_fn = losses.create(counts=[1] * 7)
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels)
     random = np.random.default_rng(0)
@@ -70,7 +53,11 @@ def create_step():
         mask=jnp.ones(BATCH, bool),
     )
     step = make_train_step(model, optimizer, loss_fn, lambda _, images, **__: images.astype(jnp.float32), prepare)
-    return step, create_state(jnp.uint32(0), params, {}, optimizer, num_classes=7, best_metric="accuracy"), batch
+    return (
+        step,
+        create_state(jnp.uint32(0), {"params": params}, optimizer, num_classes=7, best_metric="accuracy"),
+        batch,
+    )
 
 
 def conv_plain(x, kernel, *_):

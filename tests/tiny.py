@@ -47,15 +47,15 @@ def create_parts(task=FACES, **changed):
     return build(shrink(**changed), task)
 
 
-def create_loop(config, workdir, rows=None, hooks=()):
+def create_loop(config, workdir, rows=None, mode="official"):
     """The loop of a small run on one device, as `run` makes it."""
     rows = draw(140) if rows is None else rows
-    splits = split(rows)
+    splits = split(rows, mode)
     layout = create_layout("mesh", 1)
     parts = build(config, describe_task(rows, splits))
     train_split, validation = (place(rows, splits[name], layout) for name in ("train", "validation"))
     program = run.compile_parts(parts, train_split, layout)
-    return run.create_loop(parts, program, validation, {0: Workdir(workdir)}, Interrupt(), hooks=hooks)
+    return run.create_loop(parts, program, validation, {0: Workdir(workdir)}, Interrupt())
 
 
 def read_metrics(workdir, split=None):

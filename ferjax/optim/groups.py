@@ -10,9 +10,16 @@ import flax.traverse_util
 import numpy as np
 from jaxtyping import PyTree
 
-FROZEN = "frozen"
+from ferjax.keys import Anything, Key, Keys
 
-# Parameters by name, like 'block3_conv2/kernel'. Those that don't train are not there: no gradient, no moments.
+FROZEN = "frozen"
+KEYS: Keys = {
+    "groups": Key(
+        ((".*", 1.0),), Anything(), "(pattern, multiplier > 0 or 'frozen'[, epochs frozen first]); first match wins"
+    )
+}
+
+# Parameters by name, like 'block3_conv2/kernel'. Those that do not train are not there: no gradient, no moments.
 Named: TypeAlias = dict[str, Any]
 
 
@@ -33,7 +40,10 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Groups:
-    """An ordered list of groups that together cover every parameter of a network."""
+    """An ordered list of groups that together cover every parameter of a network.
+
+    Parameters may be given by their shapes: nothing here needs a device.
+    """
 
     rules: tuple[Group, ...]
 
@@ -43,11 +53,11 @@ class Groups:
         return tuple(sorted({int(rule.start_epoch) for rule in self.rules if rule.start_epoch < math.inf}))
 
     def phase(self, epoch: int) -> int:
-        """The last of `starts` up to this epoch, or the first of all: what trains is the same until the next one."""
+        """Return the last of `starts` up to this epoch, or the first of all: what trains is the same until the next."""
         return max((start for start in self.starts if start <= epoch), default=self.starts[0])
 
     def assign(self, names: Iterable[str]) -> dict[str, Group]:
-        """The group of every parameter; raises ValueError that names the parameters that no pattern matches."""
+        """Find the group of every parameter; raises ValueError that names the parameters that no pattern matches."""
         found = {name: next((rule for rule in self.rules if re.fullmatch(rule.pattern, name)), None) for name in names}
         if uncovered := [name for name, rule in found.items() if rule is None]:
             more = f" and {len(uncovered) - 3} more" if len(uncovered) > 3 else ""
@@ -58,7 +68,7 @@ class Groups:
         return {name: rule for name, rule in found.items() if rule is not None}
 
     def split(self, params: PyTree, epoch: int) -> tuple[Named, Named]:
-        """The parameters that train in this epoch, and the others; raises ValueError where nothing trains."""
+        """Return the parameters that train in this epoch, and the others; raises ValueError where nothing trains."""
         named = flatten(params)
         rules = self.assign(named)
         trained = {name: leaf for name, leaf in named.items() if rules[name].start_epoch <= epoch}
@@ -67,13 +77,13 @@ class Groups:
         return trained, {name: leaf for name, leaf in named.items() if name not in trained}
 
     def frozen_layers(self, params: PyTree, epoch: int) -> frozenset[str]:
-        """The names of the layers none of whose parameters trains in this epoch."""
+        """Return the names of the layers none of whose parameters trains in this epoch."""
         trained, frozen = self.split(params, epoch)
         layers = {name.partition("/")[0] for name in trained}
         return frozenset(name.partition("/")[0] for name in frozen) - layers
 
     def describe(self, params: PyTree) -> list[tuple[Group, int]]:
-        """Every group in order with the number of its parameters."""
+        """Return every group in order with the number of its parameters."""
         sizes = dict.fromkeys(self.rules, 0)
         named = flatten(params)
         for name, rule in self.assign(named).items():
@@ -82,12 +92,13 @@ class Groups:
 
 
 def flatten(params: PyTree) -> Named:
-    """The parameters by name."""
-    return flax.traverse_util.flatten_dict(params, sep="/")
+    """Return the parameters by name."""
+    named: Named = flax.traverse_util.flatten_dict(params, sep="/")
+    return named
 
 
 def join(*parts: Mapping[str, Any]) -> PyTree:
-    """The tree of parameters that these parts, by name, make up together."""
+    """Return the tree of parameters that these parts, by name, make up together."""
     return flax.traverse_util.unflatten_dict({name: leaf for part in parts for name, leaf in part.items()}, sep="/")
 
 

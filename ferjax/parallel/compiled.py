@@ -16,7 +16,7 @@ from ferjax.data.resident import Resident, epoch_order
 from ferjax.parallel.placement import AXIS, Dispatch, Layout
 from ferjax.randomness import stream_key
 from ferjax.scores import Sums
-from ferjax.state import TrainState
+from ferjax.state import TrainState, best_variables
 from ferjax.step import Diagnostics
 
 EvalStep = Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]
@@ -170,7 +170,7 @@ def create_program(
         order=jax.jit(layout.map_seeds(order, 1), out_shardings=layout.state),
         train=train_steps,
         finish_epoch=_create_finish_epoch(finish_epoch, layout),
-        choose_best=jax.jit(layout.map_seeds(_choose_best, 1), out_shardings=layout.state),
+        choose_best=jax.jit(layout.map_seeds(best_variables, 1), out_shardings=layout.state),
         evaluate=evaluate,
         evaluate_finally=evaluate if final_eval_step is eval_step else create_evaluate(final_eval_step),
         count_compilations=lambda: len(traced),
@@ -235,13 +235,6 @@ def _create_finish_epoch(finish_epoch: FinishEpoch, layout: Layout) -> Callable[
         return mapped(state, sums, flags)
 
     return call
-
-
-def _choose_best(state: TrainState) -> dict[str, PyTree]:
-    """The best epoch's variables; the last ones of a run that has validated none yet."""
-    best, last = ({"params": part.params, "batch_stats": part.batch_stats} for part in (state.best, state))
-    chosen: dict[str, PyTree] = jax.tree.map(lambda a, b: jnp.where(state.best.epoch > 0, a, b), best, last)
-    return chosen
 
 
 def initialize(create: Callable[..., PyTree], layout: Layout, *arguments: PyTree) -> PyTree:

@@ -79,8 +79,7 @@ class Parts:
         """The state before the first step."""
         return create_state(
             seed,
-            variables["params"],
-            variables["batch_stats"],
+            variables,
             self.optimizer,
             num_classes=self.task.num_classes,
             best_metric=self.config.train.best_metric,

@@ -215,8 +215,9 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     epoch = int(best["best.epoch"])
     if epoch:
         leaves = {name.removeprefix("best."): leaf for name, leaf in best.items()}
-    else:
-        leaves = state
+    else:  # as state.network_variables has it: the averaged ones where there is an average
+        averaged = {name: leaf for name, leaf in state.items() if name.startswith("average.")}
+        leaves = {name.removeprefix("average."): leaf for name, leaf in averaged.items()} or state
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for name, leaf in leaves.items():
         collection, *parents, last = name.split(".")

@@ -44,8 +44,7 @@ class Run:
         )
         self.state = create_state(
             jnp.uint32(0),
-            variables()["params"],
-            variables()["batch_stats"],
+            variables(),
             self.optimizer,
             num_classes=7,
             best_metric="accuracy",

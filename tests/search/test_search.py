@@ -7,14 +7,14 @@ import json
 import logging
 import os
 import signal
-import sys
 
 import numpy as np
 import pytest
 from optuna.trial import TrialState
 
 from configs import quickstart
-from ferjax import report, runtime
+from ferjax.config import resolve
+from ferjax import networks, report, runtime
 from ferjax.cli.search import main
 from ferjax.documents.markdown import escape_markdown
 from ferjax.errors import UserError
@@ -24,8 +24,8 @@ from ferjax.search import worker
 from ferjax.search.results import create_rows, format_table, write_results
 from ferjax.search.space import grid_points, name_folder, parse_space
 from ferjax.search.trials import Queue, Rules
-from ferjax.training import build as assembly
-from ferjax.training.loop import Trainer
+from ferjax.training.hooks import EpochTold, RunEpoch
+from ferjax.training.loop import Loop
 
 SMALL = {
     "data.synthetic_rows": 140,
@@ -50,7 +50,7 @@ RATES = ("optim.learning_rate=0.1,0.01", "train.seed=0,1")
 def shrink(**changed):
     config = quickstart.get_config()
     config.update_from_flattened_dict({**SMALL, **changed})
-    return config
+    return resolve(config)
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def trained(monkeypatch):
     """Training that costs nothing: learning_rate is the final accuracy, seed 9 fails; the list of what was trained."""
     calls = []
 
-    def run(config, workdir, *, on_epoch):
+    def run(config, workdir, *, hooks):
         calls.append(workdir.name)
         if config.train.seed == 9:
             raise UserError("The loss is not a finite number at step 3.")
@@ -81,10 +81,11 @@ def trained(monkeypatch):
             scores = {"accuracy": config.optim.learning_rate * epoch / config.train.epochs, "loss": 1.0 / epoch}
             with path.open("a") as file:
                 file.write(json.dumps({"step": epoch, "epoch": float(epoch), "split": "validation", **scores}) + "\n")
-            on_epoch(epoch, scores)
+            for hook in hooks:
+                hook.on_epoch(None, EpochTold(epoch, epoch, {None: RunEpoch({}, scores, 1.0, False)}, {}))
         return report.create_report(np.arange(7), np.eye(7, dtype=np.float32)[[3] * 7], config.eval.split)
 
-    monkeypatch.setattr(worker.train, "run", run)
+    monkeypatch.setattr(worker.run, "run", run)
     monkeypatch.setattr(worker.gc, "collect", lambda: 0)  # nothing is on the device
     return calls
 
@@ -107,22 +108,21 @@ def open_queue(folder, *texts, **rules):
 
 def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, capsys):
     """Two real runs; SIGTERM within the second, the same command again, and once more when all is finished."""
-    take = Trainer._take_steps
+    take = Loop._take_steps
     monkeypatch.chdir(tmp_path)
     starts = []
 
     def take_then_signal(self, order):
         take(self, order)
-        if self.repeats[0].workdir.name == f"{KEY}=6" and self.step == 7 and len(starts) == 1:
+        if self.runs[0].workdir.folder.name == f"{KEY}=6" and self.step == 7 and len(starts) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Trainer, "_take_steps", take_then_signal)
+    monkeypatch.setattr(Loop, "_take_steps", take_then_signal)
     # One convolution: the loop is the real one, and its network compiles in seconds.
     shallow = functools.partial(Compact, stages=((64,),))
-    monkeypatch.setattr(assembly.networks, "create", lambda *, name, **keys: shallow(**keys))
+    monkeypatch.setattr(networks, "create", lambda *, name, **keys: shallow(**keys))
     overrides = [f"--config.{key}={value}" for key, value in (SMALL | STILL).items()]
-    argv = ["search", "--config", quickstart.__file__, "--workdir", "s", "--space", f"train.{KEY}=5,6", *overrides]
-    monkeypatch.setattr(sys, "argv", argv)  # where config_flags finds the overrides
+    argv = ["--config", quickstart.__file__, "--workdir", "s", "--space", f"train.{KEY}=5,6", *overrides]
     starts.append(1)
     assert main(argv) == 143
     errors = capsys.readouterr().err
@@ -153,7 +153,7 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
     assert (tmp_path / "s" / "figures" / "search.png").stat().st_size > 5000
     assert f"| rank | {escape_markdown(KEY)} | validation accuracy |" in (tmp_path / "s" / "search.md").read_text()
 
-    monkeypatch.setattr(worker.train, "run", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(worker.run, "run", lambda *_, **__: pytest.fail("trained again"))
     monkeypatch.setattr(worker.data, "load", lambda *_, **__: pytest.fail("read again"))
     assert main(argv) == 0
     assert capsys.readouterr().out == output
@@ -311,8 +311,7 @@ def test_a_half_written_journal_is_read_on(tmp_path, trained):
     ],
 )
 def test_mistakes_at_the_command_line(tmp_path, monkeypatch, capsys, flags, code, sentence):
-    argv = ["search", "--config", quickstart.__file__, "--workdir", str(tmp_path / "s"), *flags]
-    monkeypatch.setattr(sys, "argv", argv)
+    argv = ["--config", quickstart.__file__, "--workdir", str(tmp_path / "s"), *flags]
     assert main(argv) == code
     errors = capsys.readouterr().err.splitlines()
     assert errors[-1].startswith("ferjax: ")

@@ -8,14 +8,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from configs import optimal
-from ferjax import data, networks
+from ferjax import data
+from ferjax.config import resolve
 from ferjax.data.datasets.synthetic import draw
 from ferjax.errors import UserError
-from ferjax.interrupt import Interrupt
 from ferjax.networks.vgg import DEPTHS, WIDTHS
-from ferjax.parallel import create_layout
-from ferjax.training import build as assembly
-from ferjax.training import run as train
+from ferjax.training import run
+from ferjax.training.checkpoint import Checkpoints, Place
+from ferjax.workdir import Workdir
+from tests.tiny import create_loop
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +38,12 @@ def weights(tmp_path_factory):
 def create(workdir, path, **changed):
     config = optimal.get_config()
     config.update_from_flattened_dict(
-        {"data.path": "synthetic", "model.name": "vgg11", "model.pretrained": str(path), **changed}
+        {"data.path": "synthetic", "model.name": "vgg11", "init.pretrained": str(path), **changed}
     )
     workdir.mkdir(exist_ok=True)
-    rows = draw(140)
-    parts = assembly.create_parts(config, rows, data.split(rows, "stratified"), create_layout("mesh", 1))
-    trainer = assembly.create_trainer(parts, {0: workdir}, Interrupt())
-    trainer.close()
-    return trainer
+    loop = create_loop(resolve(config), workdir, draw(140), "stratified")
+    loop.close()
+    return loop
 
 
 def test_a_run_begins_from_the_weights_and_says_so(weights, tmp_path, caplog):
@@ -66,19 +65,17 @@ def test_a_run_begins_from_the_weights_and_says_so(weights, tmp_path, caplog):
 
 
 def test_the_matching_scaling_is_no_warning(weights, tmp_path, caplog):
-    create(tmp_path / "run", weights[0], **{"data.scaling": "imagenet_torch"})
+    create(tmp_path / "run", weights[0], **{"input.scaling": "imagenet_torch"})
     assert "scaled as" not in caplog.text
 
 
 def test_a_resumed_run_needs_no_weights(weights, tmp_path):
-    trainer = create(tmp_path, weights[0])
-    from ferjax.training.checkpoint import Checkpoints
-
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, trainer.state)
+    loop = create(tmp_path, weights[0])
+    checkpoints = Checkpoints(Workdir(tmp_path).checkpoints)
+    checkpoints.save(Place(True, 1, False), loop.state)
     checkpoints.close()
     resumed = create(tmp_path, tmp_path / "gone").state
-    assert jax.tree.all(jax.tree.map(np.array_equal, trainer.state.params, resumed.params))
+    assert jax.tree.all(jax.tree.map(np.array_equal, loop.state.params, resumed.params))
     with pytest.raises(UserError, match="gone"):
         create(tmp_path / "other", tmp_path / "gone")
 
@@ -87,20 +84,20 @@ def test_missing_weights_are_told_before_the_data_is_read_unless_there_is_a_chec
     class DataIsReadError(Exception):
         pass
 
-    def load_data(_):
+    def load(**_):
         raise DataIsReadError
 
-    monkeypatch.setattr(train, "load_data", load_data)
-    config = optimal.get_config()
-    config.model.pretrained = str(tmp_path / "gone")
+    monkeypatch.setattr(data, "load", load)
+    config = resolve(optimal.get_config())
+    with config.unlocked():
+        config.init.pretrained = str(tmp_path / "gone")
     with pytest.raises(UserError, match="gone"):
-        train.run(config, tmp_path)
-    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
+        run.run(config, tmp_path)
+    (tmp_path / "checkpoints" / "step_5").mkdir(parents=True)
     with pytest.raises(DataIsReadError):
-        train.run(config, tmp_path)
+        run.run(config, tmp_path)
 
 
 def test_a_network_without_published_weights_is_a_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"no ImageNet weights for model\.name=compact.*model\.pretrained=none"):
+    with pytest.raises(UserError, match=r"no ImageNet weights for model\.name=compact.*init\.pretrained=none"):
         create(tmp_path, "timm", **{"model.name": "compact"})
-    assert "compact" in networks.NAMES

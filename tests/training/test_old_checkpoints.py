@@ -9,9 +9,8 @@ import pytest
 
 from ferjax.errors import UserError
 from ferjax.interrupt import InterruptedRun
-from ferjax.training import checkpoint, old_checkpoints
-from ferjax.training import run as train
-from tests.training.test_train import interrupt_after, read_leaves, read_metrics, shrink
+from ferjax.training import checkpoint, old_checkpoints, run
+from tests.tiny import interrupt_after, read_bits, read_metrics, shrink
 
 
 def to_old(parts):
@@ -30,17 +29,17 @@ def to_old(parts):
 @pytest.mark.parametrize("metric", ["accuracy", "loss"])
 def test_a_run_goes_on_from_an_old_checkpoint_as_if_there_had_been_no_change(tmp_path, monkeypatch, caplog, metric):
     config = shrink(**{"train.best_metric": metric, "train.epochs": 2})
-    straight = train.run(config, tmp_path / "straight")
+    straight = run.run(config, tmp_path / "straight")
     with monkeypatch.context() as patch:
-        split = checkpoint._split
-        patch.setattr(checkpoint, "_split", lambda state: to_old(split(state)))
+        split = checkpoint.split_state
+        patch.setattr(checkpoint, "split_state", lambda state: to_old(split(state)))
         interrupt_after(patch, 8)  # in the middle of the second epoch, and of a logged window
         with pytest.raises(InterruptedRun):
-            train.run(config, tmp_path / "resumed")
+            run.run(config, tmp_path / "resumed")
     with caplog.at_level(logging.WARNING, logger="ferjax"):
-        assert train.run(config, tmp_path / "resumed") == straight
+        assert run.run(config, tmp_path / "resumed") == straight
     assert [record.message for record in caplog.records if "only loss and accuracy are right" in record.message]
-    assert read_leaves(tmp_path / "resumed") == read_leaves(tmp_path / "straight")
+    assert read_bits(tmp_path / "resumed") == read_bits(tmp_path / "straight")
     for one, other in zip(read_metrics(tmp_path / "resumed"), read_metrics(tmp_path / "straight"), strict=True):
         if one["split"] == "train" and one["epoch"] == 2:
             one, other = ({name: line[name] for name in ("step", "loss", "accuracy")} for line in (one, other))
@@ -57,7 +56,7 @@ def test_the_score_that_chose_the_best_epoch_is_its_score():
 
 
 def test_another_score_cannot_take_over_a_run(tmp_path):
-    train.run(shrink(**{"train.steps": 2}), tmp_path)
+    run.run(shrink(**{"train.steps": 2}), tmp_path)
     for key in ("train.best_metric", "optim.plateau_metric"):
         with pytest.raises(UserError, match=rf"go on with this one .*{key}"):
-            train.run(shrink(**{"train.steps": 2, key: "macro_f1"}), tmp_path, allow_config_change=True)
+            run.run(shrink(**{"train.steps": 2, key: "macro_f1"}), tmp_path, allow_config_change=True)

@@ -17,7 +17,7 @@ import pytest
 from ferjax import networks
 from ferjax.errors import UserError
 from ferjax.interrupt import InterruptedRun
-from ferjax.training import run
+from ferjax.training import build, run
 from tests.cli.test_main import ONE_DEVICE, ROOT, SMALL
 from tests.tiny import interrupt_after, read_checkpoint, read_metrics, shrink
 
@@ -156,7 +156,7 @@ def test_a_seed_added_later_trains_beside_a_finished_one(alone, tmp_path):
 
 def script_validation(monkeypatch, losses):
     """Let validation's loss decide as `losses[seed, epoch]` has it, whatever it really is."""
-    create, table = assembly.make_finish_epoch, np.asarray(losses, np.float32)
+    create, table = build.make_finish_epoch, np.asarray(losses, np.float32)
 
     def make(*arguments):
         finish = create(*arguments)
@@ -167,7 +167,7 @@ def script_validation(monkeypatch, losses):
 
         return finish_scripted
 
-    monkeypatch.setattr(run, "make_finish_epoch", make)
+    monkeypatch.setattr(build, "make_finish_epoch", make)
 
 
 def test_each_seed_stops_early_for_itself(tmp_path, monkeypatch):
@@ -194,7 +194,7 @@ def test_each_seed_stops_early_for_itself(tmp_path, monkeypatch):
 
 def break_seed(monkeypatch, seed, step):
     """From `step` on, the parameters of one seed are no numbers."""
-    create = assembly.make_train_step
+    create = build.make_train_step
 
     def make(*arguments):
         train_step = create(*arguments)
@@ -207,7 +207,7 @@ def break_seed(monkeypatch, seed, step):
 
         return broken_step
 
-    monkeypatch.setattr(run, "make_train_step", make)
+    monkeypatch.setattr(build, "make_train_step", make)
 
 
 @pytest.mark.parametrize("way", [IN_TURN, VMAPPED], ids=["in turn", "together"])
