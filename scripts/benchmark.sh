@@ -26,5 +26,5 @@ sed 's/^h5py==.*/h5py==3.14.0/' constraints.txt >"$bench/constraints_tensorflow.
 make main --constraint constraints.txt --editable '.[bench]'
 make tensorflow --constraint "$bench/constraints_tensorflow.txt" keras tensorflow-cpu
 
-PYTHONPATH=scripts exec "$bench/main/bin/python" -m benchmark \
+exec "$bench/main/bin/python" -m scripts.benchmarks \
   --tensorflow-python "$(realpath -s "$bench/tensorflow/bin/python")" "$@"

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 SWEEP, STUDY = ROOT / "scripts" / "sweep_seeds.sh", ROOT / "scripts" / "run_report.sh"
 
 # Called as python is: -m ferjax.main --config FILE --workdir DIR --config.train.seed=N FLAGS.
@@ -26,7 +26,7 @@ echo "end ${CUDA_VISIBLE_DEVICES-none} $*" >>"$CALLS"
 
 @pytest.fixture(autouse=True)
 def heard_signals():
-    """Bash can't trap what is ignored as it starts, and tests in the background or under nohup inherit such signals."""
+    """Bash cannot trap what is ignored as it starts, and tests in the background or under nohup inherit that."""
     ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, signal.SIG_DFL)

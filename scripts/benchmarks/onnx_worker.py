@@ -1,16 +1,16 @@
 """onnxruntime: inference of the network that torch_worker.py exported."""
 
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
 
-from benchmark import faces
+from scripts.benchmarks import faces
+from scripts.benchmarks.protocol import Step, Wait
 
 
-def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Callable, Callable]:
-    """`form` is the ONNX file's name, which lies beside the data."""
+def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Step, Wait]:
+    """Make a step of inference; `form` is the name of the ONNX file, which lies beside the data."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(

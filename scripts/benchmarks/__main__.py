@@ -14,12 +14,18 @@ import platform
 import signal
 import subprocess
 import sys
+import types
+from collections.abc import Mapping, Sequence
 
 import ferjax
-from benchmark import faces, tables, tasks
-from benchmark.contenders import CONTENDERS, ROOT, Setting, find_versions
+from scripts.benchmarks import figure, results, tables, tasks, training_rows
+from scripts.benchmarks.contenders import CONTENDERS
+from scripts.benchmarks.processes import ROOT, Bench, find_versions
+from scripts.benchmarks.results import Conditions, Result
 
-BATCHES = {"train": (32, 128), "pipeline": (32, 128), "inference": (1, 32, 256), "launch": (32,), "memory": (32, 128)}
+BATCHES: Mapping[str, tuple[int, ...]] = types.MappingProxyType(
+    {"train": (32, 128), "pipeline": (32, 128), "inference": (1, 32, 256), "launch": (32,), "memory": (32, 128)}
+)
 SAME_WORK_BATCH = 32
 LARGEST_DIFFERENCE = 1e-4
 
@@ -27,34 +33,16 @@ LARGEST_DIFFERENCE = 1e-4
 def main() -> int:
     """Run what was asked for, write what is known, and fail where ferjax and PyTorch do not do the same work."""
     options = _parse()
-    out = options.out.resolve()
+    out: pathlib.Path = options.out.resolve()
     # However the driver ends, the contenders' processes go with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    wrong = []
-    if not options.table:
-        source, data = faces.write(options.data, out / "data")
-        # Nobody can take more, told or not: the contenders' processes inherit it.
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads or None])
-        threads = len(os.sched_getaffinity(0))
-        pythons = {"main": sys.executable, "tensorflow": options.tensorflow_python}
-        setting = Setting(pythons, source, data, out, threads)
-        conditions = _describe(setting, options)
-        for task, batch in _list_work(options):
-            print(f"{task}, batch {batch}", flush=True)
-            result = _run(task, batch, setting, options)
-            result |= {"conditions": conditions, "when": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")}
-            path = out / "results" / f"{task}_{batch}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if options.add and task != "same_work" and path.exists():
-                result = tables.merge(json.loads(path.read_text()), result)
-            path.write_text(json.dumps(result, indent=1))
-            wrong += [f"{name}: {reason}" for name, reason in result.get("failed", {}).items()]
-    results = tables.read(out / "results")
-    if not results:
+    wrong = [] if options.table else _measure(options, out)
+    known = results.read(out / "results")
+    if not known:
         print(f"There are no results in {out / 'results'}.", file=sys.stderr)
         return 2
-    print(tables.write(results, out))
-    difference = tables.largest_difference(results)
+    print(_write(known, out))
+    difference = results.find_largest_difference(known)
     if difference is not None and not difference <= LARGEST_DIFFERENCE:
         wrong.append(f"the losses of ferjax and PyTorch differ by {difference:.1e}: not the same work")
     for sentence in wrong:
@@ -81,6 +69,39 @@ def _parse() -> argparse.Namespace:
     return options
 
 
+def _measure(options: argparse.Namespace, out: pathlib.Path) -> list[str]:
+    """Measure what was asked for, a file for each task and batch size; return what the contenders failed with."""
+    source, data = training_rows.write(options.data, out / "data")
+    # Nobody can take more, told or not: the contenders' processes inherit it.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads or None])
+    threads = len(os.sched_getaffinity(0))
+    pythons = {"main": sys.executable, "tensorflow": options.tensorflow_python}
+    bench = Bench(pythons, source, data, out, threads)
+    conditions = _describe(bench, options)
+    failures: list[str] = []
+    for task, batch in _list_work(options):
+        print(f"{task}, batch {batch}", flush=True)
+        result = _run(task, batch, bench, options)
+        result["conditions"] = conditions
+        result["when"] = datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")
+        path = out / "results" / f"{task}_{batch}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if options.add and task != "same_work" and path.exists():
+            result = results.merge(json.loads(path.read_text()), result)
+        path.write_text(json.dumps(result, indent=1))
+        failures += [f"{name}: {reason}" for name, reason in result.get("failed", {}).items()]
+    return failures
+
+
+def _write(known: Sequence[Result], out: pathlib.Path) -> str:
+    """Write benchmark.md, benchmark.csv and benchmark.png; return the Markdown."""
+    text = tables.to_markdown(known)
+    (out / "benchmark.md").write_text(text, encoding="utf-8")
+    (out / "benchmark.csv").write_text(tables.to_csv(known), encoding="utf-8")
+    figure.draw(known, out / "benchmark.png")
+    return text
+
+
 def _list_work(options: argparse.Namespace) -> list[tuple[str, int]]:
     wanted = options.task or ["same_work", *BATCHES]
     sizes = {**BATCHES, "same_work": (SAME_WORK_BATCH,)}
@@ -89,30 +110,30 @@ def _list_work(options: argparse.Namespace) -> list[tuple[str, int]]:
     ]
 
 
-def _run(task: str, batch: int, setting: Setting, options: argparse.Namespace) -> tasks.Result:
+def _run(task: str, batch: int, bench: Bench, options: argparse.Namespace) -> Result:
     names = set(options.contender)
     if task == "same_work":
-        return tasks.compare_losses(batch, setting)
+        return tasks.compare_losses(batch, bench)
     if task == "launch":
-        return tasks.measure_launch(batch, setting, names, min(options.rounds, 3))
+        return tasks.measure_launch(batch, bench, names, min(options.rounds, 3))
     if task == "memory":
-        return tasks.measure_memory(batch, setting, names)
-    return tasks.measure_speed(task, batch, setting, names, options.rounds)
+        return tasks.measure_memory(batch, bench, names)
+    return tasks.measure_speed(task, batch, bench, names, options.rounds)
 
 
-def _describe(setting: Setting, options: argparse.Namespace) -> dict[str, object]:
-    """The hardware, the versions and the data that a result was measured with."""
+def _describe(bench: Bench, options: argparse.Namespace) -> Conditions:
+    """Say what a result is measured with."""
     cpu = platform.processor() or platform.machine()
     if (info := pathlib.Path("/proc/cpuinfo")).exists():
         models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = next(iter(models), cpu)
     versions = {"ferjax": _find_commit()}
     # Of all, whoever takes part now: --add compares them.
-    for python in setting.pythons.values():
+    for python in bench.pythons.values():
         versions |= find_versions(python)
     return {
         "cpu": cpu,
-        "cores": setting.threads,
+        "cores": bench.threads,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "python": platform.python_version(),
         "versions": versions,
@@ -121,7 +142,10 @@ def _describe(setting: Setting, options: argparse.Namespace) -> dict[str, object
 
 
 def _find_commit() -> str:
-    """ferjax's version, and the commit where it lies in a clone, so that rounds of two states are never added up."""
+    """Return ferjax's version, and the commit where ferjax lies in a clone.
+
+    So the rounds of two states are never added up.
+    """
     describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         found = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()

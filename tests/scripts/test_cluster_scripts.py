@@ -11,7 +11,7 @@ import time
 import pytest
 import yaml
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 SLURM, K8S = ROOT / "scripts" / "slurm", ROOT / "scripts" / "k8s"
 STAND_INS = {
     "srun": 'echo "srun ${SRUN_CPUS_PER_TASK-} $*" >>"$CALLS"; sleep "${SRUN_S:-0}"; exit "${CODE:-0}"',

@@ -1,7 +1,7 @@
 """PyTorch: VGG19 in three forms, 'eager', 'channels_last' and 'compile' (channels_last too)."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmark import faces
+from scripts.benchmarks import faces
+from scripts.benchmarks.faces import Images, Labels
+from scripts.benchmarks.protocol import Commands, Step, Wait
 
 _WIDTHS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 _LOADER_PROCESSES = 2
 
 
-def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Callable, Callable]:
-    """A step of training on a batch in memory ('train') or from a DataLoader ('pipeline'), or of 'inference'."""
+def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Step, Wait]:
+    """Make a step of 'train', on a batch in memory, of 'pipeline', from a DataLoader, or of 'inference'."""
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high")  # TF32 where the device has it, as jax does
     torch.manual_seed(0)
@@ -39,7 +41,7 @@ def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[C
 
 
 def create_model() -> nn.Module:
-    """VGG19 with a global max pool and one dense layer, as ferjax's."""
+    """Make VGG19 with a global max pool and one dense layer, as ferjax's is."""
     layers: list[nn.Module] = []
     channels = 3
     for width, depth in _WIDTHS:
@@ -74,7 +76,7 @@ def _choose_layout(form: str) -> Any:
     return torch.contiguous_format if form == "eager" else torch.channels_last
 
 
-def _create_inference(model: nn.Module, form: str, layout: Any, batch: np.ndarray) -> tuple[Callable, Callable]:
+def _create_inference(model: nn.Module, form: str, layout: Any, batch: Images) -> tuple[Step, Wait]:
     model.eval()
     images, _ = _place(batch, np.zeros(1, np.int32), layout)
     compute = torch.compile(model) if form == "compile" else model
@@ -86,7 +88,7 @@ def _create_inference(model: nn.Module, form: str, layout: Any, batch: np.ndarra
     return predict, _wait
 
 
-def _place(images: np.ndarray, labels: np.ndarray, layout: Any) -> tuple[Any, Any]:
+def _place(images: Images, labels: Labels, layout: Any) -> tuple[Any, Any]:
     nchw = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=layout)
     return nchw.to(_DEVICE), torch.from_numpy(labels.astype(np.int64)).to(_DEVICE)
 
@@ -96,8 +98,8 @@ def _wait(result: Any) -> None:
         torch.cuda.synchronize()
 
 
-class Faces(torch.utils.data.Dataset):
-    """Images one at a time through RandomHorizontalFlip, RandomAffine and ToTensor.
+class Faces:
+    """Give images one at a time through RandomHorizontalFlip, RandomAffine and ToTensor.
 
     Written out with PIL as torchvision has them, since torchvision may not be installable beside a CPU-only torch.
     """
@@ -118,7 +120,7 @@ class Faces(torch.utils.data.Dataset):
 
 
 def _draw_affine() -> tuple[float, ...]:
-    """RandomAffine(degrees=15, translate=(.15, .15), scale=(.85, 1.15)) as PIL wants it: output to input pixels."""
+    """Draw RandomAffine(degrees=15, translate=(.15, .15), scale=(.85, 1.15)) as PIL has it: output to input pixels."""
     angle, scale = np.deg2rad(random.uniform(-15, 15)), random.uniform(0.85, 1.15)
     shift = [round(random.uniform(-0.15, 0.15) * faces.SIDE_PX) for _ in range(2)]
     cosine, sine, centre = np.cos(angle) / scale, np.sin(angle) / scale, faces.SIDE_PX / 2
@@ -132,13 +134,13 @@ def _create_loader(data: str, batch: int) -> Any:
     )
 
 
-def _repeat(loader: Any) -> Any:
+def _repeat(loader: Any) -> Iterator[Any]:
     while True:
         yield from loader
 
 
 def same_work(form: str, path: str, threads: int, learning_rate: float) -> dict[str, Any]:
-    """The losses from the parameters and batches that ferjax wrote to `path`."""
+    """Take the losses from the parameters and batches that ferjax wrote to `path`."""
     torch.set_num_threads(threads)
     layout = _choose_layout(form)
     model = create_model().to(memory_format=layout)
@@ -164,11 +166,11 @@ def same_work(form: str, path: str, threads: int, learning_rate: float) -> dict[
 
 
 def export(path: str) -> dict[str, Any]:
-    """The same network as an ONNX file, any number of images at once."""
+    """Write the same network as an ONNX file, which takes any number of images at once."""
     example = torch.zeros(2, 3, faces.SIDE_PX, faces.SIDE_PX)
     shapes = ({0: torch.export.Dim.DYNAMIC},)
     torch.onnx.export(create_model().eval(), (example,), path, dynamo=True, dynamic_shapes=shapes, verbose=False)
     return {}
 
 
-COMMANDS = {"same_work": same_work, "export": export}
+COMMANDS: Commands = {"same_work": same_work, "export": export}

@@ -1,16 +1,18 @@
 """Keras on TensorFlow or on JAX, as KERAS_BACKEND says: keras.applications' VGG19, a dense layer, Adam."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from keras import Model, Sequential, applications, backend, layers, losses, ops, optimizers
 
-from benchmark import faces
+from scripts.benchmarks import faces
+from scripts.benchmarks.faces import Images
+from scripts.benchmarks.protocol import Step, Wait
 
 
-def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Callable, Callable]:
-    """A step of training on a batch in memory ('train') or from the input pipeline ('pipeline'), or of 'inference'."""
+def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Step, Wait]:
+    """Make a step of 'train', on a batch in memory, of 'pipeline', from the input pipeline, or of 'inference'."""
     on_tensorflow = backend.backend() == "tensorflow"
     if on_tensorflow:
         import tensorflow as tf
@@ -45,7 +47,7 @@ def _create_network() -> Model:
 
 
 def _create_augmentation() -> Sequential:
-    """Gray levels 0..255 [b, 48, 48, 1] to augmented float32 [b, 48, 48, 3] in 0..1."""
+    """Make layers from gray levels 0..255 [b, 48, 48, 1] to augmented float32 [b, 48, 48, 3] in 0..1."""
     return Sequential(
         [
             layers.RandomFlip("horizontal"),
@@ -79,7 +81,7 @@ def _read_on_host(data: str, batch: int) -> Iterator[Any]:
             yield pixels[rows, :, :, None].astype(np.float32), labels[rows]
 
 
-def _infer_on_tensorflow(network: Model, images: np.ndarray) -> tuple[Callable, Callable]:
+def _infer_on_tensorflow(network: Model, images: Images) -> tuple[Step, Wait]:
     import tensorflow as tf
 
     predict = tf.function(lambda x: network(x, training=False))
@@ -87,7 +89,7 @@ def _infer_on_tensorflow(network: Model, images: np.ndarray) -> tuple[Callable, 
     return lambda: predict(resident), lambda result: result.numpy()
 
 
-def _infer_on_jax(network: Model, images: np.ndarray) -> tuple[Callable, Callable]:
+def _infer_on_jax(network: Model, images: Images) -> tuple[Step, Wait]:
     import jax
 
     variables = [v.value for v in network.trainable_variables], [v.value for v in network.non_trainable_variables]

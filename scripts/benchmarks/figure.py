@@ -2,19 +2,23 @@
 
 import pathlib
 import statistics
-from typing import Any
+import types
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.contenders import BARE, FERJAX
 from ferjax.figures.style import BLUE, GRAY, INK, ORANGE, save, tidy
+from scripts.benchmarks.contenders import BARE, FERJAX
+from scripts.benchmarks.results import Result
 
-_PANELS = {"train": "Training", "pipeline": "Training with augmentation", "inference": "Inference"}
+_PANELS: Mapping[str, str] = types.MappingProxyType(
+    {"train": "Training", "pipeline": "Training with augmentation", "inference": "Inference"}
+)
 
 
-def draw(results: list[dict[str, Any]], path: pathlib.Path) -> None:
-    """Medians with their range over the rounds; nothing where no speed was measured."""
+def draw(results: Sequence[Result], path: pathlib.Path) -> None:
+    """Draw medians with their range over the rounds; draw nothing where no speed was measured."""
     panels = [result for result in results if result["task"] in _PANELS and result["values"]]
     if not panels:
         return

@@ -2,18 +2,18 @@
 
 import json
 import pathlib
+import shutil
 import sys
 import time
 
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
-sys.path.append(str(ROOT / "scripts"))
+from scripts.benchmarks import __main__ as driver
+from scripts.benchmarks import faces, figure, processes, results, tables, training_rows
+from scripts.benchmarks.contenders import Contender
 
-from benchmark import __main__ as driver  # noqa: E402
-from benchmark import contenders, faces, figure, tables  # noqa: E402
-
+ROOT = pathlib.Path(__file__).parents[2]
 ABOUT = {
     "when": "2026-01-02T03:04:05+00:00",
     "conditions": {
@@ -64,7 +64,7 @@ def same_work(ours, theirs):
 
 
 def test_ratios_are_of_medians_and_to_the_best_form():
-    ratios = {ratio.label: ratio for ratio in tables.compare([TRAIN, PIPELINE, LAUNCH])}
+    ratios = {ratio.label: ratio for ratio in results.compare([TRAIN, PIPELINE, LAUNCH])}
     assert ratios["train, batch 32: ferjax / PyTorch, channels_last"].value == 30 / 25
     assert ratios["train, batch 32: ferjax / PyTorch, channels_last"].met is False
     assert ratios["train, batch 32: ferjax / Keras on TensorFlow"].value == 2
@@ -74,8 +74,8 @@ def test_ratios_are_of_medians_and_to_the_best_form():
 
 
 def test_share_of_the_peak():
-    assert tables.utilizations(TRAIN)["ferjax"] == pytest.approx(50e6 * 30 / 2e9)
-    assert tables.utilizations({**TRAIN, "peak_flops_per_s": [None]}) == {}
+    assert results.find_utilizations(TRAIN)["ferjax"] == pytest.approx(50e6 * 30 / 2e9)
+    assert results.find_utilizations({**TRAIN, "peak_flops_per_s": [None]}) == {}
 
 
 def test_tables_say_medians_ranges_ratios_and_failures():
@@ -104,20 +104,20 @@ def test_other_work_fails(tmp_path, monkeypatch, theirs):
 
 
 def test_rounds_are_added_only_to_those_of_the_same():
-    merged = tables.merge(TRAIN, {**TRAIN, "values": {"ferjax": [1.0]}, "peak_flops_per_s": [3e9]})
+    merged = results.merge(TRAIN, {**TRAIN, "values": {"ferjax": [1.0]}, "peak_flops_per_s": [3e9]})
     assert merged["values"]["ferjax"] == [30.0, 28.0, 32.0, 1.0]
     assert merged["values"]["PyTorch, eager"] == [20.0, 20.0, 26.0]
     assert merged["peak_flops_per_s"] == [1e9, 2e9, 2e9, 3e9]
     elsewhere = {**TRAIN, "conditions": {**ABOUT["conditions"], "cores": 4}, "values": {"ferjax": [1.0]}}
-    assert tables.merge(TRAIN, elsewhere)["values"] == {"ferjax": [1.0]}
+    assert results.merge(TRAIN, elsewhere)["values"] == {"ferjax": [1.0]}
     assert "Keras on JAX" in merged["failed"]
-    mended = tables.merge(TRAIN, {**TRAIN, "values": {"Keras on JAX": [1.0]}, "failed": {}})
+    mended = results.merge(TRAIN, {**TRAIN, "values": {"Keras on JAX": [1.0]}, "failed": {}})
     assert mended["failed"] == {}
 
 
 def test_percentiles():
-    assert tables.quantile([float(i) for i in range(1, 101)], 0.99) == 99
-    assert tables.quantile([3.0, 1.0, 2.0], 0.5) == 2
+    assert results.find_quantile([float(i) for i in range(1, 101)], 0.99) == 99
+    assert results.find_quantile([3.0, 1.0, 2.0], 0.5) == 2
 
 
 def test_figure_is_written(tmp_path):
@@ -133,7 +133,7 @@ def test_an_npz_becomes_the_competitions_file(tmp_path, monkeypatch):
     pixels = random.integers(0, 256, (140, 48, 48), np.uint8)
     emotion = np.arange(140, dtype=np.uint8) % 7
     np.savez(tmp_path / "fer.npz", pixels=pixels, emotion=emotion, usage=(np.arange(140) >= 120).astype(np.uint8))
-    source, train = faces.write(str(tmp_path / "fer.npz"), tmp_path / "data")
+    source, train = training_rows.write(str(tmp_path / "fer.npz"), tmp_path / "data")
     assert pathlib.Path(source).read_text().startswith("emotion,pixels,Usage\n0,")
     rows, labels = faces.load(str(train))
     known = {image.tobytes(): label for image, label in zip(pixels, emotion, strict=True)}
@@ -168,15 +168,15 @@ def used_ticks(pid):
 
 
 def test_a_contender_works_only_in_its_turn(tmp_path, monkeypatch):
-    package = tmp_path / "scripts" / "benchmark"
-    package.mkdir(parents=True)
-    for name in ("__init__.py", "worker.py"):
-        (package / name).write_text((ROOT / "scripts" / "benchmark" / name).read_text())
+    package = tmp_path / "scripts" / "benchmarks"
+    shutil.copytree(ROOT / "scripts" / "benchmarks", package, ignore=shutil.ignore_patterns("__pycache__"))
+    # A namespace package would yield to the real one, where ferjax is installed from a clone.
+    (tmp_path / "scripts" / "__init__.py").touch()
     (package / "stand_in.py").write_text(STAND_IN)
-    monkeypatch.setattr(contenders, "ROOT", tmp_path)
-    setting = contenders.Setting({"main": sys.executable}, "", tmp_path / "none", tmp_path, 1)
-    with contenders.Worker(contenders.Contender("stand-in", "none", "stand_in"), setting) as worker:
-        stepper = contenders.Stepper(worker, "train", 1)
+    monkeypatch.setattr(processes, "ROOT", tmp_path)
+    bench = processes.Bench({"main": sys.executable}, "", tmp_path / "none", tmp_path, 1)
+    with processes.Worker(Contender("stand-in", "none", "stand_in"), bench) as worker:
+        stepper = processes.Stepper(worker, "train", 1)
         assert stepper.prepare() > 0
         assert stepper.measure(3) >= 0
         if pathlib.Path("/proc/self/stat").exists():
@@ -186,5 +186,5 @@ def test_a_contender_works_only_in_its_turn(tmp_path, monkeypatch):
             assert used_ticks(worker.process.pid) - before <= 1
         assert worker.ask("count")["count"] > 0
         worker.process.kill()
-        with pytest.raises(contenders.ContenderError):
+        with pytest.raises(processes.ContenderError):
             worker.ask("count")

@@ -1,0 +1,1 @@
+"""Scripts for the shell, and what they run."""

@@ -1,1 +1,0 @@
-"""ferjax beside its peers: one driver, a process for each contender, and they take turns."""
