@@ -12,6 +12,18 @@ import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Bool, Float, Float32, Int32, PRNGKeyArray, UInt8
 
+from ferjax.keys import FRACTION, Key, Keys, Range
+
+KEYS: Keys = {
+    "flip_prob": Key(0.5, FRACTION, "chance of a mirror image"),
+    "rotation_deg": Key(15.0, Range(0, 180), "uniform in +-this"),
+    "shift_fraction": Key(0.15, FRACTION, "of the image side, each axis uniform in +-this"),
+    "zoom_fraction": Key(0.15, Range(0, 0.9), "each axis's scale uniform in 1 +- this"),
+    "shear_deg": Key(0.0, Range(0, 80), "uniform in +-this"),
+    "erase_prob": Key(0.0, FRACTION, "chance of one erased square"),
+    "erase_px": Key(12, Range(1, 48, whole=True), "side of the erased square"),
+}
+
 Images = UInt8[Array, "b 48 48 1"] | Float[Array, "b 48 48 1"]
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float32, Int
 
 from ferjax import data, report
 from ferjax.config import KEYS, KeyMistake
-from ferjax.keys import Choice
 from ferjax.errors import UserError
+from ferjax.keys import Choice
 from ferjax.network import Network, load
 from ferjax.workdir import Workdir
 
@@ -58,8 +58,8 @@ def evaluate(
     The data set is that of the network's run, with `data_options` (config keys of the group data, without the group's
     name) in their place. `split` is 'train', 'validation' or 'test' of it, 'all' rows that have a label, or 'auto':
     what the run's end evaluates where the data are the run's own, and of other data the test split that its authors
-    made, or else all rows. `views` is `eval.views` of the run unless it is given. Raises KeyMistake for unknown options, UserError for data that cannot be
-    read or whose classes are not the network's.
+    made, or else all rows. `views` is `eval.views` of the run unless it is given. Raises KeyMistake for unknown
+    options, UserError for data that cannot be read or whose classes are not the network's.
     """
     if not isinstance(network, Network):
         network = load(network)

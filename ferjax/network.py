@@ -48,9 +48,7 @@ class Network:
     config: Mapping[str, Any]
     about: Mapping[str, Any]
 
-    def __call__(
-        self, images: ImageArray, *, views: str = "none", batch_size: int = 64
-    ) -> Float32[np.ndarray, "n k"]:
+    def __call__(self, images: ImageArray, *, views: str = "none", batch_size: int = 64) -> Float32[np.ndarray, "n k"]:
         """Return the probability of each class, in the order of `classes`, for each of the images.
 
         `images` are [n, h, w], [n, h, w, c] or one image [h, w], of any size, gray (c is 1) or red, green and blue,
@@ -141,13 +139,15 @@ def _load_file(path: pathlib.Path) -> Network:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            leaves = {name: file.get_tensor(name) for name in file.keys()}
+            leaves = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
         if metadata.get("format") != FORMAT:
             raise ValueError("it is not marked as a network of ferjax")
         facts = json.loads(metadata["facts"])
         config = upgrade(nest(facts["config"]))
     except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken
-        raise UserError(f"{path} cannot be read as a network ({error}): name a file that Network.save wrote.") from error
+        raise UserError(
+            f"{path} cannot be read as a network ({error}): name a file that Network.save wrote."
+        ) from error
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for name, leaf in leaves.items():
         *parents, last = name.split("/")

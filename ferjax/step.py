@@ -1,7 +1,6 @@
 """The pure train and eval steps: no devices, no loops, no config."""
 
 import functools
-import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -14,12 +13,14 @@ from jaxtyping import Array, Bool, Float32, PyTree
 
 from ferjax.batch import Batch
 from ferjax.losses import LossFn
+from ferjax.networks.base import Context
 from ferjax.optim import Optimizer
 from ferjax.optim.groups import Named, join
 from ferjax.randomness import stream_key
 from ferjax.scores import SCORES, Sums
 from ferjax.scores.confusion import count_answers
 from ferjax.state import Best, TrainState, learning_rate, network_variables
+from ferjax.views import VIEWS, average_views
 
 
 class Diagnostics(flax.struct.PyTreeNode):
@@ -55,16 +56,12 @@ def make_train_step(
         inputs = preprocess(augment(keys["augment"], batch.images, axis_name=axis_name))
         trained, frozen = optimizer.groups.split(state.params, epoch)
         frozen_layers = optimizer.groups.frozen_layers(state.params, epoch)
+        context = Context(train=True, mask=batch.mask, axis_name=axis_name, frozen=frozen_layers)
 
         def mean_loss(trained: Named) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
             variables = {"params": join(trained, frozen), "batch_stats": state.batch_stats}
-            logits, updated = model.clone(axis_name=axis_name, frozen_layers=frozen_layers).apply(
-                variables,
-                inputs,
-                train=True,
-                mask=batch.mask,
-                mutable=["batch_stats"],
-                rngs={"dropout": keys["dropout"]},
+            logits, updated = model.apply(
+                variables, inputs, context, mutable=["batch_stats"], rngs={"dropout": keys["dropout"]}
             )
             sums = _measure(logits, batch, loss_fn)
             # This shard's part of the mean over all shards; the parts of the gradient are added up below.
@@ -91,19 +88,16 @@ def make_train_step(
 
 
 def make_eval_step(
-    model: nn.Module, loss_fn: LossFn, preprocess: Callable[[Array], Array], mirror: bool
+    network: nn.Module, loss_fn: LossFn, preprocess: Callable[[Array], Array], views: str = "none"
 ) -> Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]:
     """Bind the parts; the result is `eval_step(variables, batch) -> (sums, probabilities)`.
 
-    With `mirror`, the probabilities are the mean over each image and its mirror image, and so are loss and accuracy.
+    The probabilities are the mean over the `views` of each image (a name of VIEWS), and the sums are of them.
     """
 
     def eval_step(variables: PyTree, batch: Batch) -> tuple[Sums, Float32[Array, "b k"]]:
-        inputs = preprocess(batch.images)
-        views = [inputs, inputs[:, :, ::-1]] if mirror else [inputs]
-        logits: list[Array] = [model.apply(variables, view, train=False) for view in views]  # type: ignore[misc]
-        # The loss of log probabilities is that of the logits, since softmax undoes only a shift.
-        averaged = jax.nn.logsumexp(jax.nn.log_softmax(jnp.stack(logits)), axis=0) - math.log(len(views))
+        images = batch.images.astype(jnp.float32)
+        averaged = average_views([network.apply(variables, preprocess(view(images))) for view in VIEWS[views]])
         return _measure(averaged, batch, loss_fn), jnp.exp(averaged)
 
     return eval_step

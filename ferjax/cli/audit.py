@@ -23,14 +23,18 @@ from ferjax.errors import UserError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, examine, print the table; the exit code."""
     parser = Parser("ferjax audit", __doc__)
-    parser.add_argument("file", metavar="FILE", help="a csv, an image folder, an archive of one, or a prepared tfds folder")
-    parser.add_argument("--output", metavar="FOLDER", help="the folder to write to; audit_NAME here by default")
     parser.add_argument(
-        "--name", choices=list(data.DATASETS), default="fer2013", help="which data set the file holds"
+        "file", metavar="FILE", help="a csv, an image folder, an archive of one, or a prepared tfds folder"
     )
+    parser.add_argument("--output", metavar="FOLDER", help="the folder to write to; audit_NAME here by default")
+    parser.add_argument("--name", choices=list(data.DATASETS), default="fer2013", help="which data set the file holds")
     # The long name is the one that the training command has.
     parser.add_argument(
-        "--on_bad_row", "--config.data.on_bad_row", dest="on_bad_row", choices=ON_BAD_ROW, default="error",
+        "--on_bad_row",
+        "--config.data.on_bad_row",
+        dest="on_bad_row",
+        choices=ON_BAD_ROW,
+        default="error",
         help="what to do about a row that cannot be read",
     )
     return endings.run(parser, arguments, _audit, folder=_find_folder)

@@ -1,6 +1,6 @@
 """List the configs that ferjax brings along, or print every config key.
 
-    ferjax configs [--keys]
+ferjax configs [--keys]
 """
 
 import argparse

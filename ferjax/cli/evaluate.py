@@ -52,7 +52,9 @@ def _create_parser() -> Parser:
     parser.add_argument(
         "--baseline", metavar="NAME", help="the setting that the others are compared with; 'optimal' where there is one"
     )
-    parser.add_argument("--split", choices=evaluation.SPLITS, help="score the run on this split of the data; auto by default")
+    parser.add_argument(
+        "--split", choices=evaluation.SPLITS, help="score the run on this split of the data; auto by default"
+    )
     parser.add_argument("--views", choices=list(VIEWS), help="what to average over; the run's eval.views by default")
     return parser
 

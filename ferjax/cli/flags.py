@@ -114,7 +114,7 @@ def _parse_switch(text: str) -> bool:
 
 
 def _take_overrides(arguments: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str | None]]:
-    """What does not begin with `prefix`, and the rest by key: --config.key=value, --config.key value, or --config.key."""
+    """What does not begin with `prefix`, and the rest by key; each is --config.key=value, with a space, or bare."""
     rest: list[str] = []
     overrides: dict[str, str | None] = {}
     waiting = None

@@ -68,10 +68,18 @@ def _create_parser() -> Parser:
         "--pruner", default="none", choices=["none", "median"], help="median stops a trial that is behind most others"
     )
     parser.add_argument(
-        "--pruner_startup_trials", type=whole_number(1), default=4, metavar="N", help="trials that end before one is pruned"
+        "--pruner_startup_trials",
+        type=whole_number(1),
+        default=4,
+        metavar="N",
+        help="trials that end before one is pruned",
     )
     parser.add_argument(
-        "--pruner_warmup_epochs", type=whole_number(0), default=1, metavar="N", help="epochs of a trial before it is pruned"
+        "--pruner_warmup_epochs",
+        type=whole_number(0),
+        default=1,
+        metavar="N",
+        help="epochs of a trial before it is pruned",
     )
     parser.add_argument(
         "--workers", type=whole_number(1), default=1, metavar="N", help="processes here, one a GPU where there are any"

@@ -46,7 +46,10 @@ def upgrade(saved: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_differences(
-    saved: ConfigDict | Mapping[str, Any], config: ConfigDict | Mapping[str, Any], *, resume: tuple[str, ...] = ("ask", "never")
+    saved: ConfigDict | Mapping[str, Any],
+    config: ConfigDict | Mapping[str, Any],
+    *,
+    resume: tuple[str, ...] = ("ask", "never"),
 ) -> dict[str, str]:
     """Return 'key: saved -> now' of every key whose value differs; `resume` names the kinds of keys that count.
 

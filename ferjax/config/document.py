@@ -1,8 +1,8 @@
 """docs/config.md and the list of keys that --help shows, from the keys' declarations."""
 
 from ferjax.config.groups import GROUPS
-from ferjax.keys import Key
 from ferjax.config.moved import MOVED
+from ferjax.keys import Key
 
 _RESUME = {"free": "yes", "ask": "with --allow_config_change", "never": "no"}
 
@@ -11,8 +11,8 @@ def to_markdown() -> str:
     """Return docs/config.md."""
     parts = [
         "# Config keys\n",
-        "Every key with its default and its legal values. Say one at the command line as `--config.GROUP.KEY=VALUE`, or "
-        "in a config file as `config.GROUP.KEY = value`. The last column says whether a run that goes on from its "
+        "Every key with its default and its legal values. Say one at the command line as `--config.GROUP.KEY=VALUE`, "
+        "or in a config file as `config.GROUP.KEY = value`. The last column says whether a run that goes on from its "
         "checkpoint may differ in it. `python -m ferjax.config` writes this page from the keys' declarations.\n",
     ]
     for group, (about, keys) in GROUPS.items():
@@ -40,7 +40,9 @@ def to_help() -> str:
     lines = ["config keys, as --config.GROUP.KEY=VALUE:"]
     for group, (about, keys) in GROUPS.items():
         lines += ["", f"  {group}: {about}"]
-        lines += [f"    {group}.{name}={_show_default(key)}\n        {key.text}; {key.legal}" for name, key in keys.items()]
+        lines += [
+            f"    {group}.{name}={_show_default(key)}\n        {key.text}; {key.legal}" for name, key in keys.items()
+        ]
     return "\n".join(lines)
 
 

@@ -7,9 +7,9 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from ferjax import augment, data, losses, networks, optim, parallel, preprocess
-from ferjax.keys import Key, Keys
 from ferjax.config.moved import MOVED
 from ferjax.config.run_keys import EVAL, TRAIN
+from ferjax.keys import Key, Keys
 from ferjax.networks import weights
 
 # In the order in which docs/config.md and --help list them, each with what it is about.
@@ -23,7 +23,10 @@ GROUPS: Mapping[str, tuple[str, Keys]] = MappingProxyType(
         "loss": ("What training minimizes.", losses.KEYS),
         "optim": ("How the parameters are updated.", optim.KEYS),
         "train": ("The run itself.", TRAIN),
-        "parallel": ("How the run lies on its devices: it changes how fast a run is, not what it computes.", parallel.KEYS),
+        "parallel": (
+            "How the run lies on its devices: it changes how fast a run is, not what it computes.",
+            parallel.KEYS,
+        ),
         "eval": ("What the end of a run evaluates.", EVAL),
     }
 )
@@ -40,7 +43,9 @@ def create_default() -> ConfigDict:
     Keys of older versions are there without a value, so that a config file may still set them; `resolve` puts what
     they say in the place that they moved to.
     """
-    config = ConfigDict({group: {name: key.default for name, key in keys.items()} for group, (_, keys) in GROUPS.items()})
+    config = ConfigDict(
+        {group: {name: key.default for name, key in keys.items()} for group, (_, keys) in GROUPS.items()}
+    )
     for old, moved in MOVED.items():
         group, _, name = old.partition(".")
         config[group][name] = placeholder(moved.kind)

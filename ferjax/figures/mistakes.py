@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from ferjax.errors import UserError
 from ferjax.figures.style import INK, set_title
-from ferjax.workdir import MISTAKES_FILE, PREDICTIONS_FILE
 from ferjax.report import Predictions, read_predictions
+from ferjax.workdir import MISTAKES_FILE, PREDICTIONS_FILE
 
 _COLUMNS = 6
 

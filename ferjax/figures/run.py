@@ -13,8 +13,8 @@ from ferjax.figures.curves import draw_curves
 from ferjax.figures.distribution import draw_class_distribution
 from ferjax.figures.mistakes import draw_worst_mistakes
 from ferjax.figures.style import save
-from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, METRICS_FILE, MISTAKES_FILE, PREDICTIONS_FILE, REPORT_FILE
 from ferjax.report import read_report
+from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, METRICS_FILE, MISTAKES_FILE, PREDICTIONS_FILE, REPORT_FILE
 
 
 class RunFigure(NamedTuple):

@@ -12,8 +12,8 @@ from ferjax.documents.markdown import to_markdown
 from ferjax.documents.table import Table
 from ferjax.errors import UserError
 from ferjax.files import write_json, write_text
-from ferjax.workdir import REPORT_FILE
 from ferjax.report.scores import Report
+from ferjax.workdir import REPORT_FILE
 
 # Columns that do not change their width from run to run, so that several tables on a terminal stand in line.
 _LEAST_WIDTHS = (10, 9, 7, 7, 8)

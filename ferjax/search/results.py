@@ -12,10 +12,10 @@ from ferjax.documents.csv_columns import to_csv
 from ferjax.documents.markdown import to_markdown
 from ferjax.documents.table import Table
 from ferjax.files import write_json, write_text
-from ferjax.workdir import FIGURES_FOLDER
 from ferjax.scores import SCORES
 from ferjax.search.space import Point, name_keys
 from ferjax.search.trials import Queue
+from ferjax.workdir import FIGURES_FOLDER
 
 _STATES: Mapping[TrialState, str] = MappingProxyType(
     {

@@ -14,7 +14,6 @@ from ferjax import data, report
 from ferjax.config import find_differences
 from ferjax.errors import UserError
 from ferjax.files import read_json_lines, write_json, write_text
-from ferjax.workdir import METRICS_FILE
 from ferjax.interrupt import Interrupt, InterruptedRun
 from ferjax.locks import hold
 from ferjax.parallel import explain_memory
@@ -24,7 +23,7 @@ from ferjax.search.results import write_results
 from ferjax.search.space import Space, apply_point, describe_space, format_point
 from ferjax.search.trials import Claim, Queue, Rules
 from ferjax.training import run
-from ferjax.workdir import describe_data
+from ferjax.workdir import METRICS_FILE, describe_data
 
 logger = logging.getLogger("ferjax")
 

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from ferjax import figures
 from ferjax.figures import Curve, read_curves
-from ferjax.workdir import FIGURES_FOLDER, METRICS_FILE
 from ferjax.study.comparison import Group
 from ferjax.study.differences import find_changes
 from ferjax.study.study import Study
 from ferjax.study.summary import Score, Summary
+from ferjax.workdir import FIGURES_FOLDER, METRICS_FILE
 
 _DPI = 110
 

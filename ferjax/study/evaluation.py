@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from ferjax.errors import UserError
 from ferjax.figures import draw_all, find_missing_sources
-from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, PREDICTIONS_FILE
 from ferjax.report import Report, create_report, mark_copies, read_predictions, write_report
 from ferjax.study.drawing import draw_study
 from ferjax.study.files import write_study
 from ferjax.study.folders import has_repeats, is_run
 from ferjax.study.reference import Reference
 from ferjax.study.study import Study, load_study
+from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, PREDICTIONS_FILE
 
 
 class EvaluatedRun(NamedTuple):

@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float32, Int64
 
 from ferjax.config import flatten, nest, upgrade
 from ferjax.errors import UserError
-from ferjax.workdir import CONFIG_FILE, DATA_FILE, PREDICTIONS_FILE
 from ferjax.report import mark_copies, read_predictions
 from ferjax.report.copies import is_list_of_counts
+from ferjax.workdir import CONFIG_FILE, DATA_FILE, PREDICTIONS_FILE
 
 # The keys of a config that a study reads one by one.
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = MappingProxyType(

@@ -5,13 +5,13 @@ import pathlib
 from collections.abc import Sequence
 
 from ferjax.errors import UserError
-from ferjax.workdir import METRICS_FILE
 from ferjax.study.comparison import Group, compare_settings
 from ferjax.study.folders import create_slugs, find_runs, group_runs, is_finished, name_settings
 from ferjax.study.reference import Reference
 from ferjax.study.runs import Setting
 from ferjax.study.settings import load_setting
 from ferjax.study.summary import Summary, summarize_setting
+from ferjax.workdir import METRICS_FILE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np

@@ -12,13 +12,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree, UInt32
+from jaxtyping import Array, PyTree, UInt32
 from ml_collections import ConfigDict
 
 from ferjax import augment, losses, networks, optim
 from ferjax.data import Rows, Splits
 from ferjax.errors import UserError
-from ferjax.networks.base import Context
 from ferjax.preprocess import preprocess
 from ferjax.randomness import stream_key
 from ferjax.state import TrainState, create_state
@@ -61,7 +60,7 @@ class Parts:
     network: nn.Module
     optimizer: optim.Optimizer
     loss_fn: losses.LossFn
-    augment: augment.Augment
+    augment: Callable[..., Any]
     preprocess: Callable[[Array], Array]
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
@@ -72,7 +71,7 @@ class Parts:
         """Random variables {'params', 'batch_stats'} of a seed."""
         key = stream_key(seed, "parameters", jnp.zeros((), jnp.int32))
         image = jnp.zeros((1, *self.task.image_shape[:2], self.network.in_channels))
-        variables = self.network.init(key, image, Context())
+        variables = self.network.init(key, image)
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def create_state(self, seed: UInt32[Array, ""], variables: dict[str, PyTree]) -> TrainState:
@@ -96,13 +95,14 @@ def build(config: ConfigDict, task: Task) -> Parts:
     size, rows = config.train.batch_size, task.rows
     if size > rows:
         raise UserError(
-            f"train.batch_size={size} is more than the {rows} training rows of {config.data.path}: choose {rows} or less."
+            f"train.batch_size={size} is more than the {rows} training rows of {config.data.path}: choose {rows} or "
+            "less."
         )
     try:
         network = networks.create(num_classes=task.num_classes, **config.model)
         optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=rows / size)
         loss_fn = losses.create(counts=task.counts, **config.loss)
-        change = augment.create(**config.augment)
+        change = functools.partial(augment.augment, **config.augment)
         prepare = functools.partial(
             preprocess, scaling=config.input.scaling, channels=network.in_channels, dtype=network.dtype
         )

@@ -162,7 +162,6 @@ class Checkpoints:
         self._writer.close()
 
 
-
 def flatten_state(state: TrainState) -> dict[str, Array]:
     """Every leaf by its path: what a checkpoint holds must not depend on the classes of one version of optax."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)

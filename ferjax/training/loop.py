@@ -82,9 +82,7 @@ class Loop:
 
     def _is_finished(self, run: SeedRun) -> bool:
         return (
-            run.failure is not None
-            or run.step >= self.total_steps
-            or any(hook.has_enough(run) for hook in self.hooks)
+            run.failure is not None or run.step >= self.total_steps or any(hook.has_enough(run) for hook in self.hooks)
         )
 
     def train(self) -> None:
@@ -191,9 +189,7 @@ class Loop:
         """Validate, keep the best, and tell the hooks; False where a signal came between."""
         with self.stopwatch.pause():
             self.drain()
-            result = self.program.evaluate(
-                network_variables(self.state), self.validation, self._is_to_stop_evaluating
-            )
+            result = self.program.evaluate(network_variables(self.state), self.validation, self._is_to_stop_evaluating)
             if result is None:
                 return False
             sums = jax.device_get((self.state.epoch_sums, result[0]))

@@ -7,9 +7,9 @@ import logging
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 from jaxtyping import Int
 from ml_collections import ConfigDict
-import numpy as np
 
 from ferjax import data, report
 from ferjax.config import validate

@@ -1,16 +1,13 @@
 """What a run starts from: its own newest checkpoint, else published weights, else random parameters."""
 
 import dataclasses
-import functools
 import logging
 import math
-import pathlib
 
 import clu.parameter_overview
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from ferjax.errors import UserError
 from ferjax.networks import weights
 from ferjax.parallel import Layout, initialize, is_main
 from ferjax.state import TrainState
@@ -71,7 +68,9 @@ def describe_parameters(parts: Parts) -> None:
     lines = groups.describe(parts.shapes)
     for rule, size in lines:
         if not size:
-            logger.warning("The pattern %r of optim.groups (%s) is the first match of no parameter.", rule.pattern, rule)
+            logger.warning(
+                "The pattern %r of optim.groups (%s) is the first match of no parameter.", rule.pattern, rule
+            )
         elif epochs <= rule.start_epoch < math.inf:
             logger.warning(
                 "%s: %s, which never comes, since the run has at most %d epochs.", rule.pattern, rule, epochs

@@ -13,13 +13,13 @@ import pytest
 from optuna.trial import TrialState
 
 from configs import quickstart
-from ferjax.config import resolve
 from ferjax import networks, report, runtime
 from ferjax.cli.search import main
+from ferjax.config import resolve
 from ferjax.documents.markdown import escape_markdown
 from ferjax.errors import UserError
 from ferjax.figures.search import draw_search
-from ferjax.networks import Compact
+from ferjax.networks.compact import Compact
 from ferjax.search import worker
 from ferjax.search.results import create_rows, format_table, write_results
 from ferjax.search.space import grid_points, name_folder, parse_space

@@ -42,7 +42,10 @@ def read_files(workdir):
 def assert_same_run(one, other, *, exactly):
     """Two folders hold the same run: checkpoint, metrics and predictions, to the bit or to rounding."""
     assert read_files(one) == read_files(other)
-    states, metrics = [read_checkpoint(folder) for folder in (one, other)], [read_metrics(folder) for folder in (one, other)]
+    states, metrics = (
+        [read_checkpoint(folder) for folder in (one, other)],
+        [read_metrics(folder) for folder in (one, other)],
+    )
     assert states[0].keys() == states[1].keys()
     if exactly:
         bits = [{name: leaf.tobytes() for name, leaf in state.items()} for state in states]
