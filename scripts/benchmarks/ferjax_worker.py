@@ -85,7 +85,7 @@ def peak() -> dict[str, Any]:
     return {
         "flops_per_s": found.flops_per_s,
         "source": found.source,
-        "flops_per_image": flops.count_step(_build().network),
+        "flops_per_image": flops.count_step(_build().network, (48, 48, 3)),
     }
 
 
