@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float32, Int32, Key, PyTree, UInt8, UInt32
 
+from ferjax.networks.base import Context
 from ferjax.optim import Optimizer
 from ferjax.optim.groups import Named, join
 from ferjax.state import Best, Sums, TrainState, learning_rate
@@ -71,16 +72,12 @@ def make_train_step(
         inputs = preprocess(augment(keys["augment"], batch.images, axis_name=axis_name))
         trained, frozen = optimizer.groups.split(state.params, epoch)
         frozen_layers = optimizer.groups.frozen_layers(state.params, epoch)
+        context = Context(train=True, mask=batch.mask, axis_name=axis_name, frozen=frozen_layers)
 
         def mean_loss(trained: Named) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
             variables = {"params": join(trained, frozen), "batch_stats": state.batch_stats}
-            logits, updated = model.clone(axis_name=axis_name, frozen_layers=frozen_layers).apply(
-                variables,
-                inputs,
-                train=True,
-                mask=batch.mask,
-                mutable=["batch_stats"],
-                rngs={"dropout": keys["dropout"]},
+            logits, updated = model.apply(
+                variables, inputs, context, mutable=["batch_stats"], rngs={"dropout": keys["dropout"]}
             )
             sums = _measure(logits, batch, loss_fn)
             # This shard's part of the mean over all shards; the parts of the gradient are added up below.
@@ -116,7 +113,7 @@ def make_eval_step(
     def eval_step(variables: PyTree, batch: Batch) -> tuple[Sums, Float32[Array, "b k"]]:
         inputs = preprocess(batch.images)
         views = [inputs, inputs[:, :, ::-1]] if mirror else [inputs]
-        logits: list[Array] = [model.apply(variables, view, train=False) for view in views]  # type: ignore[misc]
+        logits: list[Array] = [model.apply(variables, view) for view in views]  # type: ignore[misc]
         # The loss of log probabilities is that of the logits, since softmax undoes only a shift.
         averaged = jax.nn.logsumexp(jax.nn.log_softmax(jnp.stack(logits)), axis=0) - math.log(len(views))
         return _measure(averaged, batch, loss_fn), jnp.exp(averaged)

@@ -32,7 +32,7 @@ model_config = {key: value for key, value in config.model.items() if key != "pre
 model = networks.create(num_classes=7, **model_config)
 loss_fn = losses.make_loss(**{**config.loss, "class_weights": None})
 prepare = functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels)
-variables = jax.jit(functools.partial(model.init, train=False))(
+variables = jax.jit(model.init)(
     jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
 random = np.random.default_rng(0)
 batch = Batch(

@@ -19,6 +19,7 @@ runtime.keep_memory()  # as a run does, before jax starts
 import jax
 import jax.numpy as jnp
 
+from ferjax.networks.base import Context
 from ferjax.networks.layers import conv, pool
 from ferjax.networks.layers.norm import BatchNorm
 
@@ -81,10 +82,10 @@ for side, channels, features in [(48, 3, 64), (48, 64, 64), (24, 4, 64), (24, 64
 for side, channels in [(24, 64), (12, 128), (6, 256)]:
     x = jax.random.normal(key, (batch, side, side, channels))
     ours, theirs = BatchNorm(dtype=jnp.float32), nn.BatchNorm(momentum=0.9)
-    variables = ours.init(key, x, train=True)
+    variables = ours.init(key, x, Context(train=True))
     say(f"batch norm gradient {side} px, {channels}", measure({
         "flax": gradient(lambda x: theirs.apply(variables, x, use_running_average=False, mutable=["batch_stats"])[0], 0),
-        "ours": gradient(lambda x: ours.apply(variables, x, train=True, mutable=["batch_stats"])[0], 0)}, x, x))
+        "ours": gradient(lambda x: ours.apply(variables, x, Context(train=True), mutable=["batch_stats"])[0], 0)}, x, x))
 
 x = jax.random.normal(key, (batch, 48, 48, 64))
 g = jax.random.normal(key, (batch, 24, 24, 64))

@@ -41,9 +41,7 @@ def create_step(name, dtype):
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels, dtype=model.dtype)
     step = make_train_step(model, optimizer, loss_fn, functools.partial(augment, **AUGMENT), prepare)
 
-    shapes = jax.eval_shape(
-        functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels))
-    )
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     state = create_state(jnp.uint32(0), variables["params"], variables.get("batch_stats", {}), optimizer)
     batch = Batch(

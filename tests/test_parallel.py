@@ -16,6 +16,7 @@ from ferjax import losses, networks, optim
 from ferjax.augment import augment
 from ferjax.data import Rows
 from ferjax.errors import UserError
+from ferjax.networks.base import Context
 from ferjax.networks.layers.dropout import Dropout
 from ferjax.parallel import Dispatch, create_layout, create_program, place, plan_seeds
 from ferjax.preprocess import preprocess
@@ -62,7 +63,7 @@ def create_parts():
     optimizer = optim.create(**OPTIM)
 
     def create():
-        variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)), train=False)
+        variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)))
         return create_state(jnp.uint32(3), variables["params"], variables["batch_stats"], optimizer)
 
     leaves, structure = jax.tree.flatten(jax.jit(create)())
@@ -261,7 +262,7 @@ def test_dropout_on_one_device_is_flax_s_and_the_same_on_many():
     x, key = jnp.asarray(np.random.default_rng(1).normal(size=(16, 5)), jnp.float32), jax.random.key(7)
 
     def drop(x, axis_name=None):
-        return Dropout(0.4, axis_name).apply({}, x, train=True, rngs={"dropout": key})
+        return Dropout(0.4).apply({}, x, Context(train=True, axis_name=axis_name), rngs={"dropout": key})
 
     expected = nn.Dropout(0.4, deterministic=False).apply({}, x, rngs={"dropout": key})
     np.testing.assert_array_equal(drop(x), expected)
@@ -270,4 +271,4 @@ def test_dropout_on_one_device_is_flax_s_and_the_same_on_many():
         functools.partial(drop, axis_name="shards"), mesh=mesh, in_specs=rows, out_specs=rows, check_vma=False
     )
     np.testing.assert_array_equal(jax.jit(shards)(x), expected)
-    np.testing.assert_array_equal(Dropout(0.4).apply({}, x, train=False), x)
+    np.testing.assert_array_equal(Dropout(0.4).apply({}, x, Context()), x)

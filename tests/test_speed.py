@@ -55,9 +55,7 @@ def create_step():
     loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels)
     random = np.random.default_rng(0)
-    shapes = jax.eval_shape(
-        functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels))
-    )
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
     params = jax.tree.map(
         lambda leaf: jnp.asarray(random.normal(0, (2 / math.prod(leaf.shape[:-1])) ** 0.5, leaf.shape), leaf.dtype),
         shapes["params"],

@@ -36,7 +36,7 @@ NO_AUGMENTATION = dict.fromkeys(
 
 def initialize(model):
     images = jnp.zeros((1, 48, 48, model.in_channels))
-    return jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), images)
+    return jax.jit(model.init)(jax.random.key(0), images)
 
 
 class Parts:
@@ -91,7 +91,7 @@ def test_pmap_equals_one_device():
 def test_masked_rows_leave_loss_and_gradient_alone():
     # No batch norm here: statistics would see the padding, which training never has.
     parts = Parts()
-    parts.model = networks.VGG((1, 1, 1, 1, 1), False, 7, "max", (), 0.0, 0.05, jnp.float32)
+    parts.model = networks.create(name="vgg11", num_classes=7, width=0.05).clone(depths=(1, 1, 1, 1, 1))
     loss_fn = losses.make_loss(name="cross_entropy", gamma=0.0, alpha=0.0, label_smoothing=0.0, class_weights=None)
     train_step = make_train_step(
         parts.model,

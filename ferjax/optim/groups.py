@@ -67,10 +67,13 @@ class Groups:
         return trained, {name: leaf for name, leaf in named.items() if name not in trained}
 
     def frozen_layers(self, params: PyTree, epoch: int) -> frozenset[str]:
-        """The names of the layers none of whose parameters trains in this epoch."""
+        """Return the paths of the layers none of whose parameters trains in this epoch, such as 'head/output'.
+
+        A layer's path is the name of its parameters without the last part, so nested layers are told apart.
+        """
         trained, frozen = self.split(params, epoch)
-        layers = {name.partition("/")[0] for name in trained}
-        return frozenset(name.partition("/")[0] for name in frozen) - layers
+        layers = {name.rpartition("/")[0] for name in trained}
+        return frozenset(name.rpartition("/")[0] for name in frozen) - layers
 
     def describe(self, params: PyTree) -> list[tuple[Group, int]]:
         """Every group in order with the number of its parameters."""

@@ -33,7 +33,7 @@ from ferjax.workdir import describe_pretrained, forget_pretrained
 
 logger = logging.getLogger("ferjax")
 
-Model = networks.VGG | networks.Compact
+Model = networks.Classifier
 Splits = dict[str, Int[np.ndarray, " _"]]
 
 
@@ -109,7 +109,8 @@ def create_trainer(
 
     @functools.cache
     def count_flops(phase: int) -> int:
-        return flops.count_step(parts.model, groups.frozen_layers(parts.shapes, phase))
+        image_shape = (SIDE_PX, SIDE_PX, parts.model.in_channels)
+        return flops.count_step(parts.model, image_shape, groups.frozen_layers(parts.shapes, phase))
 
     return Trainer(
         config.train,
@@ -165,7 +166,7 @@ def _create_state(parts: Parts, workdir: pathlib.Path, seed_number: int, weights
 
 def _create_variables(model: Model, seed: UInt32[Array, ""]) -> PyTree:
     key = stream_key(seed, "parameters", jnp.zeros((), jnp.int32))
-    variables = model.init(key, jnp.zeros((1, SIDE_PX, SIDE_PX, model.in_channels)), train=False)
+    variables = model.init(key, jnp.zeros((1, SIDE_PX, SIDE_PX, model.in_channels)))
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 

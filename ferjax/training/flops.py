@@ -1,10 +1,11 @@
-"""How much arithmetic a network asks for, and how much a device could do: for model FLOP utilisation.
+"""How much arithmetic a network needs, and how much a device can do: for model FLOP utilisation.
 
 Utilisation is model FLOPs per second over the devices' peak (Chowdhery et al. 2022, arXiv 2204.02311, appendix B). The
-model's FLOPs are those of its convolutions and dense layers done directly, two a multiply-add, so that a method which
-saves arithmetic (Winograd) shows as higher utilisation, and may even pass 1.
+model's FLOPs are those of its convolutions and dense layers computed directly, two per multiply-add. A method that
+saves arithmetic (Winograd) therefore shows as higher utilisation, which can even be above 1.
 """
 
+import math
 import re
 import statistics
 import time
@@ -14,14 +15,11 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-
-from ferjax.data.rows import SIDE_PX
 
 # By device_kind: dense TFLOP/s, without sparsity, of one device for float32 data at jax's default precision and for
-# bfloat16, from the vendor's datasheet. XLA computes float32 products in TF32 from Ampere on, and on TPUs from factors
-# rounded to bfloat16. GPUs before Ampere have no bfloat16 units. Whole names only: a laptop's or a part of a GPU (MIG)
-# is another device. TPU v2 and v3 show each chip as two devices.
+# bfloat16, from the vendor's datasheet. XLA computes float32 products in TF32 on Ampere and newer, and on TPUs from
+# factors rounded to bfloat16. GPUs before Ampere have no bfloat16 units. Only whole names match: a laptop's GPU or a
+# part of a GPU (MIG) is another device. TPU v2 and v3 show each chip as two devices.
 _DATASHEETS: tuple[tuple[str, float, float | None], ...] = (
     (r"NVIDIA B200", 1100.0, 2250.0),
     (r"NVIDIA H[12]00 NVL", 417.5, 835.0),
@@ -48,17 +46,18 @@ _PRODUCT_SIDE = 2048
 
 
 class Peak(NamedTuple):
-    """The most that one device could do, or None, and where the figure is from, or why there is none."""
+    """The most that one device can do, and where the figure is from; None, and why there is no figure."""
 
     flops_per_s: float | None
     source: str
 
 
-def count_layers(model: Any, side_px: int = SIDE_PX) -> dict[str, int]:
-    """FLOPs of one image's forward pass in each convolution and dense layer, by the layer's path, in order.
+def count_layers(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
+    """Count the FLOPs of one image's forward pass in each convolution and dense layer, by the layer's path, in order.
 
-    Two a multiply-add, the padding's included, biases and everything else left out. Every kernel here acts once at each
-    pixel of its layer's input: stride 1, zero padding to the same size.
+    `image_shape` is (height, width, channels). A layer is every module with a parameter called 'kernel'; the whole
+    kernel acts once for each position of the layer's output, which holds for any stride, size and number of groups. Two
+    FLOPs per multiply-add, those of the padding included; biases and everything else are left out.
     """
     layers: dict[str, int] = {}
 
@@ -66,44 +65,43 @@ def count_layers(model: Any, side_px: int = SIDE_PX) -> dict[str, int]:
         result = call(*args, **kwargs)
         params = context.module.variables.get("params", {}) if context.method_name == "__call__" else {}
         if "kernel" in params:
-            positions = int(np.prod(args[0].shape[:-1]))
-            layers["/".join(context.module.path)] = 2 * int(np.prod(params["kernel"].shape)) * positions
+            path, positions = "/".join(context.module.path), math.prod(result.shape[:-1])
+            layers[path] = layers.get(path, 0) + 2 * math.prod(params["kernel"].shape) * positions
         return result
 
-    def init() -> Any:
-        image = jnp.zeros((1, side_px, side_px, model.in_channels))
-        return model.init(jax.random.key(0), image, train=False)
-
     with nn.intercept_methods(count):
-        jax.eval_shape(init)
+        jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, *image_shape))))
     return layers
 
 
-def count_forward(model: Any, side_px: int = SIDE_PX) -> int:
-    """FLOPs of one image's forward pass; see `count_layers`."""
-    return sum(count_layers(model, side_px).values())
+def count_forward(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Count the FLOPs of one image's forward pass; see `count_layers`."""
+    return sum(count_layers(network, image_shape).values())
 
 
-def count_step(model: Any, frozen_layers: Collection[str] = (), side_px: int = SIDE_PX) -> int:
-    """FLOPs of one image's part in a training step: forward, the gradient of each kernel, and of each layer's input.
+def count_step(
+    network: nn.Module, image_shape: tuple[int, int, int], frozen_layers: Collection[str] = frozenset()
+) -> int:
+    """Count the FLOPs of one image's part in a training step: forward, and the gradients of each kernel and input.
 
-    Three times the forward pass, the usual convention (it grants the first layer an input gradient that nobody needs);
-    of `frozen_layers`, named as `Groups.frozen_layers` does, those below all that train cost only their forward pass,
-    and those above twice that.
+    That is three times the forward pass, the usual convention (it counts an input gradient of the first layer, which
+    nobody needs). `frozen_layers` are paths as `Groups.frozen_layers` gives them: such a layer costs only its forward
+    pass where all layers before it are frozen too, and twice that elsewhere, since its input's gradient is needed.
     """
     total, passes_below = 0, 0
-    for path, flops in count_layers(model, side_px).items():
-        trained = path.partition("/")[0] not in frozen_layers
+    for path, flops in count_layers(network, image_shape).items():
+        trained = path not in frozen_layers
         passes_below = 1 if trained or passes_below else 0
         total += flops * (1 + trained + passes_below)
     return total
 
 
 def find_peak(dtype: str) -> Peak:
-    """What one of this process's devices could do at best with data of `dtype`, 'float32' or 'bfloat16'.
+    """Find what one of this process's devices can do at best with data of `dtype`, 'float32' or 'bfloat16'.
 
-    Accelerators by their datasheet. A CPU by a matrix product of 2048 x 2048 in float32, whatever `dtype` is, measured
-    here and now in some 0.4 s: it takes the whole machine, of which each virtual device is given an equal part.
+    Accelerators are looked up in their datasheet. A CPU is measured by a matrix product of 2048 x 2048 in float32,
+    whatever `dtype` is, which takes about 0.4 s. The product uses the whole machine, and each virtual device counts as
+    an equal part of it.
     """
     device = jax.devices()[0]
     if device.platform == "cpu":
@@ -113,7 +111,7 @@ def find_peak(dtype: str) -> Peak:
 
 
 def look_up(device_kind: str, dtype: str) -> Peak:
-    """The datasheet's figure for a GPU or TPU; raises ValueError for another dtype than float32 and bfloat16."""
+    """Look up the datasheet's figure of a GPU or TPU. Raises ValueError for other types than float32 and bfloat16."""
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"The peak for {dtype!r} is not known: 'float32' or 'bfloat16'.")
     for pattern, *teraflops in _DATASHEETS:
@@ -126,19 +124,19 @@ def look_up(device_kind: str, dtype: str) -> Peak:
 
 
 def _arithmetic(device_kind: str, dtype: str) -> str:
-    """What XLA multiplies with at jax's default precision."""
+    """Return the type that XLA multiplies in at jax's default precision."""
     if dtype == "bfloat16" or device_kind.startswith("TPU"):
         return "bfloat16"
     return "float32" if device_kind.startswith("Tesla") else "TF32"
 
 
 def find_utilization(flops_per_image: int, images_per_s: float, peak: Peak, devices: int) -> float | None:
-    """The share of the devices' peak that the model's FLOPs take, 0..1; None where no peak is known."""
+    """Return the share of the devices' peak that the model's FLOPs take, 0..1; None where no peak is known."""
     return None if peak.flops_per_s is None else flops_per_image * images_per_s / (peak.flops_per_s * devices)
 
 
 def _measure_product() -> float:
-    """FLOPs per second of a square float32 matrix product, the median of four."""
+    """Measure the FLOPs per second of a square float32 matrix product, the median of four."""
     ones = jax.jit(lambda: jnp.ones((_PRODUCT_SIDE, _PRODUCT_SIDE), jnp.float32))()
     product = jax.jit(jnp.matmul).lower(ones, ones).compile()
     seconds = []

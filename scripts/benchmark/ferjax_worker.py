@@ -24,7 +24,7 @@ def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[C
     if task == "inference":
         images = jnp.asarray(faces.load_batch(data, batch)[0])
         # The parameters are arguments, as in an evaluation: as constants, XLA would transform the kernels beforehand.
-        predict = jax.jit(functools.partial(model.apply, train=False))
+        predict = jax.jit(model.apply)
         return lambda: predict(variables, images), jax.block_until_ready
     step, state = _create_step(model, variables)
     pixels, labels = faces.load(data)
@@ -57,7 +57,8 @@ def same_work(data: str, path: str, batch: int, steps: int, learning_rate: float
 def peak() -> dict[str, Any]:
     """FLOPs per second of the one device that trains here, at best, and what an image asks for in a training step."""
     found = flops.find_peak("float32")
-    asked = flops.count_step(_create_model()[0])
+    model = _create_model()[0]
+    asked = flops.count_step(model, (faces.SIDE_PX, faces.SIDE_PX, model.in_channels))
     return {"flops_per_s": found.flops_per_s, "source": found.source, "flops_per_image": asked}
 
 
@@ -65,7 +66,7 @@ def _create_model() -> tuple[Any, Any]:
     config = {key: value for key, value in random_init.get_config().model.items() if key != "pretrained"}
     model = networks.create(num_classes=faces.CLASSES, **config)
     image = jnp.zeros((1, faces.SIDE_PX, faces.SIDE_PX, model.in_channels))
-    return model, jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), image)
+    return model, jax.jit(model.init)(jax.random.key(0), image)
 
 
 def _create_step(model: Any, variables: Any, learning_rate: float = 1e-4) -> tuple[Callable, Any]:

@@ -21,7 +21,7 @@ from ferjax.config import KeyMistake
 from ferjax.errors import UserError
 from ferjax.figures.search import draw_search
 from ferjax.interrupt import InterruptedRun
-from ferjax.networks import Compact
+from ferjax.networks.compact import Compact
 from ferjax.search import processes, worker
 from ferjax.search.results import create_rows, format_table, write_results
 from ferjax.search.space import Interval, apply_point, grid_points, name_folder, parse_space

@@ -1,7 +1,7 @@
+import flax.linen as nn
 import jax
 import pytest
 
-from configs import default
 from ferjax import networks
 from ferjax.training import flops
 
@@ -15,35 +15,54 @@ VGG19 = (
 )
 CONVOLUTIONS = [2 * 9 * side * side * channels * features for side, channels, features in VGG19]
 DENSE = 2 * 512 * 7
+RGB = (48, 48, 3)
 
 
 def create(name):
-    model_config = {key: value for key, value in default.get_config().model.items() if key != "pretrained"}
-    return networks.create(num_classes=7, **{**model_config, "name": name})
+    return networks.create(name=name, num_classes=7)
 
 
 def test_vgg19_counts_as_by_hand():
     model = create("vgg19")
-    assert flops.count_forward(model) == sum(CONVOLUTIONS) + DENSE
-    assert flops.count_step(model) == 3 * flops.count_forward(model)
-    assert list(flops.count_layers(model).values()) == [*CONVOLUTIONS, DENSE]
+    assert flops.count_forward(model, RGB) == sum(CONVOLUTIONS) + DENSE
+    assert flops.count_step(model, RGB) == 3 * flops.count_forward(model, RGB)
+    assert list(flops.count_layers(model, RGB).values()) == [*CONVOLUTIONS, DENSE]
 
 
 def test_batch_norm_and_space_to_depth_count_nothing():
-    assert flops.count_forward(create("vgg19_bn")) == sum(CONVOLUTIONS) + DENSE
-    layers = flops.count_layers(create("compact"))
+    assert flops.count_forward(create("vgg19_bn"), RGB) == sum(CONVOLUTIONS) + DENSE
+    layers = flops.count_layers(create("compact"), (48, 48, 1))
     assert layers["block1_conv1"] == 2 * 9 * 24 * 24 * 4 * 64
     assert layers["head/output"] == DENSE
     assert len(layers) == 8
 
 
+def test_any_size_counts_its_own_positions():
+    model = create("vgg19")
+    assert flops.count_layers(model, (96, 48, 3))["block2_conv1"] == 2 * CONVOLUTIONS[2]
+    assert flops.count_layers(create("compact"), (33, 64, 3))["block1_conv1"] == 2 * 9 * 16 * 32 * 12 * 64
+
+
+class Twice(nn.Module):
+    """A layer that is called twice costs twice."""
+
+    @nn.compact
+    def __call__(self, x):
+        layer = nn.Conv(3, (3, 3), name="shared")
+        return layer(layer(x))
+
+
+def test_a_shared_layer_counts_each_call():
+    assert flops.count_layers(Twice(), (4, 5, 3)) == {"shared": 2 * 2 * 9 * 3 * 3 * 20}
+
+
 def test_frozen_layers_save_their_gradients():
     model = create("vgg19")
-    forward = flops.count_forward(model)
+    forward = flops.count_forward(model, RGB)
     below = frozenset({"block1_conv1", "block1_conv2"})
-    assert flops.count_step(model, below) == 3 * forward - 2 * sum(CONVOLUTIONS[:2])
+    assert flops.count_step(model, RGB, below) == 3 * forward - 2 * sum(CONVOLUTIONS[:2])
     # The head lies above what trains, so the gradient still passes through it.
-    assert flops.count_step(model, frozenset({"head"})) == 3 * forward - DENSE
+    assert flops.count_step(model, RGB, frozenset({"head/output"})) == 3 * forward - DENSE
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
-"""The 3x3 convolution of every network here: plain XLA on GPU and TPU, matrix products on CPU.
+"""The 3x3 convolution of stride 1: XLA's own on GPU and TPU, matrix products on CPU.
 
-XLA's own CPU convolution has slow gradients, becomes far slower within `scan` or with a batch of kernels (`vmap`), and
-spends all multiplications of the definition. On CPU each shape takes the form that `choose_tile` names: Winograd's, or
-a direct one. Elsewhere all three passes are XLA's.
+XLA's CPU convolution has slow gradients, becomes far slower within `scan` or with a batch of kernels (`vmap`), and does
+all multiplications of the definition. On CPU `choose_tile` chooses a form for each shape: Winograd's, or a direct one.
+Elsewhere XLA computes the values and both gradients. For another stride or kernel size a network takes flax's
+`nn.Conv`, which is XLA's convolution on every device.
 
-Winograd rounds differently: against float64 the largest error, relative to the largest number, of values and of both
-gradients at VGG's shapes was 1e-6 (direct form 1.4e-6) with m=2, 6e-6 with m=3 and 1e-5 with m=4, in float32. `exact`
-does without it.
+Winograd's form rounds differently. Against float64 the largest error of values and of both gradients at VGG's shapes,
+relative to the largest number, was 1e-6 with m=2 (direct form 1.4e-6), 6e-6 with m=3 and 1e-5 with m=4, in float32.
+`exact` does without Winograd's form.
 """
 
 import functools
@@ -23,19 +24,20 @@ Images = Float[Array, "b h w c"]
 Kernel = Float[Array, "3 3 c o"]
 Outputs = Float[Array, "b h w o"]
 Transformed = tuple[Float[Array, "tt p c"], Float[Array, "tt c o"]]
-# What Winograd's transforms and the patches of the direct form cost per number, in multiply-adds of a matrix product;
-# fitted to times on two Zen 3 cores (scripts/time_layers.sh).
+# The cost of Winograd's transforms and of the direct form's patches per number, counted in multiply-adds of a matrix
+# product; fitted to times on two Zen 3 cores (scripts/time_layers.sh).
 _PER_KERNEL, _PER_PIXEL, _PER_PATCH = 36, 45, 20
 
 
 def choose_tile(shape: winograd.Shape, features: int) -> int:
-    """Winograd's m for inputs of NHWC `shape` on CPU, or 0 for the direct form: whichever costs least by a rough count.
+    """Choose the form for inputs of NHWC `shape` on CPU that costs least by a rough count: Winograd's m, or 0 (direct).
 
-    More tiles pay for the kernel's transform, more features for the pixels'; large tiles waste work past the border.
+    The kernel is transformed once for all tiles, and the pixels once for all features, so many of these make the
+    transforms worth their cost. Large tiles waste work beyond the border.
     """
     batch, height, width, channels = shape
     if not isinstance(batch, int):
-        batch = 32  # of an export with a symbolic batch, which is to serve any
+        batch = 32  # an export with a symbolic batch serves any size
     if _is_small(shape):
         costs = {0: batch * (3 * height - 2) * (3 * width - 2) * channels * features}
     else:
@@ -51,10 +53,11 @@ def choose_tile(shape: winograd.Shape, features: int) -> int:
 def conv3x3(x: Images, kernel: Kernel, exact: bool = False) -> Outputs:
     """Correlate NHWC images with an HWIO 3x3 kernel: stride 1, zero padding to the same size.
 
-    `exact` leaves out Winograd's form, on CPU, and its rounding.
+    `exact` avoids Winograd's form on CPU, and its rounding.
     """
     cpu = functools.partial(_conv_cpu, m=_tile(x, kernel, exact))
-    return jax.lax.platform_dependent(x, kernel, cpu=cpu, default=_conv_xla)
+    y: Outputs = jax.lax.platform_dependent(x, kernel, cpu=cpu, default=_conv_xla)
+    return y
 
 
 def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
@@ -80,7 +83,7 @@ def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Ima
         return winograd.multiply(inputs, kernels, m, (*x.shape[:3], kernel.shape[3])), (inputs, kernels)
 
     def transform_none(x: Images, kernel: Kernel) -> tuple[Outputs, Transformed]:
-        # Both branches must return the same shapes; what nobody reads is not computed.
+        # Both branches must return the same shapes; XLA leaves out arrays that nobody reads.
         shapes = jax.eval_shape(transform_cpu, x, kernel)[1]
         return _conv_xla(x, kernel), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
@@ -91,11 +94,13 @@ def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Ima
 def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None], g: Outputs) -> tuple[Images, Kernel]:
     m = _tile(*residuals[:2], exact)
     cpu = functools.partial(_gradients_cpu, m=m)
-    return jax.lax.platform_dependent(*residuals, g, cpu=cpu, default=_gradients_xla)
+    gradients: tuple[Images, Kernel] = jax.lax.platform_dependent(*residuals, g, cpu=cpu, default=_gradients_xla)
+    return gradients
 
 
 def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
-    return jax.vjp(_conv_xla, x, kernel)[1](g)
+    gradients: tuple[Images, Kernel] = jax.vjp(_conv_xla, x, kernel)[1](g)
+    return gradients
 
 
 def _gradients_cpu(
@@ -116,12 +121,12 @@ def _conv_direct(x: Images, kernel: Kernel) -> Outputs:
 
 
 def _is_small(shape: winograd.Shape) -> bool:
-    """Whether so much of a patch is border that only the taps within the image are to be multiplied."""
-    return min(shape[1:3]) <= 3
+    """Tell whether so much of each patch is border that it pays to multiply only the taps within the image."""
+    return bool(min(shape[1:3]) <= 3)
 
 
 def _conv_taps(x: Images, kernel: Kernel) -> Outputs:
-    """Nine products, each of the pixels that its tap meets."""
+    """Add up nine products, one for each tap of the kernel with the pixels that it meets."""
     _, height, width, _ = x.shape
     y = jnp.zeros((*x.shape[:3], kernel.shape[3]), x.dtype)
     for i in range(max(0, 2 - height), min(3, height + 1)):
@@ -145,7 +150,7 @@ def _conv_im2col(x: Images, kernel: Kernel) -> Outputs:
 
 
 def _gradients_im2col(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
-    # The input gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
+    # The input's gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
     x_gradient = _conv_im2col(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
     # This order of the operands runs faster on CPU than patches.T @ outputs.
     kernel_gradient = (g.reshape(-1, g.shape[3]).T @ _take_patches(x)).T
@@ -153,7 +158,10 @@ def _gradients_im2col(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Ke
 
 
 class Conv3x3(nn.Module):
-    """`conv3x3` with parameters: a kernel `[3, 3, in, features]` (He et al. 2015, arXiv 1502.01852) and a bias."""
+    """Apply `conv3x3` with a kernel `[3, 3, in, features]`, drawn as in He et al. 2015 (arXiv 1502.01852), and a bias.
+
+    The stride is 1; see `conv3x3` for `exact`.
+    """
 
     features: int
     use_bias: bool = True
@@ -170,5 +178,5 @@ class Conv3x3(nn.Module):
 
 
 def scale_width(channels: int, width: float) -> int:
-    """`channels` times `width`, to the nearest whole number and at least 1."""
+    """Return `channels` times `width`, rounded to the nearest whole number and at least 1."""
     return max(1, round(channels * width))

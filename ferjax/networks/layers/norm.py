@@ -1,4 +1,4 @@
-"""Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167) as one multiply and add per element."""
+"""Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167) as one multiplication and addition per element."""
 
 import flax.linen as nn
 import jax
@@ -6,32 +6,35 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from ferjax.networks.base import Context
+
 MOMENTUM = 0.9
 EPSILON = 1e-5
 
 
 class BatchNorm(nn.Module):
-    """Normalise each channel over batch and pixels, and over the shards of `axis_name` where there is one.
+    """Normalise each channel over batch and pixels, and over all devices of the context's mapped axis.
 
-    The same numbers, parameters and statistics as flax's BatchNorm; folding mean, variance, scale and bias into one
-    factor and one shift a channel first makes its gradient on CPU faster (scripts/time_layers.sh).
-    Statistics are float32 whatever `dtype` is, and leave out the rows where a `mask` is False.
+    It computes the same numbers and has the same parameters and statistics as flax's BatchNorm. It first folds mean,
+    variance, scale and bias into one factor and one shift per channel, which makes its gradient on CPU faster
+    (scripts/time_layers.sh). Statistics are float32 whatever `dtype` is, and leave out the rows where the context's
+    mask is False.
+
+    Where the context freezes this layer, known by its path in the network, it normalises by its running statistics in
+    training too, and leaves them as they are.
     """
 
     dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "b h w c"], *, train: bool, mask: Bool[Array, " b"] | None = None
-    ) -> Float[Array, "b h w c"]:
+    def __call__(self, x: Float[Array, "b h w c"], context: Context) -> Float[Array, "b h w c"]:
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones_init(), (channels,))
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if train:
-            mean, square = self._measure(x.astype(jnp.float32), mask)
+        if context.trains(self.path):
+            mean, square = _measure(x.astype(jnp.float32), context.mask, context.axis_name)
             var = jnp.maximum(square - mean * mean, 0.0)
             if not self.is_initializing():
                 running_mean.value = MOMENTUM * running_mean.value + (1 - MOMENTUM) * mean
@@ -42,16 +45,17 @@ class BatchNorm(nn.Module):
         shift = bias - mean * factor
         return x * factor.astype(self.dtype) + shift.astype(self.dtype)
 
-    def _measure(
-        self, x: Float[Array, "b h w c"], mask: Bool[Array, " b"] | None
-    ) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
-        """Mean and mean square of each channel over the rows of every shard that count."""
-        pixels = x.reshape(-1, x.shape[-1])
-        if mask is None:
-            moments = pixels.mean(0), (pixels * pixels).mean(0)
-            return moments if self.axis_name is None else jax.lax.pmean(moments, self.axis_name)
-        pixels = jnp.where(mask[:, None, None, None], x, 0.0).reshape(pixels.shape)
-        sums = pixels.sum(0), (pixels * pixels).sum(0), mask.astype(jnp.float32).sum() * (x.shape[1] * x.shape[2])
-        if self.axis_name is not None:
-            sums = jax.lax.psum(sums, self.axis_name)
-        return sums[0] / sums[2], sums[1] / sums[2]
+
+def _measure(
+    x: Float[Array, "b h w c"], mask: Bool[Array, " b"] | None, axis_name: str | None
+) -> tuple[Float[Array, " c"], Float[Array, " c"]]:
+    """Return mean and mean square of each channel over the rows that count, of every device."""
+    pixels = x.reshape(-1, x.shape[-1])
+    if mask is None:
+        moments = pixels.mean(0), (pixels * pixels).mean(0)
+        return moments if axis_name is None else jax.lax.pmean(moments, axis_name)
+    pixels = jnp.where(mask[:, None, None, None], x, 0.0).reshape(pixels.shape)
+    sums = pixels.sum(0), (pixels * pixels).sum(0), mask.astype(jnp.float32).sum() * (x.shape[1] * x.shape[2])
+    if axis_name is not None:
+        sums = jax.lax.psum(sums, axis_name)
+    return sums[0] / sums[2], sums[1] / sums[2]

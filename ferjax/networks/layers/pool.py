@@ -7,10 +7,10 @@ from jaxtyping import Array, Float, Int8
 
 @jax.custom_vjp
 def max_pool2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 c"]:
-    """The largest of each 2x2 block; an odd last row or column is left out, as in Keras and torch.
+    """Take the largest of each 2x2 block; leave out an odd last row or column, as in Keras and torch.
 
-    The gradient goes to the first of equal pixels, row by row, as in torch and TensorFlow. Which one that is, the
-    forward pass keeps: a gradient that compares with a maximum computed again is lost where a compiler rounds the two
+    The gradient goes to the first of equal pixels, row by row, as in torch and TensorFlow. The forward pass keeps which
+    pixel that is: a gradient that compares with a maximum computed again is lost where a compiler rounds the two
     differently.
     """
     a, b, c, d = _corners(x)
@@ -54,10 +54,11 @@ def pool_globally(x: Float[Array, "b h w c"], kind: str) -> Float[Array, "b f"]:
 
 
 def _max_globally(x: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
-    """The largest pixel of each channel; the gradient goes to the first of equal ones.
+    """Take the largest pixel of each channel; the gradient goes to the first of equal ones.
 
     The gradient of `x.max` compares x with its maximum and divides by how many are equal. Where a compiler computes x
-    twice, once rounded otherwise, none is, and 0 / 0 reaches every parameter (seen at XLA's lowest optimisation level).
+    twice and rounds the two differently, none is equal, and 0 / 0 reaches every parameter (seen at XLA's lowest
+    optimisation level).
     """
     pixels = x.reshape(x.shape[0], -1, x.shape[-1])
     chosen = jnp.arange(pixels.shape[1])[:, None] == pixels.argmax(1)[:, None, :]

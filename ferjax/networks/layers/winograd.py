@@ -24,7 +24,7 @@ _POINTS = {2: (0, 1, -1), 3: (0, 1, -1, 2), 4: (0, 1, -1, 2, -2)}
 
 @functools.cache
 def matrices(m: int) -> tuple[Float[np.ndarray, "m t"], Float[np.ndarray, "t 3"], Float[np.ndarray, "t t"]]:
-    """A^T, G and B^T of F(m, 3), exact in rationals before rounding; m is 2, 3 or 4."""
+    """Return A^T, G and B^T of F(m, 3), computed exactly in rationals and then rounded; m is 2, 3 or 4."""
     points = [fractions.Fraction(point) for point in _POINTS[m]]
     size = m + 2
     A, G, B = (np.zeros(shape, dtype=object) for shape in ((size, m), (size, 3), (size, size)))
@@ -40,7 +40,7 @@ def matrices(m: int) -> tuple[Float[np.ndarray, "m t"], Float[np.ndarray, "t 3"]
 
 
 def _polynomial(roots: list[fractions.Fraction]) -> list[fractions.Fraction]:
-    """Coefficients, lowest first, of the product of (x - root)."""
+    """Return the coefficients, lowest first, of the product of (x - root)."""
     coefficients = [fractions.Fraction(1)]
     for root in roots:
         shifted = [fractions.Fraction(0), *coefficients]
@@ -54,20 +54,20 @@ def _square(matrix: Float[np.ndarray, "r c"], dtype: jnp.dtype) -> Float[Array, 
 
 
 def _combine(matrix: Float[np.ndarray, "r c"], parts: Sequence[Array]) -> list[Array]:
-    """Rows of `matrix` times `parts`, by additions; half the time of a matrix product where most entries are zero."""
+    """Multiply `matrix` with `parts` by additions: half the time of a matrix product where most entries are zero."""
     return [
         functools.reduce(jnp.add, [float(n) * part for n, part in zip(row, parts, strict=True) if n]) for row in matrix
     ]
 
 
 def _pad(x: Float[Array, "b h w c"], m: int, border: int) -> Float[Array, "b hp wp c"]:
-    """Zeros to whole tiles of m, and `border` more on each side."""
+    """Pad with zeros to whole tiles of m, and with `border` more on each side."""
     sides = [(border, -side % m + border) for side in x.shape[1:3]]
     return jnp.pad(x, ((0, 0), *sides, (0, 0)))
 
 
 def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"]:
-    """B^T d B of every tile d of x, zero padded as 'SAME' wants; p runs over images and their tiles."""
+    """Compute B^T d B of every tile d of x, zero padded for 'SAME'; p runs over images and their tiles."""
     B_t = matrices(m)[2]
     padded = _pad(x, m, 1)
     high, wide = (side - m - 1 for side in padded.shape[1:3])
@@ -77,7 +77,7 @@ def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"
 
 
 def transform_kernel(kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "tt c o"]:
-    """G w G^T."""
+    """Compute G w G^T."""
     kernels = _square(matrices(m)[1], kernel.dtype) @ kernel.reshape(9, -1)
     return kernels.reshape((m + 2) ** 2, *kernel.shape[2:])
 
@@ -85,7 +85,7 @@ def transform_kernel(kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "t
 def multiply(
     inputs: Float[Array, "tt p c"], kernels: Float[Array, "tt c o"], m: int, shape: Shape
 ) -> Float[Array, "b h w o"]:
-    """The convolution's output of `shape`, from transformed input and kernel."""
+    """Compute the convolution's output of `shape` from the transformed input and kernel."""
     batch, height, width, features = shape
     high, wide = -(-height // m), -(-width // m)
     products = jnp.einsum("tpc,tco->tpo", inputs, kernels)
@@ -95,12 +95,12 @@ def multiply(
 
 
 def convolve(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "b h w o"]:
-    """'SAME' correlation of x with a 3x3 kernel at stride 1."""
+    """Correlate x with a 3x3 kernel at stride 1 and 'SAME' padding."""
     return multiply(transform_input(x, m), transform_kernel(kernel, m), m, (*x.shape[:3], kernel.shape[3]))
 
 
 def transform_gradient(g: Float[Array, "b h w o"], m: int) -> Float[Array, "tt p o"]:
-    """A g A^T of every tile of the output's gradient."""
+    """Compute A g A^T of every tile of the output's gradient."""
     padded = _pad(g, m, 0)
     batch, height, width, features = padded.shape
     tiles = padded.reshape(batch, height // m, m, width // m, m, features).transpose(2, 4, 0, 1, 3, 5)
@@ -110,7 +110,7 @@ def transform_gradient(g: Float[Array, "b h w o"], m: int) -> Float[Array, "tt p
 def input_gradient(
     gradients: Float[Array, "tt p o"], kernels: Float[Array, "tt c o"], m: int, shape: Shape
 ) -> Float[Array, "b h w c"]:
-    """Gradient by the input of `shape`: the transposed transforms, tiles added where they overlap."""
+    """Compute the gradient by the input of `shape`: the transposed transforms, with tiles added where they overlap."""
     batch, height, width, channels = shape
     high, wide = -(-height // m), -(-width // m)
     products = jnp.einsum("tpo,tco->tpc", gradients, kernels)
@@ -131,7 +131,7 @@ def input_gradient(
 def kernel_gradient(
     inputs: Float[Array, "tt p c"], gradients: Float[Array, "tt p o"], m: int
 ) -> Float[Array, "3 3 c o"]:
-    """Gradient by the kernel, from transformed input and output gradient."""
+    """Compute the gradient by the kernel from the transformed input and the transformed output gradient."""
     kernels = jnp.einsum("tpc,tpo->tco", inputs, gradients)
     kernel = _square(matrices(m)[1].T, inputs.dtype) @ kernels.reshape((m + 2) ** 2, -1)
     return kernel.reshape(3, 3, *kernels.shape[1:])

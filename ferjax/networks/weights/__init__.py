@@ -1,6 +1,21 @@
-"""ImageNet weights of VGG as Keras, torchvision and timm publish them, put into a network's variables."""
+"""Published weights for any network whose file says what they look like: found, read, and put into its variables."""
 
-from ferjax.networks.weights.loading import Weights, check, load
+import types
+
+from ferjax.config.keys import TEXT, Key, Keys
+from ferjax.networks.weights.loading import check, list_sources, load
 from ferjax.networks.weights.merging import Merge, merge
+from ferjax.networks.weights.variables import Weights, join_words
 
-__all__ = ["Merge", "Weights", "check", "load", "merge"]
+# Of group 'init'.
+KEYS: Keys = types.MappingProxyType(
+    {
+        "pretrained": Key(
+            "none",
+            TEXT,
+            f"'none', {join_words(map(repr, list_sources()))} (published weights), or a file or folder",
+        )
+    }
+)
+
+__all__ = ["KEYS", "Merge", "Weights", "check", "list_sources", "load", "merge"]

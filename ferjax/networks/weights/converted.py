@@ -1,4 +1,4 @@
-"""Weights converted once: a folder of an Orbax checkpoint and a note on where they came from."""
+"""Weights that were converted once: a folder of an Orbax checkpoint and a note on where they came from."""
 
 import dataclasses
 import json
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
+from ferjax import networks
 from ferjax.data.cache import cache_dir
 from ferjax.errors import UserError
-from ferjax.networks.weights import layout
-from ferjax.networks.weights.loading import Weights, check_finite
+from ferjax.networks.weights.variables import Variables, Weights, check_finite, create_trees, flatten
 
 _NOTE, _CHECKPOINT = "weights.json", "checkpoint"
 _NOTED = ("source", "model", "scaling", "sha256", "ignored")
@@ -22,15 +22,15 @@ logger = logging.getLogger("ferjax")
 
 
 def default_folder(source: str, model: str) -> pathlib.Path:
-    """Where a conversion is written to if the user names no other place."""
+    """Return where a conversion is written to if the user names no other place."""
     return cache_dir() / "weights" / f"{model}-{source}"
 
 
 def find(source: str, model: str, sha256: str | None) -> pathlib.Path | None:
-    """The conversion of a source's published file in the default folder, or None where there is none.
+    """Find the conversion of a source's published file in the default folder; None where there is none.
 
-    `sha256` is the first digits of the published file's, where they are known: a conversion of another file is not
-    taken for the published one. Raises UserError where the folder is damaged or of another source or network.
+    `sha256` is the first digits of the published file's digest, where they are known: a conversion of another file is
+    not taken for the published one. Raises UserError where the folder is damaged or of another source or network.
     """
     folder = default_folder(source, model)
     if not (folder / _NOTE).is_file():
@@ -50,9 +50,9 @@ def find(source: str, model: str, sha256: str | None) -> pathlib.Path | None:
 
 
 def write(weights: Weights, folder: pathlib.Path) -> None:
-    """Write a folder that `load` takes; it appears whole, and only another one of its kind is replaced.
+    """Write a folder that `load` takes; it appears complete or not at all, and replaces only one of its own kind.
 
-    Raises UserError for a folder of other things and where it can't be written.
+    Raises UserError for a folder of other things and where it cannot be written.
     """
     folder = folder.absolute()
     beside, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
@@ -74,21 +74,20 @@ def write(weights: Weights, folder: pathlib.Path) -> None:
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
         raise UserError(
-            f"{folder} can't be written ({error.strerror}): name a folder that you own with --output."
+            f"{folder} cannot be written ({error.strerror}): name a folder that you own with --output."
         ) from error
 
 
 def read(folder: pathlib.Path, model: str | None) -> Weights:
-    """The weights in a folder that `write` made; `model` None takes whichever is there. Raises UserError."""
+    """Read the weights in a folder that `write` made; `model` None takes whichever is there. Raises UserError."""
     note = read_note(folder, model)
     try:
-        like = _allocate(note["model"])
+        like = _allocate(note["source"], note["model"])
         with ocp.StandardCheckpointer() as checkpointer:
             trees = checkpointer.restore((folder / _CHECKPOINT).absolute(), like)
         for tree in trees.values():
-            for layer, parameters in tree.items():
-                for name, values in parameters.items():
-                    check_finite(values, f"{layer}/{name}", folder)
+            for name, values in flatten(tree).items():
+                check_finite(values, name, folder)
         return Weights(params=trees["params"], batch_stats=trees["batch_stats"], path=str(folder), **note)
     except UserError:
         raise
@@ -97,7 +96,7 @@ def read(folder: pathlib.Path, model: str | None) -> Weights:
 
 
 def read_note(folder: pathlib.Path, model: str | None) -> dict[str, Any]:
-    """What `write` noted of the weights: source, model, scaling, sha256 and ignored. Raises UserError as `read`."""
+    """Read what `write` noted of the weights: source, model, scaling, sha256 and ignored. Raises UserError."""
     if not (folder / _NOTE).is_file():
         raise UserError(
             f"{folder} holds no {_NOTE}: name a published file, or a folder that python -m ferjax.pretrained wrote."
@@ -114,11 +113,11 @@ def read_note(folder: pathlib.Path, model: str | None) -> dict[str, Any]:
 
 
 def _parse_note(folder: pathlib.Path) -> dict[str, Any] | None:
-    """The note with the values that it can have, or None."""
+    """Return the note, or None where it has other values than `write` gives it."""
     try:
         note = json.loads((folder / _NOTE).read_text())
         noted = {key: note[key] for key in _NOTED} | {"ignored": tuple(note["ignored"])}
-        known = noted["model"] in layout.PUBLISHED[noted["source"]]
+        known = noted["source"] in networks.NETWORKS[noted["model"]].published
     except (OSError, ValueError, KeyError, TypeError):
         return None
     texts = (noted["scaling"], noted["sha256"], *noted["ignored"])
@@ -126,7 +125,7 @@ def _parse_note(folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _may_replace(folder: pathlib.Path) -> bool:
-    """Whether all that a folder holds is what `write` put there, or nothing."""
+    """Tell whether a folder is empty or holds nothing but what `write` put there."""
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
@@ -137,10 +136,7 @@ def _damage(folder: pathlib.Path, reason: str) -> UserError:
     return UserError(f"{folder} is damaged ({reason}): delete it, and make it again with python -m ferjax.pretrained.")
 
 
-def _allocate(model: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """Arrays of the network's shapes, which Orbax takes as its order to restore into plain numpy."""
-    trees: dict[str, dict[str, dict[str, Any]]] = {"params": {}, "batch_stats": {}}
-    for place in layout.rename_table("torchvision", model).values():
-        values = place.from_published(np.empty(place.published_shape, np.float32), "torchvision")
-        trees[place.collection].setdefault(place.layer, {})[place.parameter] = values
-    return trees
+def _allocate(source: str, model: str) -> dict[str, Variables]:
+    """Return arrays of the network's shapes, by which Orbax restores into plain numpy arrays."""
+    table = networks.NETWORKS[model].published[source].table
+    return create_trees((place, place.convert(np.empty(place.published_shape, np.float32))) for place in table.values())

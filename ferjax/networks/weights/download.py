@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed after a break, checked by its digest, and never taken for whole before that."""
+"""One file over HTTP: the download resumes after a break, and a file is used only after its digest was checked."""
 
 import email.message
 import fcntl
@@ -26,25 +26,25 @@ logger = logging.getLogger("ferjax")
 
 
 class Failed(Exception):  # noqa: N818 - of the network, not of the program
-    """Half a sentence on why a file did not come."""
+    """A file could not be downloaded; the message is half a sentence that says why."""
 
 
 class _Broken(Exception):  # noqa: N818
-    """The connection ended early: what has come is kept, and the next attempt goes on behind it."""
+    """The connection ended early. The part that arrived is kept, and the next attempt continues after it."""
 
 
 def download(address: str, path: pathlib.Path, digest: tuple[str, str] | None) -> None:
-    """Get `address` into `path`, with a bar on stderr where that is a terminal.
+    """Download `address` to `path`, with a progress bar on stderr where that is a terminal.
 
-    `digest` is an algorithm of hashlib and the first digits of the file's digest; with None the server's word is taken:
-    the SHA-256 that a model hub says of a large file (X-Linked-ETag), or no more than its length. What has come stays
-    beside `path` in `.NAME.part` until it is whole and checked, so that a later call goes on with it. Raises Failed
-    where it can't be had, and OSError where it can't be written.
+    `digest` is an algorithm of hashlib and the first digits of the file's digest. With None the file is checked by what
+    the server says: the SHA-256 that a model hub gives for a large file (X-Linked-ETag), or only the length. What has
+    arrived stays beside `path` in `.NAME.part` until it is complete and checked, so that a later call continues with
+    it. Raises Failed where the file cannot be downloaded, and OSError where it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with path.with_name(f".{path.name}.lock").open("w") as lock:
-        _acquire(lock, path)  # of several runs that start at once, one downloads
+        _acquire(lock, path)  # where several runs start at once, one downloads and the others wait
         if path.exists():
             return
         logger.info("Downloading %s to %s", address, path)
@@ -70,7 +70,7 @@ def _acquire(lock: IO[str], path: pathlib.Path) -> None:
 
 
 def describe_difference(path: pathlib.Path, digest: tuple[str, str]) -> str | None:
-    """What is wrong with a file's digest, of which the first digits are known, or None if nothing is."""
+    """Return what is wrong with a file's digest, of which the first digits are known, or None if nothing is."""
     algorithm, expected = digest
     with path.open("rb") as file:
         found = hashlib.file_digest(file, algorithm).hexdigest()
@@ -79,14 +79,14 @@ def describe_difference(path: pathlib.Path, digest: tuple[str, str]) -> str | No
 
 def _check(part: pathlib.Path, digest: tuple[str, str] | None) -> None:
     if digest is None:
-        logger.warning("The server says no checksum of this file, so that only its length was checked")
+        logger.warning("The server gives no checksum of this file, so only its length was checked")
     elif difference := describe_difference(part, digest):
         part.unlink()
         raise Failed(f"it gave another file: {difference}")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects and keeps their headers: a hub tells the digest in its redirect, not the store behind it."""
+    """Follow redirects and keep their headers: a model hub gives the digest in its redirect, and only there."""
 
     def __init__(self) -> None:
         self.headers: list[email.message.Message] = []
@@ -99,7 +99,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _transfer(address: str, part: pathlib.Path) -> tuple[str, str] | None:
-    """Append to `part` what it lacks of the file, and return the digest that the server says."""
+    """Append to `part` the rest of the file, and return the digest that the server gives."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"User-Agent": f"ferjax/{__version__}"})
     if have:
@@ -109,13 +109,13 @@ def _transfer(address: str, part: pathlib.Path) -> tuple[str, str] | None:
         response = urllib.request.build_opener(redirects).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and have:  # nothing comes after what is here: it is whole, or not of this file
+        if error.code == 416 and have:  # the part here is as long as the file or longer
             part.unlink()
             raise _Broken("the part that was here does not fit") from error
         raise Failed(f"it answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:  # no connection, or a timeout within the answer's header
         reason = str(getattr(error, "reason", error)) or type(error).__name__
-        # Where a part is here, the server was there before: what is gone may come back.
+        # Where a part is here, the server answered before and may answer again.
         raise (_Broken if have else Failed)(reason) from error
     with response:
         if response.status == 206 and _starts_at(response.headers) != have:
@@ -140,7 +140,7 @@ def _receive(response: http.client.HTTPResponse, part: pathlib.Path, start: int,
     ):
         came, reason = start, ""
         while True:
-            try:  # around this alone: an OSError is the network's here, and the disk's below
+            try:  # only around this line: an OSError here is of the connection, and one below is of the disk
                 chunk = response.read(_CHUNK_BYTES)
             except (OSError, http.client.HTTPException) as error:
                 reason = f" ({str(error) or type(error).__name__})"

@@ -1,24 +1,26 @@
-"""Which of the published forms a file has, told by its first bytes, and its tensors by their published names."""
+"""The form of a published file, which its first bytes tell, and its tensors by their published names."""
 
 import contextlib
 import errno
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import safetensors
 
 from ferjax.errors import UserError
+from ferjax.networks.sources import Form
 from ferjax.networks.weights import torch_file
 from ferjax.networks.weights.tensors import Tensor, Unreadable
 
 _HDF5, _ZIP, _PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 _SAFETENSORS_HEADER = re.compile(rb".{8}\s*\{", re.DOTALL)  # eight bytes of length, then JSON
 _TAR_MAGIC_AT = 257
-_SAFETENSORS_DTYPES = {
+_SAFETENSORS_DTYPES: Mapping[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -28,8 +30,8 @@ _SAFETENSORS_DTYPES = {
 
 
 @contextlib.contextmanager
-def open_tensors(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """The file's source ('keras', 'torchvision' or 'timm') and its tensors, which can be read within the block.
+def open_tensors(path: pathlib.Path) -> Iterator[tuple[Form, dict[str, Tensor]]]:
+    """Open a file: its form and its tensors, which can be read within the block.
 
     Raises UserError for a file of another form and for whatever is wrong with it.
     """
@@ -37,28 +39,29 @@ def open_tensors(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
         with path.open("rb") as file:
             head = file.read(_TAR_MAGIC_AT + 5)
         if head.startswith(_HDF5):
-            from ferjax.networks.weights import keras_file  # h5py takes a tenth of a second to import
+            # Only here, since h5py takes a tenth of a second to import.
+            from ferjax.networks.weights import keras_file
 
             with keras_file.opening(path) as tensors:
                 yield "keras", tensors
         elif head.startswith(_ZIP):
-            yield _source_of(tensors := torch_file.read_zip(path), "torchvision"), tensors
+            yield "torch", torch_file.read_zip(path)
         elif head.startswith(_PICKLE):
-            yield _source_of(tensors := torch_file.read_legacy(path), "torchvision"), tensors
+            yield "torch", torch_file.read_legacy(path)
         elif _SAFETENSORS_HEADER.match(head):
-            yield _source_of(tensors := _list_safetensors(path), "timm"), tensors
+            yield "safetensors", _list_safetensors(path)
         else:
             raise Unreadable(_describe_other(head))
     except UserError:
         raise
     except Unreadable as error:
-        raise UserError(f"{path} can't be used: {error}.") from error
+        raise UserError(f"{path} cannot be used: {error}.") from error
     except OSError as error:
-        # h5py has no number for damage, and a position before the file's start, which a damaged zip names, is EINVAL.
+        # h5py gives no number for damage; EINVAL is for a place before the file's start, which a damaged zip names.
         if error.errno in (None, errno.EINVAL):
             raise _damage(path, error) from error
         raise UserError(
-            f"{path} can't be read ({os.strerror(error.errno)}): make it readable, or name another file."
+            f"{path} cannot be read ({os.strerror(error.errno)}): make it readable, or name another file."
         ) from error
     except Exception as error:  # each library has its own ways to fail on broken bytes
         raise _damage(path, error) from error
@@ -66,14 +69,7 @@ def open_tensors(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
 
 def _damage(path: pathlib.Path, error: Exception) -> UserError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{path} can't be read ({reason}): it may be cut off or damaged, so delete it and get it again.")
-
-
-def _source_of(tensors: dict[str, Tensor], otherwise: str) -> str:
-    """timm and torchvision name the convolutions alike, and differ in what they call the dense layers."""
-    if any(name.startswith(("pre_logits.", "head.")) for name in tensors):
-        return "timm"
-    return "torchvision" if any(name.startswith("classifier.") for name in tensors) else otherwise
+    return UserError(f"{path} cannot be read ({reason}): it may be cut off or damaged, so delete it and get it again.")
 
 
 def _describe_other(head: bytes) -> str:
@@ -96,7 +92,8 @@ def _list_safetensors(path: pathlib.Path) -> dict[str, Tensor]:
 
             def read(name: str = name) -> np.ndarray:
                 with safetensors.safe_open(path, framework="numpy") as file:
-                    return file.get_tensor(name)
+                    values: np.ndarray = file.get_tensor(name)
+                    return values
 
             tensors[name] = Tensor(tuple(part.get_shape()), _SAFETENSORS_DTYPES[part.get_dtype()], read)
     return tensors

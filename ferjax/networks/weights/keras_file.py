@@ -1,4 +1,4 @@
-"""Tensors out of Keras's weights files, of every Keras so far."""
+"""Tensors out of the weights files of Keras 1, 2 and 3."""
 
 import contextlib
 import pathlib
@@ -9,17 +9,18 @@ import h5py
 
 from ferjax.networks.weights.tensors import Tensor, Unreadable
 
-# Keras 1 ends the name of a kernel with _W, or _W_1 in a second session, and of a bias with _b; later ones say it.
+# Keras 1 ends the name of a kernel with _W, or _W_1 in a second session, and that of a bias with _b; later versions
+# write 'kernel' and 'bias'.
 _NAMES = {"kernel": re.compile(r"kernel|.+_W(_\d+)?"), "bias": re.compile(r"bias|.+_b(_\d+)?")}
 _VARS = {"0": "kernel", "1": "bias"}  # the order of a Keras 3 layer's variables
 
 
 @contextlib.contextmanager
 def opening(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
-    """The tensors of a weights file, or of a whole model in HDF5, as 'layer/kernel' and 'layer/bias'.
+    """Open the tensors of a weights file, or of a whole model in HDF5, as 'layer/kernel' and 'layer/bias'.
 
-    Keras 1 and 2 keep `layer/any/name:0`, Keras 3 `layers/any/vars/0` with the layer's name as an attribute.
-    Raises Unreadable for two tensors of one name, and what h5py raises.
+    Keras 1 and 2 store them as `layer/any/name:0`, and Keras 3 as `layers/any/vars/0` with the layer's name as an
+    attribute. Raises Unreadable for two tensors of one name, and what h5py raises.
     """
     tensors: dict[str, Tensor] = {}
 

@@ -1,4 +1,4 @@
-"""Published weights put in the place of a network's fresh ones, all of them or none."""
+"""Published weights in the place of a network's random ones: all of them or none."""
 
 import dataclasses
 import re
@@ -10,17 +10,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ferjax.errors import UserError
-from ferjax.networks.weights.loading import Weights
+from ferjax.networks.weights.variables import Weights, list_problems
 
-HEAD = "head/"  # what ImageNet's weights leave to training
-_LISTED = 6
+HEAD = "head/"  # what published weights leave to training
 
 
 @dataclasses.dataclass(frozen=True)
 class Merge:
-    """What `merge` did: names 'layer/parameter' of the network, `ignored` those of the published file.
+    """What `merge` did: names such as 'block1_conv1/kernel' of the network, and in `ignored` of the published file.
 
-    The two counts are of single parameters, which batch norm's statistics are not.
+    The two counts are of single parameters; batch norm's statistics are not counted as such.
     """
 
     loaded: tuple[str, ...]
@@ -30,7 +29,7 @@ class Merge:
     initialised_parameters: int
 
     def __str__(self) -> str:
-        """The report: a line each for what was loaded, newly initialised and ignored."""
+        """Return the report: one line each for what was loaded, newly initialised and ignored."""
         rows = (
             ("loaded", self.loaded, f", {self.loaded_parameters / 1e6:.3f} M parameters"),
             ("initialised", self.initialised, f", {self.initialised_parameters / 1e6:.3f} M parameters"),
@@ -44,11 +43,11 @@ class Merge:
 
 
 def merge(variables: Mapping[str, PyTree[Any]], weights: Weights) -> tuple[dict[str, PyTree[Array]], Merge]:
-    """The variables of a network with `weights` in place of its own, and what became of each tensor.
+    """Return the variables of a network with `weights` in place of its own, and what became of each tensor.
 
-    `variables` are as `init` gives them: 'params' and, where there is batch norm, 'batch_stats', float32. Structure and
-    order stay. Raises UserError, listing names and both shapes, unless every weight has a place of its shape and every
-    tensor outside the head gets one.
+    `variables` are as `init` gives them: 'params' and, where there is batch norm, 'batch_stats', float32, nested like
+    the network's modules. Structure and order stay. Raises UserError, listing names and both shapes, unless every
+    weight has a place of its shape and every tensor outside the head gets one.
     """
     fresh = {part: _flatten(tree) for part, tree in variables.items()}
     published = {"params": _flatten(weights.params), "batch_stats": _flatten(weights.batch_stats)}
@@ -70,7 +69,7 @@ def merge(variables: Mapping[str, PyTree[Any]], weights: Weights) -> tuple[dict[
 
 
 def abbreviate(names: Iterable[str]) -> str:
-    """Names as a person would list them: what differs by a number as a range, the parameters of one layer in braces.
+    """List names as a person would: what differs by a number as a range, the parameters of one layer in braces.
 
     'a1/bias', 'a1/kernel', 'a2/bias', 'a2/kernel' become 'a1..2/{bias,kernel}'.
     """
@@ -109,14 +108,9 @@ def _check(here: Mapping[str, Any], there: Mapping[str, Any], weights: Weights) 
             if there[name].shape != here[name].shape
         ],
     }
-    texts = [
-        f"{what} {', '.join(items[:_LISTED])}" + (f" and {len(items) - _LISTED} more" if len(items) > _LISTED else "")
-        for what, items in problems.items()
-        if items
-    ]
-    if texts:
+    if listed := list_problems(problems):
         raise UserError(
-            f"The weights of {weights.model} in {weights.path} do not fit this network (there is {'; '.join(texts)}): "
+            f"The weights of {weights.model} in {weights.path} do not fit this network (there is {listed}): "
             f"set model.name={weights.model} and model.width=1.0, or model.pretrained=none."
         )
 

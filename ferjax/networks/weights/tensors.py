@@ -1,4 +1,4 @@
-"""A tensor in a file that is not read yet."""
+"""A tensor that is still in its file."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import numpy as np
 
 
 class Unreadable(Exception):  # noqa: N818 - of a file, not of the program
-    """Half a sentence on what is wrong with a file, to stand behind its name."""
+    """A file cannot be used; the message is half a sentence that says why, to be put after the file's name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """Shape and type as the file says; `read` gives the values."""
+    """A tensor's shape and type as the file states them; `read` reads the values."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

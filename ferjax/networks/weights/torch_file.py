@@ -1,9 +1,9 @@
 """Tensors out of torch's two pickle formats without torch, and without running anything that a pickle asks for.
 
-Since torch 1.6 a file is a zip of one pickle and one entry a storage. Before, and so in most of torchvision's VGG
-files, it is pickles in a row (magic number, version, platform, tensors, keys of storages) and then the storages. In
-both a tensor is a call of a function of `torch._utils` on a storage that is only named; here those functions are
-stand-ins that note their arguments, and every other name that a pickle may ask for is refused.
+Since torch 1.6 a file is a zip of one pickle and one entry per storage. Before, and so in most of torchvision's VGG
+files, it is several pickles one after the other (magic number, version, platform, tensors, keys of storages), followed
+by the storages. In both a tensor is a call of a function of `torch._utils` on a storage that is only named. Here other
+functions stand in for those and only note their arguments, and every other name that a pickle asks for is refused.
 """
 
 import io
@@ -37,7 +37,7 @@ _DTYPES: Mapping[str, np.dtype[Any]] = {
 
 
 class _Storage(NamedTuple):
-    """A storage as a pickle names it: its values are elsewhere in the file. `start` and `size` count values."""
+    """A storage as a pickle names it; its values are elsewhere in the file. `start` and `size` count values."""
 
     kind: str
     key: str
@@ -46,7 +46,7 @@ class _Storage(NamedTuple):
 
 
 class _View(NamedTuple):
-    """The arguments of a tensor's rebuilding, unchecked."""
+    """The arguments that torch would rebuild a tensor from, unchecked."""
 
     storage: Any
     start: Any
@@ -54,8 +54,8 @@ class _View(NamedTuple):
     strides: Any
 
 
-class _StateDict(dict):
-    """Stands for OrderedDict; the versions of modules that torch hangs on a state dict are left out."""
+class _StateDict(dict[Any, Any]):
+    """A stand-in for OrderedDict that leaves out the versions of modules, which torch adds to a state dict."""
 
     __slots__ = ()
 
@@ -64,9 +64,10 @@ class _StateDict(dict):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows a dictionary, a storage and a tensor, and nothing else.
+    """An unpickler that knows a dictionary, a storage and a tensor, and nothing else.
 
-    A pickle can set attributes of what it is given: so that is a string, or a function made for it alone.
+    A pickle can set attributes of the objects that it asks for. So it is given only strings, and functions that were
+    made for this one request.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -94,7 +95,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_zip(path: pathlib.Path) -> dict[str, Tensor]:
-    """The tensors of a file of torch 1.6 or newer; their values are read when they are asked for."""
+    """List the tensors of a file of torch 1.6 or newer; their values are read when they are asked for."""
     with zipfile.ZipFile(path) as file:
         entries = {info.filename: info for info in file.infolist()}
         roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
@@ -120,7 +121,7 @@ def read_zip(path: pathlib.Path) -> dict[str, Tensor]:
 
 
 def read_legacy(path: pathlib.Path) -> dict[str, Tensor]:
-    """The tensors of a file of torch before 1.6; their values are read when they are asked for."""
+    """List the tensors of a file of torch before 1.6; their values are read when they are asked for."""
     with path.open("rb") as file:
         if _Unpickler(file).load() != _MAGIC:
             raise Unreadable("it is a pickle, but not one of torch")
@@ -143,7 +144,10 @@ def read_legacy(path: pathlib.Path) -> dict[str, Tensor]:
 
 
 def _walk_storages(file: IO[bytes], keys: list[str], kinds: dict[str, str]) -> dict[str, tuple[int, int]]:
-    """Offset in bytes and number of values of every storage: each is its number of values, then the values."""
+    """Return the offset in bytes and the number of values of every storage.
+
+    The file has the number of values first, then the values.
+    """
     end, offsets = os.fstat(file.fileno()).st_size, {}
     for key in keys:
         if key not in kinds:
@@ -159,7 +163,7 @@ def _walk_storages(file: IO[bytes], keys: list[str], kinds: dict[str, str]) -> d
 
 
 def _views(state: Any) -> dict[str, _View]:
-    """The tensors of an unpickled state dict; Unreadable for anything else in it."""
+    """Return the tensors of an unpickled state dict; raise Unreadable for anything else in it."""
     if not isinstance(state, dict):
         raise Unreadable(f"it holds no state dict but {type(state).__name__}")
     kinds: dict[str, str] = {}
@@ -191,7 +195,7 @@ def _tensor(view: _View, read_storage: Callable[[], np.ndarray]) -> Tensor:
 
     def read() -> np.ndarray:
         values = read_storage()[storage.start + start :]
-        # as_strided checks nothing, and up to here the storage's size was only what the file says of itself.
+        # as_strided checks nothing, and the storage's size was so far only what the file states.
         if math.prod(shape) and last - start >= values.size:
             raise Unreadable(f"storage {storage.key} ends before a tensor of shape {shape!r} does")
         steps = tuple(stride * values.itemsize for stride in strides)

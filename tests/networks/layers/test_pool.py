@@ -1,9 +1,10 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax.networks.layers.pool import max_pool2x2
+from ferjax.networks.layers.pool import max_pool2x2, pool_globally
 
 
 def reference(x):
@@ -27,3 +28,31 @@ def test_the_gradient_compares_nothing_with_a_maximum():
     backward = jax.vjp(max_pool2x2, x)[1]
     assert "max" not in str(jax.make_jaxpr(backward)(jnp.ones((1, 2, 2, 2))))
     assert jax.vmap(jax.grad(lambda x: max_pool2x2(x).sum()))(x[None]).sum() == 8
+
+
+@pytest.mark.parametrize("side", [6, 7])
+def test_max_pool_equals_flaxs(side):
+    x = jax.random.normal(jax.random.key(0), (2, side, side, 3))
+
+    def flax_pool(x):
+        return nn.max_pool(x, (2, 2), (2, 2))
+
+    np.testing.assert_array_equal(max_pool2x2(x), flax_pool(x))
+    gradients = [jax.grad(lambda x, f=f: (f(x) ** 2).sum())(x) for f in (max_pool2x2, flax_pool)]
+    np.testing.assert_allclose(*gradients, rtol=1e-6)
+
+
+def test_global_pools():
+    x = jax.random.normal(jax.random.key(0), (2, 3, 3, 5))
+    np.testing.assert_allclose(pool_globally(x, "max"), np.max(x, (1, 2)))
+    np.testing.assert_allclose(pool_globally(x, "mean"), np.mean(x, (1, 2)), rtol=1e-5)
+    assert pool_globally(x, "both").shape == (2, 10)
+
+
+def test_the_global_maximums_gradient_has_one_place_and_needs_no_comparison_with_the_maximum():
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 3, (4, 3, 3, 5)), jnp.float32)  # many are equal
+    gradient = np.asarray(jax.grad(lambda x: (pool_globally(x, "max") * 7.0).sum())(x)).reshape(4, 9, 5)
+    np.testing.assert_array_equal((gradient != 0).sum(1), 1)
+    np.testing.assert_array_equal(gradient.argmax(1), np.asarray(x).reshape(4, 9, 5).argmax(1))
+    assert gradient.max() == 7
+    assert np.isnan(pool_globally(x.at[0, 1, 1, 2].set(jnp.nan), "max")[0, 2])

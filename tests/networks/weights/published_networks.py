@@ -1,5 +1,6 @@
 """Networks in torchvision's layout with random weights, and what a network here computes."""
 
+import dataclasses
 import functools
 from unittest import mock
 
@@ -79,7 +80,7 @@ def compute_features(name, variables, images):
         # XLA's convolution compiles faster than the CPU's forms of it, which have tests of their own.
         plain = mock.patch.object(conv, "conv3x3", lambda x, kernel, _: conv._conv_xla(x, kernel))
         with plain, nn.intercept_methods(spy):
-            model.apply(variables, images, train=False)
+            model.apply(variables, images)
         return seen[0]
 
     return apply(variables, images)
@@ -90,8 +91,16 @@ def create_variables(name, fill=0.5, **changed):
     settings = {"num_classes": 7, "pool": "max", "hidden": (), "dropout": 0.0, "width": 1.0, "dtype": "float32"}
     model = networks.create(**{**settings, "name": name, **changed})
     shape = (1, 48, 48, model.in_channels)
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros(shape), train=False))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros(shape)))
     return jax.tree.map(lambda leaf: np.full(leaf.shape, fill, leaf.dtype), shapes)
+
+
+def change_source(monkeypatch, model, word, **changed):
+    """Publish other things of a network: `changed` are fields of its source `word`."""
+    entry = networks.NETWORKS[model]
+    source = dataclasses.replace(entry.published[word], **changed)
+    entry = dataclasses.replace(entry, published={**entry.published, word: source})
+    monkeypatch.setattr(networks, "NETWORKS", {**networks.NETWORKS, model: entry})
 
 
 def draw_images():

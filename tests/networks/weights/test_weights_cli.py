@@ -5,13 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+from published_networks import change_source, draw_torch_network
 
 from ferjax.cli.weights import main
 from ferjax.data.cache import cache_dir
 from ferjax.errors import UserError
 from ferjax.networks import weights as pretrained
-from ferjax.networks.weights import converted, published
-from ferjax.networks.weights.loading import Weights
+from ferjax.networks.sources import File
+from ferjax.networks.weights import Weights, converted
 
 
 @pytest.fixture
@@ -46,7 +47,6 @@ def test_a_file_is_converted_and_said_what_it_is(vgg11_file, capsys):
 
 def test_batch_norm_and_its_statistics_are_converted(tmp_path):
     import safetensors.torch
-    from published_networks import draw_torch_network
 
     state = draw_torch_network("vgg11_bn").state_dict()
     safetensors.torch.save_file(state, tmp_path / "file")
@@ -86,8 +86,8 @@ def fixed_digest(folder, monkeypatch):
     place.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(place)
     digest = ("sha256", json.loads((place / "weights.json").read_text())["sha256"][:8])
-    file = published.File("vgg11-a.pth", "http://127.0.0.1:9/file", digest)
-    monkeypatch.setattr(published, "list_files", lambda source, model: [file])
+    file = File("vgg11-a.pth", "http://127.0.0.1:9/file", digest)
+    change_source(monkeypatch, "vgg11", "torchvision", files=(file,))
     yield place
     shutil.rmtree(place)
 
@@ -133,7 +133,7 @@ def test_mistakes_end_in_a_sentence_and_exit_1(tmp_path, vgg11_file, capsys):
     assert capsys.readouterr().err.startswith("ferjax: There are no weights at")
     (tmp_path / "file").write_text("")
     assert main([str(vgg11_file), "--output", str(tmp_path / "file" / "folder")]) == 1
-    assert "can't be written" in capsys.readouterr().err
+    assert "cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [[], ["keras", "--model", "compact"], ["keras", "x"], ["keras", "--nonsense"]])

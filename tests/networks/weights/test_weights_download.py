@@ -10,11 +10,14 @@ import threading
 import time
 
 import pytest
+from published_networks import change_source
 
 from ferjax.data.cache import cache_dir
 from ferjax.errors import UserError
 from ferjax.networks import weights as pretrained
-from ferjax.networks.weights import download, published
+from ferjax.networks.sources import File
+from ferjax.networks.vgg import NETWORKS
+from ferjax.networks.weights import copies, download
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -205,20 +208,21 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def publish(monkeypatch, address, digest):
-    file = published.File("vgg19-dcbb9e9d.pth", address, digest)
-    monkeypatch.setattr(published, "list_files", lambda source, model: [file])
+def publish(monkeypatch, model, address, digest):
+    """Publish a file of the network at another address."""
+    file = File("vgg19-dcbb9e9d.pth", address, digest)
+    change_source(monkeypatch, model, "torchvision", files=(file,))
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, "404 Not Found"), (None, "Connection refused")])
 def test_offline_the_error_says_what_to_put_where(server, status, said, home, monkeypatch):
     server.status = status or 200
     address = f"{server.address}/file" if status else "http://127.0.0.1:9/file"
-    publish(monkeypatch, address, ("sha256", SHA256))
+    publish(monkeypatch, "vgg19", address, ("sha256", SHA256))
     with pytest.raises(UserError) as error:
         pretrained.load("torchvision", "vgg19")
     text = str(error.value)
-    assert f"{address} can't be downloaded" in text
+    assert f"{address} cannot be downloaded" in text
     assert said in text
     assert f"save that file as {home / 'cache' / 'weights' / 'vgg19-dcbb9e9d.pth'}" in text
     assert "model.pretrained=none (configs/random_init.py)" in text
@@ -227,7 +231,7 @@ def test_offline_the_error_says_what_to_put_where(server, status, said, home, mo
 
 def test_a_source_is_downloaded_once_and_loaded(server, home, vgg11_file, monkeypatch):
     server.content = vgg11_file.read_bytes()
-    publish(monkeypatch, f"{server.address}/file", ("sha256", hashlib.sha256(server.content).hexdigest()[:8]))
+    publish(monkeypatch, "vgg11", f"{server.address}/file", ("sha256", hashlib.sha256(server.content).hexdigest()[:8]))
     weights = [pretrained.load("torchvision", "vgg11") for _ in range(2)]
     assert server.asked == [None]
     assert weights[0].path == str(cache_dir() / "weights" / "vgg19-dcbb9e9d.pth")
@@ -244,16 +248,16 @@ def test_a_source_is_downloaded_once_and_loaded(server, home, vgg11_file, monkey
     ],
 )
 def test_a_file_of_keras_or_torch_is_found_and_checked(source, folder, home, monkeypatch):
-    file = published.list_files(source, "vgg19")[-1]
+    file = NETWORKS["vgg19"].published[source].files[-1]
     path = home / folder / file.name
     path.parent.mkdir(parents=True)
     path.write_bytes(b"damaged")
     if file.digest:
         with pytest.raises(UserError, match=re.escape(f"{path} is damaged or not the published file (its ")):
-            published.find(source, "vgg19")
+            copies.find(source, "vgg19")
         whole = dataclasses.replace(file, digest=("md5", hashlib.md5(b"damaged").hexdigest()))
-        monkeypatch.setattr(published, "list_files", lambda source, model: [whole])
-    assert published.find(source, "vgg19") == path
+        change_source(monkeypatch, "vgg19", source, files=(whole,))
+    assert copies.find(source, "vgg19") == path
 
 
 def test_the_published_addresses_are_kerass_own(monkeypatch):
@@ -261,7 +265,7 @@ def test_the_published_addresses_are_kerass_own(monkeypatch):
     from keras.src.applications import vgg16, vgg19
 
     for module, model in ((vgg16, "vgg16"), (vgg19, "vgg19")):
-        files = published.list_files("keras", model)
+        files = NETWORKS[model].published["keras"].files
         assert [file.address for file in files] == [module.WEIGHTS_PATH_NO_TOP, module.WEIGHTS_PATH]
         with open(module.__file__) as source:
             md5s = re.findall(r'file_hash="(\w+)"', source.read())

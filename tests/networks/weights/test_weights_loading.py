@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
-from published_networks import create_variables
+from published_networks import change_source, create_variables
 
 from ferjax.errors import UserError
 from ferjax.networks import weights as pretrained
 from ferjax.networks.weights import formats as files
-from ferjax.networks.weights import layout, merging
+from ferjax.networks.weights import merging
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_network_without_published_weights_is_said(weights, others):
 @pytest.mark.parametrize(
     ("weights", "model", "width", "message"),
     [
-        ("keras", "compact", 1.0, "no ImageNet weights for model.name=compact"),
+        ("keras", "compact", 1.0, "no published weights for model.name=compact"),
         ("keras", "vgg19_bn", 1.0, "keras publishes no weights of vgg19_bn"),
         ("timm", "vgg19_bn", 0.5, "model.width is 0.5: set model.width=1.0"),
         ("nowhere", "vgg11", 1.0, "no weights at nowhere: model.pretrained is 'none'"),
@@ -155,9 +155,9 @@ def test_a_strange_network_is_listed(tmp_path):
 
 def test_caffes_weights_in_torchs_layout_keep_their_scaling(vgg11_file, weights, monkeypatch):
     assert weights.scaling == "imagenet_torch"
-    monkeypatch.setattr(layout, "OTHER_SCALINGS", {weights.sha256[:8]: "imagenet_caffe"})
+    change_source(monkeypatch, "vgg11", "torchvision", other_scalings={weights.sha256[:8]: "imagenet_caffe"})
     assert pretrained.load(str(vgg11_file), "vgg11").scaling == "imagenet_caffe"
-    monkeypatch.setattr(layout, "OTHER_SCALINGS", {weights.sha256[:8]: None})
+    change_source(monkeypatch, "vgg11", "torchvision", other_scalings={weights.sha256[:8]: None})
     with pytest.raises(UserError, match=r"data\.scaling does not have"):
         pretrained.load(str(vgg11_file), "vgg11")
 
@@ -187,11 +187,11 @@ def test_values_that_are_not_finite_are_refused(value, vgg11_file, tmp_path):
         (b"<!DOCTYPE html><html>not found", "it is no .h5, .pth or .safetensors file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"\0" * 257 + b"ustar\0", "it is a tar"),
-        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "can't be read"),
-        (b"PK\x03\x04" + b"\0" * 100, "can't be read"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "cannot be read"),
+        (b"PK\x03\x04" + b"\0" * 100, "cannot be read"),
         (b"\x80\x02]q\x00.", "not one of torch"),
-        (b"\x80\x02" + b"(" * 10, "can't be read"),
-        ((100).to_bytes(8, "little") + b'{"a":', "can't be read"),
+        (b"\x80\x02" + b"(" * 10, "cannot be read"),
+        ((100).to_bytes(8, "little") + b'{"a":', "cannot be read"),
     ],
 )
 def test_other_files_are_refused(content, message, tmp_path):
@@ -204,7 +204,7 @@ def test_other_files_are_refused(content, message, tmp_path):
 
 def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path, vgg11_file, monkeypatch):
     with (
-        pytest.raises(UserError, match=r"can't be read \(Is a directory\): make it readable"),
+        pytest.raises(UserError, match=r"cannot be read \(Is a directory\): make it readable"),
         files.open_tensors(tmp_path),
     ):
         pass
@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path, vgg11_file
     for method in ("open", "stat"):
         with monkeypatch.context() as patch:
             patch.setattr(pathlib.Path, method, refuse)
-            with pytest.raises(UserError, match=r"can't be read \(Permission denied\): make it readable"):
+            with pytest.raises(UserError, match=r"cannot be read \(Permission denied\): make it readable"):
                 pretrained.load(str(vgg11_file), "vgg11")
 
 

@@ -18,8 +18,10 @@ from published_networks import (
 
 from ferjax.errors import UserError
 from ferjax.networks import weights as pretrained
-from ferjax.networks.weights import layout, torch_file
-from ferjax.networks.weights.tensors import Unreadable
+from ferjax.networks.vgg import NETWORKS
+from ferjax.networks.weights import torch_file
+from ferjax.networks.weights.published_file import recognise
+from ferjax.networks.weights.tensors import Tensor, Unreadable
 
 
 def save(state, path, *, zipped):
@@ -41,18 +43,22 @@ def test_names_and_shapes_are_torchs(name):
 
     with torch.device("meta"):
         state = create_torch_network(name).state_dict()
-    for source in ("torchvision", "timm"):
-        table = layout.rename_table(source, name)
+    for word, form in (("torchvision", "torch"), ("timm", "safetensors")):
+        table = NETWORKS[name].published[word].table
         assert {key: place.published_shape for key, place in table.items()} == {
             key: tuple(tensor.shape)
             for key, tensor in state.items()
             if key.startswith("features") and not key.endswith("num_batches_tracked")
         }
-        assert layout.recognise(source, table) == name
-    assert all(layout.has_no_place("torchvision", key) != (key in table) for key in state)
+        tensors = {key: Tensor(place.published_shape, np.dtype("f4"), np.zeros) for key, place in table.items()}
+        found = recognise(form, tensors)
+        assert (found.model, found.source_name) == (name, word)
+    source = NETWORKS[name].published["torchvision"]
+    assert all(source.has_no_place(key) != (key in table) for key in state)
     variables = create_variables(name)
     for place in table.values():
-        assert place.parameter in variables[place.collection][place.layer]
+        layer, _, parameter = place.path.partition("/")
+        assert parameter in variables[place.collection][layer]
 
 
 # The published files of vgg19 and of the batch-normed ones are in the old format.
@@ -272,7 +278,7 @@ def test_a_truncated_file_is_refused(zipped, kept, tmp_path):
 
     path = save({"features.0.weight": torch.zeros(200, 200)}, tmp_path / "weights.pth", zipped=zipped)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(UserError, match=r"weights\.pth can't be"):
+    with pytest.raises(UserError, match=r"weights\.pth cannot be"):
         pretrained.load(str(path), "vgg11")
 
 
