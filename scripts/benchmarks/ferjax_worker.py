@@ -22,15 +22,6 @@ from scripts.benchmarks.protocol import Commands, Step, Wait
 
 # The data set itself is no part of the step; without weights for classes its counts say nothing.
 _TASK = Task((faces.SIDE_PX, faces.SIDE_PX, 1), (1000,) * faces.CLASSES)
-# Every augmentation is off, since the peers' steps have none.
-_NO_AUGMENTATION = {
-    "augment.flip_prob": 0.0,
-    "augment.rotation_deg": 0.0,
-    "augment.shift_fraction": 0.0,
-    "augment.zoom_fraction": 0.0,
-    "augment.shear_deg": 0.0,
-    "augment.erase_prob": 0.0,
-}
 
 
 def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Step, Wait]:
@@ -90,9 +81,9 @@ def peak() -> dict[str, Any]:
 
 
 def _build(learning_rate: float = 1e-4) -> Parts:
-    changed = {**_NO_AUGMENTATION, "input.scaling": "minmax", "optim.learning_rate": learning_rate}
-    parts: Parts = build(load_config("random_init", changed), _TASK)
-    return parts
+    # As configs/random_init.py, but without augmentation, which the peers' steps do not have either.
+    config = load_config("no_augmentation", {"input.scaling": "minmax", "optim.learning_rate": learning_rate})
+    return build(config, _TASK)
 
 
 def _create_variables(parts: Parts) -> dict[str, PyTree]:
