@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +19,7 @@ from ferjax import networks
 from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
 from ferjax.files import replacing
-from ferjax.networks.base import Context
+from ferjax.networks import Classifier
 from ferjax.preprocess import preprocess
 from ferjax.training.checkpoint import list_places, read_network
 from ferjax.views import VIEWS, average_views
@@ -40,7 +39,7 @@ class Network:
     says where the network comes from. Nothing of it changes, and loading it changes nothing where it comes from.
     """
 
-    module: nn.Module
+    module: Classifier
     variables: Mapping[str, PyTree]
     classes: tuple[str, ...]
     scaling: str
@@ -96,7 +95,7 @@ class Network:
 
         def predict(variables: PyTree, images: Array, views: str) -> Float32[Array, "b k"]:
             values = images.astype(jnp.float32)
-            logits = [self.module.apply(variables, prepare(view(values)), Context()) for view in VIEWS[views]]
+            logits = [self.module.apply(variables, prepare(view(values))) for view in VIEWS[views]]
             return jnp.exp(average_views(logits))  # type: ignore[arg-type]
 
         return {views: jax.jit(functools.partial(predict, views=views)) for views in VIEWS}

@@ -31,7 +31,7 @@ class Diagnostics(flax.struct.PyTreeNode):
 
 
 def make_train_step(
-    model: nn.Module,
+    network: nn.Module,
     optimizer: Optimizer,
     loss_fn: LossFn,
     augment: Callable[..., Float32[Array, "b 48 48 1"]],
@@ -60,7 +60,7 @@ def make_train_step(
 
         def mean_loss(trained: Named) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
             variables = {"params": join(trained, frozen), "batch_stats": state.batch_stats}
-            logits, updated = model.apply(
+            logits, updated = network.apply(
                 variables, inputs, context, mutable=["batch_stats"], rngs={"dropout": keys["dropout"]}
             )
             sums = _measure(logits, batch, loss_fn)
@@ -97,7 +97,8 @@ def make_eval_step(
 
     def eval_step(variables: PyTree, batch: Batch) -> tuple[Sums, Float32[Array, "b k"]]:
         images = batch.images.astype(jnp.float32)
-        averaged = average_views([network.apply(variables, preprocess(view(images))) for view in VIEWS[views]])
+        logits: list[Array] = [network.apply(variables, preprocess(view(images))) for view in VIEWS[views]]  # type: ignore[misc]
+        averaged = average_views(logits)
         return _measure(averaged, batch, loss_fn), jnp.exp(averaged)
 
     return eval_step

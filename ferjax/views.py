@@ -58,7 +58,7 @@ def _with_mirror(views: tuple[View, ...]) -> tuple[View, ...]:
 
 _SHIFTS = (_keep, _shift(1, 0), _shift(-1, 0), _shift(0, 1), _shift(0, -1))
 # The centre and the four corners, as in Krizhevsky et al. 2012's ten views.
-_CROPS = (_crop(0.5, 0.5), _crop(0, 0), _crop(0, 1), _crop(1, 0), _crop(1, 1))
+_CROPS = (_crop(0.5, 0.5), _crop(0.0, 0.0), _crop(0.0, 1.0), _crop(1.0, 0.0), _crop(1.0, 1.0))
 
 # By name: the views whose probabilities are averaged. 'none' is the image as it is.
 VIEWS: Mapping[str, tuple[View, ...]] = MappingProxyType(

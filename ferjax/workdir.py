@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
-from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from ferjax import config, data
@@ -209,7 +208,7 @@ class Workdir:
             raise UserError(f"{path} cannot be read ({error}): delete it, or use another --workdir.") from error
 
 
-def describe_data(rows: data.Rows, splits: Mapping[str, Int[np.ndarray, " _"]]) -> DataFacts:
+def describe_data(rows: data.Rows, splits: data.Splits) -> DataFacts:
     """What data.json says of these rows and their splits."""
     digest = hashlib.sha256()
     targets = () if rows.targets is None else (rows.targets,)

@@ -54,8 +54,11 @@ def run(
     start_logging()
     try:
         found = parser.parse(arguments)
-        if found is None:
-            return 0
+    except FlagMistake as mistake:
+        return fail(str(mistake), 2)
+    if found is None:
+        return 0
+    try:
         work(found)
     except FlagMistake as mistake:
         return fail(str(mistake), 2)

@@ -30,7 +30,10 @@ def to_markdown() -> str:
         parts.append("")
     parts.append("## Old names that stay accepted\n")
     for old, moved in MOVED.items():
-        said = f"`{moved.now}`" if moved.only is None else f"`{moved.now}={moved.only[1]}` where it is {moved.only[0]}"
+        if moved.values is None:
+            said = f"`{moved.now}`"
+        else:
+            said = ", ".join(f"`{moved.now}={new}` where it is {value}" for value, new in moved.values.items())
         parts.append(f"- `{old}`: now {said}")
     return "\n".join(parts) + "\n"
 

@@ -1,7 +1,6 @@
 """Keys that older versions had elsewhere: they stay accepted, and one line says where they are now."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,23 +13,23 @@ logger = logging.getLogger("ferjax")
 
 @dataclasses.dataclass(frozen=True)
 class Moved:
-    """An old key of `kind`: its value is that of the key `now`; where `only` is given, only that value says anything.
+    """An old key of `kind`, which is the key `now`.
 
-    `only` is (old value, new value): with it, any other value of the old key leaves the new one alone.
+    `values` are the new values of the old ones, where they differ; an old value that is not among them says nothing.
     """
 
     now: str
     kind: type
-    only: tuple[Any, Any] | None = None
+    values: Mapping[Any, Any] | None = None
 
 
 # In the order in which they are looked at: what a later one says goes over an earlier one.
 MOVED: Mapping[str, Moved] = MappingProxyType(
     {
         "data.scaling": Moved("input.scaling", str),
-        "data.normalize": Moved("input.scaling", bool, (False, "none")),
+        "data.normalize": Moved("input.scaling", bool, {False: "none"}),
         "model.pretrained": Moved("init.pretrained", str),
-        "eval.mirror": Moved("eval.views", bool, (True, "mirror")),
+        "eval.mirror": Moved("eval.views", bool, {True: "mirror", False: "none"}),
     }
 )
 
@@ -45,12 +44,12 @@ def move(flat: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         value = flat.get(old)
         if value is None:
             continue
-        if rule.only is None:
+        if rule.values is None:
             moved[rule.now] = value
-            notes.append(f"{old} is {rule.now} now: the old name is still accepted.")
-        elif value == rule.only[0]:
-            moved[rule.now] = rule.only[1]
-            notes.append(f"{old}={value} is {rule.now}={json.dumps(rule.only[1])} now: the old name is still accepted.")
+            notes.append(f"{old} is {rule.now} now; the old name is still accepted.")
+        elif value in rule.values:
+            moved[rule.now] = rule.values[value]
+            notes.append(f"{old}={value} is {rule.now}={rule.values[value]} now; the old name is still accepted.")
     return moved, notes
 
 

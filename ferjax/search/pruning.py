@@ -4,8 +4,7 @@ from collections.abc import Collection
 
 import optuna
 
-from ferjax.training.hooks import EpochTold, Hook
-from ferjax.training.loop import Loop
+from ferjax.training.hooks import EpochTold, Hook, Loop
 
 
 class Prune(Hook):

@@ -72,7 +72,7 @@ def _check_description(path: pathlib.Path, description: dict[str, object]) -> No
         return
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-        differences = find_differences(saved.pop("config"), description.pop("config"))  # type: ignore[arg-type]
+        differences = find_differences(saved.pop("config"), description.pop("config"))
         differences = find_differences(saved, description) | differences
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}): use another --workdir.") from error

@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +17,7 @@ from ml_collections import ConfigDict
 from ferjax import augment, losses, networks, optim
 from ferjax.data import Rows, Splits
 from ferjax.errors import UserError
+from ferjax.networks import Classifier
 from ferjax.preprocess import preprocess
 from ferjax.randomness import stream_key
 from ferjax.state import TrainState, create_state
@@ -57,7 +57,7 @@ class Parts:
 
     config: ConfigDict
     task: Task
-    network: nn.Module
+    network: Classifier
     optimizer: optim.Optimizer
     loss_fn: losses.LossFn
     augment: Callable[..., Any]

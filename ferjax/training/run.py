@@ -256,7 +256,9 @@ def _align(workdirs: dict[int, Workdir]) -> list[tuple[Place | None, list[int]]]
     """
     if len(workdirs) == 1:
         return [(None, list(workdirs))]
-    saved = {seed: list_places(workdir.checkpoints) or [None] for seed, workdir in workdirs.items()}
+    saved: dict[int, Sequence[Place | None]] = {
+        seed: list_places(workdir.checkpoints) or [None] for seed, workdir in workdirs.items()
+    }
     groups: list[tuple[Place | None, list[int]]] = []
     while saved:
         # None, of a seed that has saved nothing yet, comes before every place.

@@ -4,6 +4,7 @@ import email.message
 import fcntl
 import hashlib
 import http.client
+import importlib.metadata
 import logging
 import os
 import pathlib
@@ -14,8 +15,6 @@ import urllib.request
 from typing import IO, Any
 
 import tqdm
-
-from ferjax import __version__
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0  # without a byte
@@ -101,7 +100,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def _transfer(address: str, part: pathlib.Path) -> tuple[str, str] | None:
     """Append to `part` the rest of the file, and return the digest that the server gives."""
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(address, headers={"User-Agent": f"ferjax/{__version__}"})
+    request = urllib.request.Request(address, headers={"User-Agent": f"ferjax/{importlib.metadata.version('ferjax')}"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     redirects = _Redirects()

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ferjax.training.hooks.base import EpochTold, Hook, StepTold
-from ferjax.training.loop import Loop
+from ferjax.training.hooks.base import EpochTold, Hook, Loop, StepTold
 
 _SHOWN = ("loss", "accuracy")
 

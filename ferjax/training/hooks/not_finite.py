@@ -3,8 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from ferjax.training.hooks.base import Hook, Scores, StepTold
-from ferjax.training.loop import Loop
+from ferjax.training.hooks.base import Hook, Loop, Scores, StepTold
 from ferjax.training.seed_run import SeedRun
 
 

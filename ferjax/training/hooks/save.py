@@ -1,7 +1,6 @@
 """Save checkpoints: now and then, at each epoch's end, and before a run leaves."""
 
-from ferjax.training.hooks.base import EpochTold, Hook
-from ferjax.training.loop import Loop
+from ferjax.training.hooks.base import EpochTold, Hook, Loop
 
 
 class Save(Hook):

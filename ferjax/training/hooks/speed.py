@@ -3,9 +3,9 @@
 import functools
 import logging
 
+from ferjax.networks import Classifier
 from ferjax.training import flops
-from ferjax.training.hooks.base import EpochTold, Hook
-from ferjax.training.loop import Loop
+from ferjax.training.hooks.base import EpochTold, Hook, Loop
 
 logger = logging.getLogger("ferjax")
 
@@ -33,7 +33,7 @@ class Speed(Hook):
 
 
 @functools.cache
-def _count_step(network: flops.Network, image_shape: tuple[int, int, int], frozen: frozenset[str]) -> int:
+def _count_step(network: Classifier, image_shape: tuple[int, int, int], frozen: frozenset[str]) -> int:
     return flops.count_step(network, image_shape, frozen)
 
 

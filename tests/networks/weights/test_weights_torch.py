@@ -50,7 +50,7 @@ def test_names_and_shapes_are_torchs(name):
             for key, tensor in state.items()
             if key.startswith("features") and not key.endswith("num_batches_tracked")
         }
-        tensors = {key: Tensor(place.published_shape, np.dtype("f4"), None) for key, place in table.items()}
+        tensors = {key: Tensor(place.published_shape, np.dtype("f4"), np.zeros) for key, place in table.items()}
         found = recognise(form, tensors)
         assert (found.model, found.source_name) == (name, word)
     source = NETWORKS[name].published["torchvision"]
