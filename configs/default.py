@@ -28,7 +28,8 @@ def get_config() -> ConfigDict:
     augment.zoom_fraction = 0.15  # each axis's scale uniform in 1 +- this; 0..0.9
     augment.shear_deg = 0.0  # uniform in +-this; 0..80
     augment.erase_prob = 0.0  # chance of one erased square; 0..1
-    augment.erase_px = 12  # side of the erased square; 1..48
+    augment.erase_px = 12  # side of the erased square; >= 1
+    augment.mixup_alpha = 0.0  # mixup's weight of two images is of Beta(this, this); >= 0
 
     config.model = model = ConfigDict()
     model.name = "vgg19"  # 'vgg11', 'vgg13', 'vgg16', 'vgg19', the same with '_bn', or 'compact'

@@ -47,7 +47,7 @@ runs = {}
 for k in range(6):
     config.optim.groups = ((f"block[0-{k}]_.*", "frozen"), (".*", 1.0))
     optimizer = optim.create(**config.optim, epochs=1, steps_per_epoch=1)
-    step = make_train_step(model, optimizer, loss_fn, functools.partial(augment.augment, **config.augment), prepare)
+    step = make_train_step(model, optimizer, loss_fn, augment.create(**config.augment), prepare)
     state = create_state(jnp.uint32(0), jax.tree.map(jnp.copy, variables), optimizer, num_classes=7, best_metric="accuracy")
     runs[k] = [jax.jit(step, donate_argnums=0), state, []]
 for turn in range(ROUNDS + 1):

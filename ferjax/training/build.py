@@ -70,7 +70,7 @@ def create_parts(config: ConfigDict, rows: data.Rows, splits: Splits, layout: La
     scaling = _choose_scaling(config)
     prepare = functools.partial(preprocess, scaling=scaling, channels=model.in_channels, dtype=model.dtype)
     program = create_program(
-        make_train_step(model, optimizer, loss_fn, functools.partial(augment.augment, **config.augment), prepare),
+        make_train_step(model, optimizer, loss_fn, augment.create(**config.augment), prepare),
         make_eval_step(model, loss_fn, prepare, config.eval.mirror),
         make_finish_epoch(optimizer, config.train.best_metric),
         train_split,

@@ -74,12 +74,11 @@ def _create_step(model: Any, variables: Any, learning_rate: float = 1e-4) -> tup
     config = random_init.get_config()
     config.optim.learning_rate = learning_rate
     optimizer = optim.create(**config.optim, epochs=1, steps_per_epoch=1)
-    off = {**dict.fromkeys(config.augment, 0.0), "erase_px": config.augment.erase_px}
     train_step = make_train_step(
         model,
         optimizer,
         losses.create(**config.loss, counts=[1] * faces.CLASSES),
-        functools.partial(augment.augment, **off),
+        augment.create(**dict.fromkeys(augment.KEYS, 0)),
         functools.partial(preprocess.preprocess, scaling="minmax", channels=model.in_channels),
     )
     state = create_state(jnp.uint32(0), variables, optimizer, num_classes=faces.CLASSES, best_metric="accuracy")
