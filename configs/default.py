@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     augment.shear_deg = 0.0  # uniform in +-this; 0..80
     augment.erase_prob = 0.0  # chance of one erased square; 0..1
     augment.erase_px = 12  # side of the erased square; >= 1
-    augment.mixup_alpha = 0.0  # mixup's weight of two images is of Beta(this, this); >= 0
+    augment.mixup_alpha = 0.0  # images are mixed in pairs, by a weight of Beta(this, this); 0 is off; >= 0
 
     config.model = model = ConfigDict()
     model.name = "vgg19"  # 'vgg11', 'vgg13', 'vgg16', 'vgg19', the same with '_bn', or 'compact'

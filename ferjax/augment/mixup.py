@@ -8,7 +8,9 @@ from ferjax.augment.shards import Shards, Transform
 from ferjax.batch import Batch
 from ferjax.config.keys import NOT_NEGATIVE, Key, Keys
 
-KEYS: Keys = {"mixup_alpha": Key(0.0, NOT_NEGATIVE, "mixup's weight of two images is of Beta(this, this)")}
+KEYS: Keys = {
+    "mixup_alpha": Key(0.0, NOT_NEGATIVE, "images are mixed in pairs, by a weight of Beta(this, this); 0 is off")
+}
 
 
 def create(*, mixup_alpha: float) -> Transform | None:
