@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float32, PyTree
 
+from ferjax.augment import Augment
 from ferjax.batch import Batch
 from ferjax.losses import LossFn
 from ferjax.networks.base import Context
@@ -34,7 +35,7 @@ def make_train_step(
     network: nn.Module,
     optimizer: Optimizer,
     loss_fn: LossFn,
-    augment: Callable[..., Float32[Array, "b 48 48 1"]],
+    augment: Augment,
     preprocess: Callable[[Array], Array],
 ) -> Callable[..., tuple[TrainState, Sums, Diagnostics]]:
     """Bind the parts; the result is `train_step(state, batch, *, axis_name=None, epoch=0)`.
@@ -45,15 +46,17 @@ def make_train_step(
     def train_step(
         state: TrainState, batch: Batch, *, axis_name: str | None = None, epoch: int = 0
     ) -> tuple[TrainState, Sums, Diagnostics]:
-        """One update. Under a mapped axis `axis_name` gradients, sums, batch statistics and draws are of all shards.
+        """Take one update.
 
-        `epoch`, a Python number, says which groups of parameters are frozen. The gradient of frozen parameters is not
-        computed, and layers of which all is frozen compute as at inference.
+        Under a mapped axis `axis_name` gradients, sums, batch statistics and draws are of all shards. `epoch`, a Python
+        number, says which groups of parameters are frozen. The gradient of frozen parameters is not computed, and
+        layers of which all is frozen compute as at inference.
         """
-        keys = {stream: stream_key(state.seed, stream, state.step) for stream in ("augment", "dropout")}
+        dropout_key = stream_key(state.seed, "dropout", state.step)
         total = functools.partial(_sum_over, axis_name=axis_name)
         count = total(_count(batch))
-        inputs = preprocess(augment(keys["augment"], batch.images, axis_name=axis_name))
+        batch = augment(state.seed, state.step, batch, axis_name=axis_name)
+        inputs = preprocess(batch.images)
         trained, frozen = optimizer.groups.split(state.params, epoch)
         frozen_layers = optimizer.groups.frozen_layers(state.params, epoch)
         context = Context(train=True, mask=batch.mask, axis_name=axis_name, frozen=frozen_layers)
@@ -61,7 +64,7 @@ def make_train_step(
         def mean_loss(trained: Named) -> tuple[Float32[Array, ""], tuple[PyTree, Sums]]:
             variables = {"params": join(trained, frozen), "batch_stats": state.batch_stats}
             logits, updated = network.apply(
-                variables, inputs, context, mutable=["batch_stats"], rngs={"dropout": keys["dropout"]}
+                variables, inputs, context, mutable=["batch_stats"], rngs={"dropout": dropout_key}
             )
             sums = _measure(logits, batch, loss_fn)
             # This shard's part of the mean over all shards; the parts of the gradient are added up below.

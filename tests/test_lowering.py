@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import default
-from ferjax import losses, networks, optim
-from ferjax.augment import augment
+from ferjax import augment, losses, networks, optim
 from ferjax.batch import Batch
 from ferjax.preprocess import preprocess
 from ferjax.state import create_state
@@ -40,7 +39,7 @@ def create_step(name, dtype):
     optimizer = optim.create(**OPTIM)
     loss_fn = losses.create(label_smoothing=0.1, counts=[1] * 7)
     prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels, dtype=model.dtype)
-    step = make_train_step(model, optimizer, loss_fn, functools.partial(augment, **AUGMENT), prepare)
+    step = make_train_step(model, optimizer, loss_fn, augment.create(**AUGMENT), prepare)
 
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
@@ -131,8 +130,9 @@ def test_convolutions_compute_in_the_dtype_that_was_asked_for(network, platform)
 
 @accelerators
 def test_no_convolution_is_made_of_matrix_products(network, platform):
-    # Two dense layers, each forward, to its input and to its kernel. Winograd and im2col would be more.
-    assert len(find_products(lower(*network, platform))) == 2 * 3
+    # Two dense layers, each forward, to its input and to its kernel, and the confusion matrix. Winograd and im2col
+    # would be more.
+    assert len(find_products(lower(*network, platform))) == 2 * 3 + 1
     if network[1] == "float32":
         assert len(find_products(lower(*network, "cpu"))) > 2 * 3
 

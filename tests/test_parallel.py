@@ -12,8 +12,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from configs import default
-from ferjax import losses, networks, optim
-from ferjax.augment import augment
+from ferjax import augment, losses, networks, optim
 from ferjax.data import Rows
 from ferjax.errors import UserError
 from ferjax.networks.base import Context
@@ -85,7 +84,7 @@ class Run:
         self.layout = create_layout(mode, devices)
         self.split = place(draw_rows(), np.arange(ROWS), self.layout)
         self.program = create_program(
-            make_train_step(model, optimizer, loss_fn, functools.partial(augment, **AUGMENT), prepare),
+            make_train_step(model, optimizer, loss_fn, augment.create(**AUGMENT), prepare),
             make_eval_step(model, loss_fn, prepare, mirror=False),
             make_finish_epoch(optimizer, "accuracy"),
             self.split,

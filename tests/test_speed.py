@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferjax import losses, networks, optim
+from ferjax import augment, losses, networks, optim
 from ferjax.batch import Batch
 from ferjax.networks.layers import conv
 from ferjax.preprocess import preprocess
@@ -50,7 +50,8 @@ def create_step():
         targets=jnp.asarray(random.dirichlet(np.ones(7), BATCH), jnp.float32),
         mask=jnp.ones(BATCH, bool),
     )
-    step = make_train_step(model, optimizer, loss_fn, lambda _, images, **__: images.astype(jnp.float32), prepare)
+    off = {name: type(key.default)(0) for name, key in augment.KEYS.items()}
+    step = make_train_step(model, optimizer, loss_fn, augment.create(**off), prepare)
     return (
         step,
         create_state(jnp.uint32(0), {"params": params}, optimizer, num_classes=7, best_metric="accuracy"),

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import losses, networks, optim
-from ferjax.augment import augment
+from ferjax import augment, losses, networks, optim
 from ferjax.batch import Batch
 from ferjax.preprocess import preprocess
 from ferjax.randomness import stream_key
@@ -16,9 +15,7 @@ from ferjax.state import create_state, network_variables
 from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
 
 OPTIM = {"learning_rate": 1e-2, "plateau_patience_epochs": 1, "epochs": 3, "steps_per_epoch": 4.0}
-NO_AUGMENTATION = dict.fromkeys(
-    ("flip_prob", "rotation_deg", "shift_fraction", "zoom_fraction", "shear_deg", "erase_prob"), 0.0
-) | {"erase_px": 1}
+NO_AUGMENTATION = {name: type(key.default)(0) for name, key in augment.KEYS.items()}
 
 
 def initialize(model):
@@ -36,7 +33,7 @@ class Parts:
         self.optimizer = optim.create(**OPTIM)
         loss_fn = losses.create(counts=[1] * 7)
         prepare = functools.partial(preprocess, scaling="minmax", channels=1)
-        change = functools.partial(augment, **{**NO_AUGMENTATION, "flip_prob": flip_prob})
+        change = augment.create(**{**NO_AUGMENTATION, "flip_prob": flip_prob})
         self.train_step = make_train_step(self.model, self.optimizer, loss_fn, change, prepare)
         self.eval_step = make_eval_step(self.model, loss_fn, prepare, mirror)
         variables = initialize(self.model)
@@ -92,7 +89,7 @@ def test_masked_rows_leave_loss_and_gradient_alone():
         parts.model,
         parts.optimizer,
         loss_fn,
-        functools.partial(augment, **NO_AUGMENTATION),
+        augment.create(**NO_AUGMENTATION),
         functools.partial(preprocess, scaling="minmax", channels=3),
     )
     params = initialize(parts.model)["params"]

@@ -56,7 +56,7 @@ SCHEDULES: Mapping[str, Ingredient[optax.Schedule]] = types.MappingProxyType(
     }
 )
 _KEYS: Keys = {
-    "schedule": Key("constant", Choice(tuple(SCHEDULES)), "'constant', 'cosine' (to 0 at the last epoch) or 'onecycle'")
+    "schedule": Key("constant", Choice(tuple(SCHEDULES)), "of the learning rate; cosine falls to 0 at the last epoch")
 }
 KEYS: Keys = join_keys(_KEYS, *(schedule.keys for schedule in SCHEDULES.values()))
 

@@ -28,7 +28,8 @@ class Sums(flax.struct.PyTreeNode):
 
     def merge(self, other: "Sums") -> "Sums":
         """Return the sums over both's examples."""
-        return jax.tree.map(jnp.add, self, other)
+        merged: Sums = jax.tree.map(jnp.add, self, other)
+        return merged
 
     @property
     def count(self) -> Any:

@@ -60,7 +60,7 @@ class Parts:
     network: Classifier
     optimizer: optim.Optimizer
     loss_fn: losses.LossFn
-    augment: Callable[..., Any]
+    augment: augment.Augment
     preprocess: Callable[[Array], Array]
     train_step: Callable[..., Any]
     eval_step: Callable[..., Any]
@@ -102,7 +102,7 @@ def build(config: ConfigDict, task: Task) -> Parts:
         network = networks.create(num_classes=task.num_classes, **config.model)
         optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=rows / size)
         loss_fn = losses.create(counts=task.counts, **config.loss)
-        change = functools.partial(augment.augment, **config.augment)
+        change = augment.create(**config.augment)
         prepare = functools.partial(
             preprocess, scaling=config.input.scaling, channels=network.in_channels, dtype=network.dtype
         )

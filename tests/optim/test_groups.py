@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import losses, networks, optim
-from ferjax.augment import augment
+from ferjax import augment, losses, networks, optim
 from ferjax.networks.base import Context
 from ferjax.optim.groups import Group, flatten, join, parse
 from ferjax.preprocess import preprocess
@@ -40,7 +39,7 @@ class Run:
             create_model(),
             self.optimizer,
             loss_fn,
-            functools.partial(augment, **NO_AUGMENTATION),
+            augment.create(**NO_AUGMENTATION),
             functools.partial(preprocess, scaling="minmax", channels=1),
         )
         self.state = create_state(

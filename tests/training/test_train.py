@@ -339,12 +339,14 @@ STEP_KEYS = {
     "augment.zoom_fraction": 0.0,
     "augment.shear_deg": 1.0,
     "augment.erase_prob": 0.5,
+    "augment.mixup_alpha": 0.2,
     "model.pool": "mean",
     "model.dropout": 0.0,
     "model.dtype": "bfloat16",
     "loss.name": "focal",
     "loss.label_smoothing": 0.1,
     "loss.class_weights": "balanced",
+    "optim.name": "sgd",
     "optim.learning_rate": 1e-3,
     "optim.b1": 0.8,
     "optim.b2": 0.9,
@@ -354,6 +356,7 @@ STEP_KEYS = {
     "optim.groups": ((".*", 0.5),),
     "optim.schedule": "cosine",
     "optim.warmup_epochs": 1.0,
+    "optim.average_decay": 0.9,
     "train.batch_size": 12,
 }
 
@@ -392,6 +395,7 @@ def test_every_key_reaches_the_step(trace_step, plain_step, tmp_path, key):
         ({"loss.name": "focal"}, "loss.gamma", 3.0),
         ({"loss.name": "focal"}, "loss.alpha", 0.5),
         ({"augment.erase_prob": 0.5}, "augment.erase_px", 5),
+        ({"optim.name": "sgd"}, "optim.momentum", 0.5),
     ],
 )
 def test_keys_that_another_key_switches_on(trace_step, tmp_path_factory, needed, key, value):
