@@ -42,16 +42,15 @@ def train(
     """
     from ml_collections import ConfigDict
 
-    from ferjax.config import apply_overrides, load_config, resolve
+    from ferjax.config import apply_overrides, load_config
     from ferjax.training.run import run
 
     if isinstance(config, ConfigDict):
         config = config.copy_and_resolve_references()
         apply_overrides(config, overrides or {})
-        chosen = resolve(config)
     else:
-        chosen = load_config(config, overrides)
-    return run(chosen, pathlib.Path(workdir), allow_config_change=allow_config_change)
+        config = load_config(config, overrides)
+    return run(config, pathlib.Path(workdir), allow_config_change=allow_config_change)
 
 
 def load(path: str | pathlib.Path) -> "Network":

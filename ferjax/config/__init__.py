@@ -3,7 +3,7 @@
 A key is declared once, in the room that reads it; `ferjax.config.groups` joins them.
 """
 
-from ferjax.config.checking import KeyMistake, check_keys, check_overrides, validate
+from ferjax.config.checking import KeyMistake, check, check_keys, check_overrides, validate
 from ferjax.config.comparing import find_differences, flatten, nest, upgrade
 from ferjax.config.files import find_config_file, list_configs, load_config, read_config
 from ferjax.config.groups import GROUPS, KEYS, create_default
@@ -15,6 +15,7 @@ __all__ = [
     "KEYS",
     "KeyMistake",
     "apply_overrides",
+    "check",
     "check_keys",
     "check_overrides",
     "create_default",

@@ -14,7 +14,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax.config.checking import KeyMistake, check_keys, validate
+from ferjax.config.checking import KeyMistake, check, check_keys
 from ferjax.config.moved import resolve
 from ferjax.config.parsing import apply_overrides
 
@@ -52,9 +52,7 @@ def load_config(name: str | pathlib.Path, overrides: Mapping[str, Any] | None = 
 
     Raises KeyMistake as `read_config` does, UserError for a value out of its range.
     """
-    config = read_config(find_config_file(str(name)), overrides or {})
-    validate(config)
-    return config
+    return check(read_config(find_config_file(str(name)), overrides or {}))
 
 
 def read_config(path: pathlib.Path, overrides: Mapping[str, Any]) -> ConfigDict:
