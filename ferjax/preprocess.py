@@ -16,8 +16,9 @@ KEYS: Keys = MappingProxyType(
         "scaling": Key(
             "minmax",
             Choice(SCALINGS),
-            "of the pixel values: 'minmax' to 0..1, 'none' leaves 0..255, 'imagenet_caffe' as Keras's VGG, "
-            "'imagenet_torch' as torchvision's and timm's weights were trained",
+            "how the pixel values 0..255 are scaled for the network: 'minmax' to 0..1, 'none' not at all, "
+            "'imagenet_caffe' as the weights of Keras's VGG were trained, 'imagenet_torch' as those of "
+            "torchvision and timm were",
         )
     }
 )

@@ -16,11 +16,13 @@ from ferjax.batch import Batch
 from ferjax.keys import FRACTION, Key, Keys, Range
 
 KEYS: Keys = {
-    "flip_prob": Key(0.5, FRACTION, "chance of a mirror image"),
-    "rotation_deg": Key(15.0, Range(0, 180), "uniform in +-this"),
-    "shift_fraction": Key(0.15, FRACTION, "of the image side, each axis uniform in +-this"),
-    "zoom_fraction": Key(0.15, Range(0, 0.9), "each axis's scale uniform in 1 +- this"),
-    "shear_deg": Key(0.0, Range(0, 80), "uniform in +-this"),
+    "flip_prob": Key(0.5, FRACTION, "chance that an image is mirrored, left to right"),
+    "rotation_deg": Key(15.0, Range(0, 180), "each image is turned by an angle drawn from +- this, in degrees"),
+    "shift_fraction": Key(
+        0.15, FRACTION, "each image is shifted along both axes by shares of its side drawn from +- this"
+    ),
+    "zoom_fraction": Key(0.15, Range(0, 0.9), "each axis of an image is scaled by a factor drawn from 1 +- this"),
+    "shear_deg": Key(0.0, Range(0, 80), "each image is sheared by an angle drawn from +- this, in degrees"),
 }
 
 

@@ -12,8 +12,8 @@ from ferjax.batch import Batch
 from ferjax.keys import FRACTION, SIZE, Key, Keys
 
 KEYS: Keys = {
-    "erase_prob": Key(0.0, FRACTION, "chance of one erased square"),
-    "erase_px": Key(12, SIZE, "side of the erased square"),
+    "erase_prob": Key(0.0, FRACTION, "chance that a square of an image is filled with noise"),
+    "erase_px": Key(12, SIZE, "side of that square, in pixels"),
 }
 
 

@@ -9,7 +9,11 @@ from ferjax.batch import Batch
 from ferjax.keys import NOT_NEGATIVE, Key, Keys
 
 KEYS: Keys = {
-    "mixup_alpha": Key(0.0, NOT_NEGATIVE, "images are mixed in pairs, by a weight of Beta(this, this); 0 is off")
+    "mixup_alpha": Key(
+        0.0,
+        NOT_NEGATIVE,
+        "mixup: images and their targets are mixed in pairs, by a weight drawn from Beta(this, this); 0 is off",
+    )
 }
 
 

@@ -11,9 +11,9 @@ def to_markdown() -> str:
     """Return docs/config.md."""
     parts = [
         "# Config keys\n",
-        "Every key with its default and its legal values. Say one at the command line as `--config.GROUP.KEY=VALUE`, "
-        "or in a config file as `config.GROUP.KEY = value`. The last column says whether a run that goes on from its "
-        "checkpoint may differ in it. `python -m ferjax.config` writes this page from the keys' declarations.\n",
+        "Every key with its default and its legal values. Set one on the command line with `--config.GROUP.KEY=VALUE`, "
+        "or in a config file with `config.GROUP.KEY = value`. The last column says whether a run that goes on from its "
+        "checkpoint may have another value. `python -m ferjax.config` writes this page from the keys' declarations.\n",
     ]
     for group, (about, keys) in GROUPS.items():
         parts.append(f"## {group}\n\n{about}\n")
@@ -39,7 +39,7 @@ def to_markdown() -> str:
 
 
 def to_help() -> str:
-    """Return the keys as text for a terminal, a line or two each."""
+    """Return all keys as text for a terminal, two lines for each."""
     lines = ["config keys, as --config.GROUP.KEY=VALUE:"]
     for group, (about, keys) in GROUPS.items():
         lines += ["", f"  {group}: {about}"]

@@ -16,18 +16,18 @@ from ferjax.networks import weights
 GROUPS: Mapping[str, tuple[str, Keys]] = MappingProxyType(
     {
         "data": ("Which images, which labels, and how they are split.", data.KEYS),
-        "input": ("What the network is fed.", preprocess.KEYS),
+        "input": ("How the images are prepared for the network.", preprocess.KEYS),
         "augment": ("Random changes of the training images; each one is off at 0.", augment.KEYS),
         "model": ("The network.", networks.KEYS),
-        "init": ("What the parameters start from.", weights.KEYS),
+        "init": ("The parameters that training starts from.", weights.KEYS),
         "loss": ("What training minimizes.", losses.KEYS),
         "optim": ("How the parameters are updated.", optim.KEYS),
-        "train": ("The run itself.", TRAIN),
+        "train": ("How long a run trains, from which seed, and what it keeps.", TRAIN),
         "parallel": (
-            "How the run lies on its devices: it changes how fast a run is, not what it computes.",
+            "How a run is spread over its devices; this changes its speed, not what it computes.",
             parallel.KEYS,
         ),
-        "eval": ("What the end of a run evaluates.", EVAL),
+        "eval": ("How a run is validated and, at its end, evaluated.", EVAL),
     }
 )
 

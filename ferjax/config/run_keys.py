@@ -8,40 +8,55 @@ from ferjax.views import VIEWS
 
 TRAIN: Keys = MappingProxyType(
     {
-        "batch_size": Key(32, SIZE, "images in a step, of all devices together", "never"),
-        "epochs": Key(50, SIZE, "passes over the training rows, at most"),
-        "steps": Key(0, COUNT, "stop after this many steps, for short runs; 0 is off", "free"),
-        "seed": Key(0, SEED, "of parameters, order, augmentation and dropout", "never"),
+        "batch_size": Key(32, SIZE, "images in one step, over all devices together", "never"),
+        "epochs": Key(50, SIZE, "passes over the training rows, at most; the run may stop earlier"),
+        "steps": Key(0, COUNT, "the run stops after this many steps, for a short try; 0 is off", "free"),
+        "seed": Key(
+            0,
+            SEED,
+            "the number from which the first parameters, the order of the rows, augmentation and dropout are drawn",
+            "never",
+        ),
         "seeds": Key(
             (),
             Each(SEED),
-            "several seeds in one program, each in WORKDIR/seed_<n>; () trains train.seed alone",
+            "several seeds, trained by one command, each in its own folder WORKDIR/seed_<n>; () trains "
+            "train.seed alone",
             "free",
         ),
         "best_metric": Key(
-            "accuracy", Choice(tuple(SCORES)), "the score of the validation split that picks the best epoch", "never"
+            "accuracy",
+            Choice(tuple(SCORES)),
+            "which score of the validation split picks the best epoch, whose network is kept and evaluated",
+            "never",
         ),
-        "early_stop_patience_epochs": Key(11, COUNT, "epochs without a new best before the run stops; 0 is off"),
+        "early_stop_patience_epochs": Key(
+            11, COUNT, "the run stops after this many epochs in a row without a new best one; 0 is off"
+        ),
         "checkpoint_interval_s": Key(
-            300.0, POSITIVE, "seconds between saves within an epoch; the end of every epoch saves too", "free"
+            300.0, POSITIVE, "seconds between two saves within an epoch; the end of every epoch saves too", "free"
         ),
-        "log_every_steps": Key(10, SIZE, "steps between two lines in metrics.jsonl and of progress", "free"),
+        "log_every_steps": Key(
+            10, SIZE, "steps between two lines of progress, in the terminal and in metrics.jsonl", "free"
+        ),
     }
 )
 
 EVAL: Keys = MappingProxyType(
     {
-        "batch_size": Key(256, SIZE, "images"),
+        "batch_size": Key(256, SIZE, "images in one batch of validation and evaluation"),
         "split": Key(
             "auto",
             Choice(("auto", "validation", "test")),
-            "what the end of the run evaluates; 'auto' is test where the data set has one, else validation",
+            "which split the end of the run evaluates; 'auto' is test where the data set has one, else validation",
             "free",
         ),
         "views": Key(
             "none",
             Choice(tuple(VIEWS)),
-            "versions of each image whose probabilities the end of the run averages; validation looks at each once",
+            "which versions of each image the end of the run averages the probabilities of: 'mirror' adds "
+            "the mirrored image, 'shifts' four shifted ones, 'crops' takes five crops; validation looks at "
+            "each image once",
             "free",
         ),
     }

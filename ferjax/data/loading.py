@@ -23,27 +23,35 @@ _COMMON: Keys = types.MappingProxyType(
         "path": Key(
             "data/fer2013.csv",
             TEXT,
-            "csv, image folder, .zip, .tar.gz, a prepared tfds folder, or 'synthetic'",
+            "where the data set is: a csv, an image folder, a .zip or .tar.gz of either, or a prepared tfds "
+            "folder; 'synthetic' draws faces instead",
             resume="free",
         ),
         "name": Key(
             _DEFAULT_NAME,
             Choice(tuple(DATASETS)),
-            "the data set; 'synthetic' are faces that ferjax draws",
+            "which data set it is, which says its classes and the size of its images; 'synthetic' are faces "
+            "that ferjax draws",
             resume="never",
         ),
         "split": Key(
             "official",
             Choice(MODES),
-            "'official' (the file's Usage) or 'stratified' (80/10/10 hold-out)",
+            "how rows are divided into training, validation and test: 'official' as the data set's authors "
+            "did (the column Usage of fer2013.csv), 'stratified' at random, 80/10/10 % of each class",
             resume="never",
         ),
-        "split_seed": Key(0, COUNT, "random state of the stratified split", resume="never"),
-        "on_bad_row": Key("error", Choice(ON_BAD_ROW), "'error' or 'skip'"),
+        "split_seed": Key(0, COUNT, "seed of the random draws of the stratified split", resume="never"),
+        "on_bad_row": Key(
+            "error",
+            Choice(ON_BAD_ROW),
+            "what to do about a row that cannot be read: 'error' stops and names it, 'skip' leaves it out and lists it",
+        ),
         "dedup": Key(
             "none",
             Choice(DEDUP),
-            "'none', or leave out of training what has an 'exact' or 'near' copy in validation or test",
+            "which rows to leave out of training: 'none', those with an 'exact' copy in validation or test, "
+            "or 'near' also those with a nearly equal or mirrored one",
             resume="never",
         ),
     }

@@ -24,8 +24,12 @@ LOSSES: Mapping[str, Ingredient[LossFn]] = types.MappingProxyType(
     }
 )
 _KEYS: Keys = {
-    "name": Key("cross_entropy", Choice(tuple(LOSSES)), "which loss"),
-    "label_smoothing": Key(0.0, Range(0, 0.9), "mass spread evenly over the classes"),
+    "name": Key(
+        "cross_entropy",
+        Choice(tuple(LOSSES)),
+        "which loss is minimized; 'focal' gives less weight to images that are already answered well",
+    ),
+    "label_smoothing": Key(0.0, Range(0, 0.9), "share of each target that is spread evenly over all classes; 0 is off"),
 }
 KEYS: Keys = join_keys(_KEYS, class_weights.KEYS, *(loss.keys for loss in LOSSES.values()))
 

@@ -9,7 +9,12 @@ from jaxtyping import Int
 from ferjax.keys import TEXT, Key, Keys
 
 KEYS: Keys = {
-    "class_weights": Key("none", TEXT, "'none', 'balanced' (n / (classes n_class)), or a number a class 'w0,w1,...'")
+    "class_weights": Key(
+        "none",
+        TEXT,
+        "factors on the loss of each class: 'none', 'balanced' (rows / (classes * rows of the class), so "
+        "rare classes count more), or one number for each class, 'w0,w1,...'",
+    )
 }
 
 

@@ -10,8 +10,12 @@ from jaxtyping import Array, Float32
 from ferjax.keys import FRACTION, Key, Keys, Range
 
 KEYS: Keys = {
-    "gamma": Key(2.0, Range(0, 20), "focal's focusing exponent"),
-    "alpha": Key(0.0, FRACTION, "focal's weight of every class; 0 is off"),
+    "gamma": Key(
+        2.0,
+        Range(0, 20),
+        "focal's exponent: the larger it is, the less those images count that are already answered well",
+    ),
+    "alpha": Key(0.0, FRACTION, "focal's factor on the loss, the same for every class; 0 is off"),
 }
 
 

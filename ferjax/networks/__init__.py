@@ -26,14 +26,23 @@ COMMON_KEYS: Keys = types.MappingProxyType(
         "pool": Key(
             "max",
             Choice(("max", "mean", "both")),
-            "the global pool before the dense layers; 'both' concatenates the two; after one pixel, all are the same",
+            "how the last convolution's output becomes one number for each channel: its largest pixel "
+            "('max'), the mean of its pixels ('mean'), or 'both', one after the other; with one pixel left, "
+            "as in VGG at 48 px, the first two are equal",
         ),
-        "hidden": Key((), Each(SIZE), "sizes of dense layers before the output layer"),
-        "dropout": Key(0.0, Range(0, 0.95), "chance of dropping each number before each dense layer"),
-        "width": Key(1.0, Range(0.02, 8), "multiplies every convolution's channels"),
-        "dtype": Key("float32", Choice(("float32", "bfloat16")), "type of the computation; parameters stay float32"),
+        "hidden": Key((), Each(SIZE), "sizes of the dense layers before the output layer; () is none"),
+        "dropout": Key(0.0, Range(0, 0.95), "chance that a number before a dense layer is set to 0, in training"),
+        "width": Key(1.0, Range(0.02, 8), "factor on the number of channels of every convolution"),
+        "dtype": Key(
+            "float32",
+            Choice(("float32", "bfloat16")),
+            "number type of the network's computation; parameters stay float32",
+        ),
         "exact_convolution": Key(
-            False, FLAG, "True: plain convolutions without Winograd's rounding (1e-5), slower on CPU"
+            False,
+            FLAG,
+            "True does without Winograd's convolution and its rounding error of about 1e-5 on CPU, which is "
+            "slower; elsewhere it changes nothing",
         ),
     }
 )
@@ -44,7 +53,10 @@ def merge_keys(entries: Mapping[str, Entry]) -> Keys:
 
     Raises ValueError where two declare one key differently.
     """
-    keys = {"name": Key("vgg19", Choice(tuple(entries)), "the network"), **COMMON_KEYS}
+    keys = {
+        "name": Key("vgg19", Choice(tuple(entries)), "which network; names that end in _bn have batch norm"),
+        **COMMON_KEYS,
+    }
     for name, entry in entries.items():
         for key, declared in entry.keys.items():
             if keys.setdefault(key, declared) != declared:

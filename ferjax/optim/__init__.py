@@ -28,12 +28,20 @@ OPTIMIZERS: Mapping[str, Ingredient[optax.GradientTransformation]] = types.Mappi
     }
 )
 _KEYS: Keys = {
-    "name": Key("adam", Choice(tuple(OPTIMIZERS)), "which optimizer"),
-    "learning_rate": Key(1e-4, POSITIVE, "the peak where a schedule moves it"),
+    "name": Key(
+        "adam", Choice(tuple(OPTIMIZERS)), "which optimizer; 'sgd' is stochastic gradient descent with momentum"
+    ),
+    "learning_rate": Key(1e-4, POSITIVE, "the learning rate; where a schedule changes it, its highest value"),
 }
 _MORE_KEYS: Keys = {
-    "weight_decay": Key(0.0, NOT_NEGATIVE, "decoupled, kernels only; 0 is off"),
-    "clip_norm": Key(0.0, NOT_NEGATIVE, "global norm of the gradient; 0 is off"),
+    "weight_decay": Key(
+        0.0,
+        NOT_NEGATIVE,
+        "decoupled weight decay: each step shrinks kernels by the share learning rate * this; 0 is off",
+    ),
+    "clip_norm": Key(
+        0.0, NOT_NEGATIVE, "a gradient whose norm over all parameters is larger is scaled down to this norm; 0 is off"
+    ),
 }
 KEYS: Keys = join_keys(
     _KEYS,

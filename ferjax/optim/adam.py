@@ -5,9 +5,13 @@ import optax
 from ferjax.keys import POSITIVE, Key, Keys, Range
 
 KEYS: Keys = {
-    "b1": Key(0.9, Range(0, 0.9999), "adam's decay of the first moment"),
-    "b2": Key(0.999, Range(0, 0.999999), "adam's decay of the second moment"),
-    "eps": Key(1e-7, POSITIVE, "added to adam's root of the second moment; Keras's default"),
+    "b1": Key(0.9, Range(0, 0.9999), "adam's decay of its mean of gradients, at each step"),
+    "b2": Key(0.999, Range(0, 0.999999), "adam's decay of its mean of squared gradients, at each step"),
+    "eps": Key(
+        1e-7,
+        POSITIVE,
+        "added to the root of adam's mean of squared gradients, by which a step is divided; 1e-7 is Keras's default",
+    ),
 }
 
 

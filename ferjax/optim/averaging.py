@@ -9,7 +9,12 @@ from jaxtyping import Array, Int32, PyTree
 from ferjax.keys import Key, Keys, Range
 
 KEYS: Keys = {
-    "average_decay": Key(0.0, Range(0, 0.99999), "of the average of the weights that is validated and kept; 0 is off")
+    "average_decay": Key(
+        0.0,
+        Range(0, 0.99999),
+        "share of the old average that a moving average of the weights keeps at each step; the average "
+        "is what is validated and kept; 0 is off",
+    )
 }
 
 

@@ -15,7 +15,10 @@ from ferjax.keys import Anything, Key, Keys
 FROZEN = "frozen"
 KEYS: Keys = {
     "groups": Key(
-        ((".*", 1.0),), Anything(), "(pattern, multiplier > 0 or 'frozen'[, epochs frozen first]); first match wins"
+        ((".*", 1.0),),
+        Anything(),
+        "which parameters train and how fast: a list of (pattern of a parameter's name, factor on the "
+        "learning rate or 'frozen'[, epochs to freeze it first]); the first match counts",
     )
 }
 

@@ -15,11 +15,22 @@ from ferjax.scores import SCORES
 PlateauState: TypeAlias = optax.contrib.ReduceLROnPlateauState
 
 KEYS: Keys = {
-    "plateau_metric": Key("accuracy", Choice(tuple(SCORES)), "the score of validation that is watched", "never"),
-    "plateau_patience_epochs": Key(7, COUNT, "epochs without improvement before a cut; 0 is off"),
-    "plateau_factor": Key(0.5, Range(0.01, 0.99), "learning rate times this at a cut"),
-    "plateau_min_delta": Key(1e-4, NOT_NEGATIVE, "what counts as improvement"),
-    "plateau_min_learning_rate": Key(1e-7, NOT_NEGATIVE, "the floor"),
+    "plateau_metric": Key(
+        "accuracy",
+        Choice(tuple(SCORES)),
+        "which score of the validation split must improve, or else the learning rate is cut",
+        "never",
+    ),
+    "plateau_patience_epochs": Key(
+        7, COUNT, "the learning rate is cut after this many epochs in a row without improvement; 0 is off"
+    ),
+    "plateau_factor": Key(0.5, Range(0.01, 0.99), "a cut multiplies the learning rate by this"),
+    "plateau_min_delta": Key(
+        1e-4,
+        NOT_NEGATIVE,
+        "a score counts as improvement if it is better than the best one by more than this, in its own unit",
+    ),
+    "plateau_min_learning_rate": Key(1e-7, NOT_NEGATIVE, "cuts do not bring the learning rate below this"),
 }
 
 

@@ -17,7 +17,13 @@ from ferjax.keys import NOT_NEGATIVE, Choice, Key, Keys
 
 Schedule: TypeAlias = Callable[[int | Int[Array, ""]], Float32[Array, ""]]
 
-_WARMUP: Keys = {"warmup_epochs": Key(0.0, NOT_NEGATIVE, "linear from 0 (cosine, constant)")}
+_WARMUP: Keys = {
+    "warmup_epochs": Key(
+        0.0,
+        NOT_NEGATIVE,
+        "epochs at the start in which the learning rate rises from 0 in a straight line; 'onecycle' does not read it",
+    )
+}
 
 
 def create_constant(*, peak: float, total_steps: int, steps_per_epoch: float, warmup_epochs: float) -> optax.Schedule:
@@ -56,7 +62,12 @@ SCHEDULES: Mapping[str, Ingredient[optax.Schedule]] = types.MappingProxyType(
     }
 )
 _KEYS: Keys = {
-    "schedule": Key("constant", Choice(tuple(SCHEDULES)), "of the learning rate; cosine falls to 0 at the last epoch")
+    "schedule": Key(
+        "constant",
+        Choice(tuple(SCHEDULES)),
+        "how the learning rate changes during the run: 'constant' stays, 'cosine' falls to 0 at the last "
+        "epoch, 'onecycle' rises for 30 % of the run and then falls",
+    )
 }
 KEYS: Keys = join_keys(_KEYS, *(schedule.keys for schedule in SCHEDULES.values()))
 

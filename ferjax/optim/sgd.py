@@ -4,7 +4,11 @@ import optax
 
 from ferjax.keys import Key, Keys, Range
 
-KEYS: Keys = {"momentum": Key(0.9, Range(0, 0.9999), "sgd's Nesterov momentum; 0 is none")}
+KEYS: Keys = {
+    "momentum": Key(
+        0.9, Range(0, 0.9999), "share of the velocity that sgd keeps at each step (Nesterov's momentum); 0 is none"
+    )
+}
 
 
 def create(*, momentum: float) -> optax.GradientTransformation:

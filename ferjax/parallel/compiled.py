@@ -285,7 +285,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
             if stop():
                 return None
             gathered = run_batch(gathered, variables, split)
-            # Batch by batch, so that a signal needn't wait for the whole split.
+            # Batch by batch, so that a signal need not wait for the whole split.
             jax.block_until_ready(gathered.start)
         return gathered.sums, close_pass(gathered.probabilities, len(split))
 

@@ -1,4 +1,4 @@
-"""The keys of how a run lies on its devices; none of them changes what is computed."""
+"""The config keys that spread a run over its devices; none of them changes what is computed."""
 
 from types import MappingProxyType
 
@@ -9,18 +9,23 @@ KEYS: Keys = MappingProxyType(
         "mode": Key(
             "mesh",
             Choice(("mesh", "pmap")),
-            "who spreads a batch's rows over the devices: 'mesh' XLA, 'pmap' the step's own collectives",
+            "how a batch's rows are spread over the devices: 'mesh' leaves it to XLA, 'pmap' runs the step "
+            "on each device, with the sums over devices written in it",
             "free",
         ),
-        "devices": Key(0, COUNT, "how many to use; 0 is all", "free"),
+        "devices": Key(0, COUNT, "how many devices to use; 0 is all", "free"),
         "seeds": Key(
             "auto",
             Choice(("auto", "together", "in_turn")),
-            "of train.seeds: 'together' trains all at once, 'in_turn' never two on a device, 'auto' in turn on CPU",
+            "how train.seeds share the devices: 'together' trains all at once, 'in_turn' never two at once "
+            "on a device, 'auto' is 'in_turn' on CPU and else 'together'",
             "free",
         ),
         "steps_per_dispatch": Key(
-            0, COUNT, "steps in one call of the device; 0: 1 on CPU, elsewhere as many as a second holds", "free"
+            0,
+            COUNT,
+            "steps that one call of the devices makes; 0 is 1 on CPU, and elsewhere as many as fit in a second",
+            "free",
         ),
     }
 )

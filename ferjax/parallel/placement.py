@@ -170,7 +170,7 @@ def plan_dispatch(wanted: int, log_every_steps: int, epoch_steps: int) -> Dispat
     """`wanted` steps a dispatch, of an epoch's; 0 leaves it to the kind of device.
 
     On CPU one: a dispatch costs nothing beside a step there. Several processes need the same number of steps in each of
-    their dispatches, and can't go by their clocks.
+    their dispatches, and cannot go by their clocks.
     """
     if wanted:
         return Dispatch(min(wanted, epoch_steps))

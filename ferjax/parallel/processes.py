@@ -18,7 +18,7 @@ def join_processes(
     """Meet the run's other processes; call it before anything touches a device.
 
     Without arguments JAX finds them by what Slurm, Open MPI, Kubernetes or a TPU pod says of itself. Raises UserError
-    where that says nothing, or where the others don't come within five minutes.
+    where that says nothing, or where the others do not come within five minutes.
     """
     # JAX's own notifier would take SIGTERM away from the run, which saves and stops by it.
     jax.config.update("jax_enable_preemption_service", False)

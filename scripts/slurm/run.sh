@@ -7,7 +7,7 @@ if [ -z "$python" ]; then
   if [ -x .venv/bin/python ]; then python=$PWD/.venv/bin/python; fi
 fi
 
-# From 22.05 on srun doesn't take this over from sbatch, and would give each task one core.
+# From 22.05 on srun does not take this over from sbatch, and would give each task one core.
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi
 
 misused() {

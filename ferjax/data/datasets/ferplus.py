@@ -27,10 +27,13 @@ KEYS: Keys = types.MappingProxyType(
         "labels": Key(
             "fer2013",
             Choice(("fer2013", "ferplus_majority", "ferplus_distribution")),
-            "'fer2013', or FER+'s 'ferplus_majority' or 'ferplus_distribution' (soft targets)",
+            "whose labels: 'fer2013' the data set's own, 'ferplus_majority' the class that most of FER+'s "
+            "ten voters chose, 'ferplus_distribution' the shares of their votes, as soft targets of training",
             resume="never",
         ),
-        "ferplus_path": Key("", TEXT, "FER+'s fer2013new.csv, which the last two need", resume="free"),
+        "ferplus_path": Key(
+            "", TEXT, "where the file fer2013new.csv of FER+ is, which both kinds of FER+ labels need", resume="free"
+        ),
     }
 )
 

@@ -13,7 +13,9 @@ KEYS: Keys = types.MappingProxyType(
         "pretrained": Key(
             "none",
             TEXT,
-            f"'none', {join_words(map(repr, list_sources()))} (published weights), or a file or folder",
+            "what training begins with: 'none' is random parameters; "
+            f"{join_words(map(repr, list_sources()))} are published ImageNet weights, which are downloaded; or "
+            "give the path of a published file or of a converted folder",
         )
     }
 )

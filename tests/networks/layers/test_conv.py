@@ -5,7 +5,7 @@ import pytest
 
 from ferjax.networks.layers import conv, winograd
 
-# (m, side, in, out): sides that tiles divide and sides that they don't, one pixel, few channels; 0 is the direct form.
+# (m, side, in, out): sides that tiles divide and sides that they do not, one pixel, few channels; 0 is the direct form.
 FORMS = [
     (0, 7, 3, 8),
     (0, 3, 8, 6),
