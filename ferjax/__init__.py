@@ -42,15 +42,12 @@ def train(
     """
     from ml_collections import ConfigDict
 
-    from ferjax.config import apply_overrides, load_config, resolve
+    from ferjax.config import load_config, override
     from ferjax.training.run import run
 
-    if isinstance(config, ConfigDict):
-        config = config.copy_and_resolve_references()
-        apply_overrides(config, overrides or {})
-        chosen = resolve(config)
-    else:
-        chosen = load_config(config, overrides)
+    # The values of a ConfigDict are checked by `run`.
+    given = isinstance(config, ConfigDict)
+    chosen = override(config, overrides or {}) if given else load_config(config, overrides)
     return run(chosen, pathlib.Path(workdir), allow_config_change=allow_config_change)
 
 

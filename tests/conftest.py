@@ -1,6 +1,8 @@
 """Shapes checked, promotion strict, eight virtual devices, no compilation shared with the user's cache."""
 
+import logging
 import os
+import sys
 import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
@@ -16,6 +18,7 @@ import pytest
 
 jaxtyping.install_import_hook("ferjax", "beartype.beartype")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+_LOGGERS = [logging.getLogger(name) for name in ("ferjax", "absl")]
 # Many tests start the same tiny run: each of its functions compiles once for all of them.
 _compiled = tempfile.TemporaryDirectory(prefix="ferjax-test-xla-")
 jax.config.update("jax_compilation_cache_dir", _compiled.name)
@@ -26,6 +29,18 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("FERJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_logging():
+    """A command of one test sets up the process; the next test is to find it as it was."""
+    kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in _LOGGERS]
+    hook = sys.unraisablehook
+    yield
+    sys.unraisablehook = hook
+    for logger, handlers, level, propagate in kept:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 # The files that take longest begin first, so that at the end no process waits long for another.

@@ -10,52 +10,31 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import default
-from ferjax import augment, losses, networks, optim
-from ferjax.batch import Batch
-from ferjax.preprocess import preprocess
-from ferjax.state import create_state
-from ferjax.step import make_train_step
+from tests.tiny import create_first_state, create_parts, draw_batch
 
 BATCH = 8
 CONVOLUTIONS = {"vgg11": 8, "compact": 7}
-AUGMENT = {**default.get_config().augment, "shear_deg": 5.0, "erase_prob": 0.25}
-OPTIM = {
-    **default.get_config().optim,
-    "learning_rate": 1e-2,
-    "weight_decay": 1e-2,
-    "clip_norm": 1.0,
-    "schedule": "onecycle",
-    "plateau_patience_epochs": 1,
-    "epochs": 3,
-    "steps_per_epoch": 4.0,
+CHANGED = {
+    "model.pool": "both",
+    "model.hidden": (16,),
+    "model.dropout": 0.1,
+    "augment.shear_deg": 5.0,
+    "augment.erase_prob": 0.25,
+    "loss.label_smoothing": 0.1,
+    "optim.learning_rate": 1e-2,
+    "optim.weight_decay": 1e-2,
+    "optim.clip_norm": 1.0,
+    "optim.schedule": "onecycle",
+    "optim.plateau_patience_epochs": 1,
 }
 
 
 @functools.cache
 def create_step(name, dtype):
     """The step of a thin network with everything switched on, a state and a batch, both as lists of arrays."""
-    model = networks.create(name=name, num_classes=7, pool="both", hidden=(16,), dropout=0.1, width=0.05, dtype=dtype)
-    optimizer = optim.create(**OPTIM)
-    loss_fn = losses.create(label_smoothing=0.1, counts=[1] * 7)
-    prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels, dtype=model.dtype)
-    step = make_train_step(model, optimizer, loss_fn, augment.create(**AUGMENT), prepare)
-
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
-    variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    state = create_state(
-        jnp.uint32(0),
-        variables,
-        optimizer,
-        num_classes=7,
-        best_metric="accuracy",
-    )
-    batch = Batch(
-        images=jnp.zeros((BATCH, 48, 48, 1), jnp.uint8),
-        labels=jnp.zeros(BATCH, jnp.int32),
-        targets=jnp.full((BATCH, 7), 1 / 7),
-        mask=jnp.ones(BATCH, bool),
-    )
+    parts = create_parts(**{**CHANGED, "model.name": name, "model.dtype": dtype})
+    state = create_first_state(parts)
+    step, batch = parts.train_step, draw_batch(BATCH)
     states, batches = jax.tree.structure(state), jax.tree.structure(batch)
 
     def step_of_leaves(state, batch):

@@ -11,33 +11,35 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from configs import default
-from ferjax import augment, losses, networks, optim
+from ferjax import networks
 from ferjax.data import Rows
 from ferjax.errors import UserError
 from ferjax.networks.base import Context
 from ferjax.networks.layers.dropout import Dropout
-from ferjax.parallel import Dispatch, create_layout, create_program, place, plan_seeds
-from ferjax.preprocess import preprocess
-from ferjax.state import create_state
-from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
+from ferjax.parallel import Dispatch, create_layout, place, plan_seeds
 from ferjax.training import run
+from ferjax.training.build import Task
 from ferjax.training.loop import Loop
-from tests.tiny import read_metrics, shrink
+from tests.tiny import create_first_state, create_parts, read_metrics, shrink
 
 # Nine rows are ten on two devices and sixteen on eight, of which three then have nothing but padding.
 BATCH, EVAL_BATCH, ROWS, CLASSES = 9, 9, 31, 3
 STAGES = ((64,), (128,))
-AUGMENT = {**default.get_config().augment, "shear_deg": 5.0, "erase_prob": 0.5}
-# With so large an epsilon Adam's updates are in proportion to the gradients: they neither hide a factor in them, as
-# a sign would, nor make much of a rounding error.
-OPTIM = {
-    **default.get_config().optim,
-    "learning_rate": 0.5,
-    "eps": 1.0,
-    "plateau_patience_epochs": 0,
-    "epochs": 9,
-    "steps_per_epoch": 4.0,
+CHANGED = {
+    "model.hidden": (8,),
+    "model.dropout": 0.3,
+    "model.pool": "both",
+    "augment.shear_deg": 5.0,
+    "augment.erase_prob": 0.5,
+    "loss.label_smoothing": 0.1,
+    # With so large an epsilon Adam's updates are in proportion to the gradients: they neither hide a factor in them, as
+    # a sign would, nor make much of a rounding error.
+    "optim.learning_rate": 0.5,
+    "optim.eps": 1.0,
+    "optim.plateau_patience_epochs": 0,
+    "train.batch_size": BATCH,
+    "train.log_every_steps": 3,
+    "eval.batch_size": EVAL_BATCH,
 }
 
 
@@ -53,48 +55,21 @@ def draw_rows():
 
 
 @functools.cache
-def create_parts():
+def create():
     """A thin network with augmentation, dropout and batch norm, and its first state as arrays on the host."""
-    model = networks.create(
-        name="compact", num_classes=CLASSES, pool="both", hidden=(8,), dropout=0.3, width=0.05, dtype="float32"
-    ).clone(stages=STAGES)
-    optimizer = optim.create(**OPTIM)
-
-    def create():
-        variables = model.init(jax.random.key(5), jnp.zeros((1, 48, 48, 1)))
-        return create_state(
-            jnp.uint32(3),
-            variables,
-            optimizer,
-            num_classes=CLASSES,
-            best_metric="accuracy",
-        )
-
-    leaves, structure = jax.tree.flatten(jax.jit(create)())
-    return model, optimizer, structure, jax.device_get(leaves)
+    parts = create_parts(Task((48, 48, 1), (11, 10, 10)), shorter={"stages": STAGES}, **CHANGED)
+    leaves, structure = jax.tree.flatten(create_first_state(parts))
+    return parts, structure, jax.device_get(leaves)
 
 
 class Run:
     """Everything of a run that is compiled for a layout, and its state."""
 
     def __init__(self, mode, devices, *, steps_at_most=1):
-        model, optimizer, structure, leaves = create_parts()
-        loss_fn = losses.create(label_smoothing=0.1, counts=[1] * CLASSES)
-        prepare = functools.partial(preprocess, scaling="minmax", channels=1)
+        parts, structure, leaves = create()
         self.layout = create_layout(mode, devices)
         self.split = place(draw_rows(), np.arange(ROWS), self.layout)
-        self.program = create_program(
-            make_train_step(model, optimizer, loss_fn, augment.create(**AUGMENT), prepare),
-            make_eval_step(model, loss_fn, prepare, mirror=False),
-            make_finish_epoch(optimizer, "accuracy"),
-            self.split,
-            self.layout,
-            num_classes=CLASSES,
-            batch_size=BATCH,
-            eval_batch_size=EVAL_BATCH,
-            log_every_steps=3,
-            dispatch=Dispatch(steps_at_most),
-        )
+        self.program = run.compile_parts(parts, self.split, self.layout, Dispatch(steps_at_most))
         self.state = structure.unflatten(jax.device_put(leaves, self.layout.everywhere))
         self.order = self.program.order(self.state)
 

@@ -6,7 +6,6 @@ nothing, is in test_train.py.
 
 import functools
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -15,14 +14,9 @@ import time
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ferjax import augment, losses, networks, optim
-from ferjax.batch import Batch
 from ferjax.networks.layers import conv
-from ferjax.preprocess import preprocess
-from ferjax.state import create_state
-from ferjax.step import make_train_step
+from tests.tiny import STILL, create_first_state, create_parts, draw_batch
 
 # A convolution each at 24, 12 and 6 px, to 128, 256 and 512 channels: enough work for a ratio of theirs.
 DEPTHS, BATCH, ROUNDS = (0, 1, 1, 1, 0), 16, 9
@@ -32,31 +26,9 @@ LEAST_RATIO = 1.2
 
 def create_step():
     """A step, its first state and a batch."""
-    model = networks.create(
-        name="vgg11", num_classes=7, pool="max", hidden=(), dropout=0.0, width=1.0, dtype="float32"
-    ).clone(depths=DEPTHS)
-    optimizer = optim.create(learning_rate=1e-6, plateau_patience_epochs=0, epochs=1, steps_per_epoch=1.0)
-    loss_fn = losses.create(counts=[1] * 7)
-    prepare = functools.partial(preprocess, scaling="minmax", channels=model.in_channels)
-    random = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
-    params = jax.tree.map(
-        lambda leaf: jnp.asarray(random.normal(0, (2 / math.prod(leaf.shape[:-1])) ** 0.5, leaf.shape), leaf.dtype),
-        shapes["params"],
-    )
-    batch = Batch(
-        images=jnp.asarray(random.integers(0, 256, (BATCH, 48, 48, 1)), jnp.uint8),
-        labels=jnp.asarray(random.integers(0, 7, BATCH), jnp.int32),
-        targets=jnp.asarray(random.dirichlet(np.ones(7), BATCH), jnp.float32),
-        mask=jnp.ones(BATCH, bool),
-    )
-    off = {name: type(key.default)(0) for name, key in augment.KEYS.items()}
-    step = make_train_step(model, optimizer, loss_fn, augment.create(**off), prepare)
-    return (
-        step,
-        create_state(jnp.uint32(0), {"params": params}, optimizer, num_classes=7, best_metric="accuracy"),
-        batch,
-    )
+    changed = {"model.name": "vgg11", "model.width": 1.0, "model.dropout": 0.0, "optim.learning_rate": 1e-6}
+    parts = create_parts(shorter={"depths": DEPTHS}, **{**STILL, **changed})
+    return parts.train_step, create_first_state(parts, 0), draw_batch(BATCH)
 
 
 def conv_plain(x, kernel, *_):

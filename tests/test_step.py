@@ -5,60 +5,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import augment, losses, networks, optim
-from ferjax.batch import Batch
-from ferjax.preprocess import preprocess
 from ferjax.randomness import stream_key
 from ferjax.scores import SCORES, Sums
 from ferjax.scores.confusion import confusion_matrix
-from ferjax.state import create_state, network_variables
-from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
+from ferjax.state import network_variables
+from ferjax.step import make_finish_epoch
+from tests.tiny import STILL, create_first_state, create_parts, draw_batch
 
-OPTIM = {"learning_rate": 1e-2, "plateau_patience_epochs": 1, "epochs": 3, "steps_per_epoch": 4.0}
-NO_AUGMENTATION = {name: type(key.default)(0) for name, key in augment.KEYS.items()}
-
-
-def initialize(model):
-    images = jnp.zeros((1, 48, 48, model.in_channels))
-    return jax.jit(model.init)(jax.random.key(0), images)
+SMALL = {**STILL, "model.dropout": 0.0, "optim.learning_rate": 1e-2, "optim.plateau_min_delta": 1e-4}
 
 
 class Parts:
-    """A small batch-normalised network with everything that a step needs."""
+    """What a step of a small batch-normalised network needs, and its first state."""
 
-    def __init__(self, flip_prob=0.0, dropout=0.0, mirror=False):
-        self.model = networks.create(
-            name="compact", num_classes=7, pool="both", hidden=(), dropout=dropout, width=0.05, dtype="float32"
-        )
-        self.optimizer = optim.create(**OPTIM)
-        loss_fn = losses.create(counts=[1] * 7)
-        prepare = functools.partial(preprocess, scaling="minmax", channels=1)
-        change = augment.create(**{**NO_AUGMENTATION, "flip_prob": flip_prob})
-        self.train_step = make_train_step(self.model, self.optimizer, loss_fn, change, prepare)
-        self.eval_step = make_eval_step(self.model, loss_fn, prepare, mirror)
-        variables = initialize(self.model)
-        self.state = create_state(
-            jnp.uint32(3),
-            variables,
-            self.optimizer,
-            num_classes=7,
-            best_metric="accuracy",
-        )
+    def __init__(self, **changed):
+        parts = create_parts(**{**SMALL, "model.pool": "both", **changed})
+        self.optimizer, self.train_step, self.eval_step = parts.optimizer, parts.train_step, parts.eval_step
+        self.final_eval_step = parts.final_eval_step
+        self.state = create_first_state(parts)
 
     @property
     def variables(self):
         return network_variables(self.state)
-
-
-def draw_batch(size, seed=0):
-    random = np.random.default_rng(seed)
-    images, labels = random.integers(0, 256, (size, 48, 48, 1)), random.integers(0, 7, size)
-    return Batch(
-        images=jnp.asarray(images, jnp.uint8),
-        labels=jnp.asarray(labels, jnp.int32),
-        targets=jnp.asarray(np.eye(7)[labels], jnp.float32),
-        mask=jnp.ones(size, bool),
-    )
 
 
 def assert_close(one, other, rtol=2e-4, atol=2e-5):
@@ -82,22 +50,12 @@ def test_pmap_equals_one_device():
 
 def test_masked_rows_leave_loss_and_gradient_alone():
     # No batch norm here: statistics would see the padding, which training never has.
-    parts = Parts()
-    parts.model = networks.create(name="vgg11", num_classes=7, width=0.05).clone(depths=(1, 1, 1, 1, 1))
-    loss_fn = losses.create(counts=[1] * 7)
-    train_step = make_train_step(
-        parts.model,
-        parts.optimizer,
-        loss_fn,
-        augment.create(**NO_AUGMENTATION),
-        functools.partial(preprocess, scaling="minmax", channels=3),
-    )
-    params = initialize(parts.model)["params"]
-    state = create_state(jnp.uint32(0), {"params": params}, parts.optimizer, num_classes=7, best_metric="accuracy")
+    parts = create_parts(shorter={"depths": (1, 1, 1, 1, 1)}, **{**SMALL, "model.name": "vgg11"})
+    state = create_first_state(parts)
     batch = draw_batch(6)
     short = jax.tree.map(lambda leaf: leaf[:4], batch)
     padded = batch.replace(mask=jnp.arange(6) < 4)
-    one, other = jax.jit(train_step)(state, short), jax.jit(train_step)(state, padded)
+    one, other = (jax.jit(parts.train_step)(state, rows) for rows in (short, padded))
     assert_close(one[1:], other[1:])
     assert_close(one[0].opt_state, other[0].opt_state)
 
@@ -114,7 +72,7 @@ def test_the_sums_count_every_row_once_in_the_confusion_matrix():
 
 
 def test_every_step_draws_anew_and_repeatably():
-    parts, batch = Parts(flip_prob=0.5, dropout=0.5), draw_batch(8)
+    parts, batch = Parts(**{"augment.flip_prob": 0.5, "model.dropout": 0.5}), draw_batch(8)
     step = jax.jit(parts.train_step)
     losses_seen = [float(step(parts.state.replace(step=jnp.int32(n)), batch)[1].loss) for n in (0, 1, 1)]
     assert losses_seen[0] != losses_seen[1] == losses_seen[2]
@@ -143,11 +101,11 @@ def test_the_plateau_scales_updates():
 
 
 def test_mirror_averages_probabilities():
-    plain, mirrored, batch = Parts(), Parts(mirror=True), draw_batch(4)
+    plain, mirrored, batch = Parts(), Parts(**{"eval.views": "mirror"}), draw_batch(4)
     turned = batch.replace(images=batch.images[:, :, ::-1])
     step = jax.jit(plain.eval_step)
     one, other = (step(plain.variables, b)[1] for b in (batch, turned))
-    sums, both = jax.jit(mirrored.eval_step)(plain.variables, batch)
+    sums, both = jax.jit(mirrored.final_eval_step)(plain.variables, batch)
     np.testing.assert_allclose(both, (one + other) / 2, rtol=1e-4, atol=1e-6)
     expected = -np.log(np.take_along_axis(np.asarray(both), np.asarray(batch.labels)[:, None], 1)).sum()
     np.testing.assert_allclose(sums.loss, expected, rtol=1e-4)

@@ -4,9 +4,14 @@ import json
 import os
 import signal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from configs import quickstart
+from ferjax import augment, networks
+from ferjax.batch import Batch
 from ferjax.config import resolve
 from ferjax.data import split
 from ferjax.data.datasets.synthetic import draw
@@ -32,6 +37,8 @@ SMALL = {
     "optim.plateau_patience_epochs": 1,
     "optim.plateau_min_delta": 10.0,
 }
+# Every augmentation off.
+STILL = {f"augment.{name}": type(key.default)(0) for name, key in augment.KEYS.items() if name != "erase_px"}
 FACES = Task((48, 48, 1), (16,) * 7)
 
 
@@ -42,9 +49,31 @@ def shrink(**changed):
     return resolve(config)
 
 
-def create_parts(task=FACES, **changed):
-    """The parts of a small run, for a task of 112 training rows of drawn faces."""
-    return build(shrink(**changed), task)
+def create_parts(task=FACES, *, shorter=None, **changed):
+    """The parts of a small run; `shorter` are fields of the network that make it smaller still, such as its stages."""
+    with pytest.MonkeyPatch.context() as patch:
+        if shorter:
+            create = networks.create
+            patch.setattr(networks, "create", lambda **named: create(**named).clone(**shorter))
+        return build(shrink(**changed), task)
+
+
+def create_first_state(parts, seed=3):
+    """The state before the first step, compiled as a run does it."""
+    number = jnp.uint32(seed)
+    return jax.jit(lambda: parts.create_state(number, parts.create_variables(number)))()
+
+
+def draw_batch(size, classes=7, seed=0):
+    """Random gray images with random labels."""
+    random = np.random.default_rng(seed)
+    images, labels = random.integers(0, 256, (size, 48, 48, 1)), random.integers(0, classes, size)
+    return Batch(
+        images=jnp.asarray(images, jnp.uint8),
+        labels=jnp.asarray(labels, jnp.int32),
+        targets=jnp.asarray(np.eye(classes)[labels], jnp.float32),
+        mask=jnp.ones(size, bool),
+    )
 
 
 def create_loop(config, workdir, rows=None, mode="official"):

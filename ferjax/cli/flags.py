@@ -80,6 +80,8 @@ class Parser(argparse.ArgumentParser):
         """-name as --name, --noswitch as --switch=false, and --switch as --switch=true."""
         if re.match(r"-[a-zA-Z]\w+", argument):
             argument = f"-{argument}"
+        if not argument.startswith("--"):
+            return argument
         name = argument.removeprefix("--")
         if name in self._switches:
             return f"--{name}=true"
@@ -136,10 +138,24 @@ def _parse_data(overrides: dict[str, str | None]) -> dict[str, Any]:
     """The values of keys of group data, by their names without the group."""
     from ferjax import config
 
+    names = [key.removeprefix("data.") for key in config.KEYS if key.startswith("data.")]
     try:
-        return {key: config.parse_value(f"data.{key}", text or "") for key, text in overrides.items()}
+        for name in overrides:
+            if name not in names:
+                nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
+                raise FlagMistake(f"There is no flag --data.{name}; did you mean --data.{nearest}?")
+        return {name: _parse_override(f"data.{name}", text, f"--data.{name}") for name, text in overrides.items()}
     except config.KeyMistake as error:
         raise FlagMistake(str(error)) from error
+
+
+def _parse_override(key: str, text: str | None, flag: str) -> Any:
+    """The value of a key; without a text, a key of true and false is a switch that is on."""
+    from ferjax import config
+
+    if text is None and config.find_kind(key) is not bool:
+        raise FlagMistake(f"{flag} lacks its value: {flag}=VALUE.")
+    return config.parse_value(key, "true" if text is None else text)
 
 
 def _load_config(found: argparse.Namespace, overrides: dict[str, str | None]) -> None:
@@ -150,8 +166,7 @@ def _load_config(found: argparse.Namespace, overrides: dict[str, str | None]) ->
         config.check_overrides(overrides)
         if found.config is None:
             raise FlagMistake("--config is missing: for example --config quickstart.")
-        # A key without a value is a switch that is on.
-        values = {key: config.parse_value(key, "true" if text is None else text) for key, text in overrides.items()}
+        values = {key: _parse_override(key, text, f"--config.{key}") for key, text in overrides.items()}
         found.config_file = config.find_config_file(found.config)
         found.config = config.read_config(found.config_file, values)
     except config.KeyMistake as error:

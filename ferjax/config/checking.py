@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from ferjax.config.comparing import flatten
 from ferjax.config.groups import KEYS
-from ferjax.config.moved import MOVED
+from ferjax.config.moved import MOVED, resolve
 from ferjax.errors import UserError
 from ferjax.optim import groups
 
@@ -24,6 +24,14 @@ def check_overrides(keys: Iterable[str]) -> None:
             raise KeyMistake(f"there is no config key {key}; did you mean {nearest}?")
 
 
+def check(config: ConfigDict) -> ConfigDict:
+    """Return the config with old names put in the new ones' place, checked as `check_keys` and `validate` do it."""
+    config = resolve(config)
+    check_keys(config)
+    validate(config)
+    return config
+
+
 def check_keys(config: ConfigDict) -> None:
     """Raise KeyMistake for a config with a key that ferjax does not read, or without one that it does."""
     keys = {key for key, _ in flatten(config)}
@@ -33,7 +41,10 @@ def check_keys(config: ConfigDict) -> None:
 
 
 def validate(config: ConfigDict) -> None:
-    """Raise UserError for the first value out of its range, and for optim.groups that cannot be read."""
+    """Raise UserError for the first value out of its range, and for optim.groups that cannot be read.
+
+    The config has all keys of this version and no others, as after `check_keys`.
+    """
     for key, value in flatten(config):
         if value not in KEYS[key].legal:
             raise UserError(f"{key}={value!r} is out of range: it must be {KEYS[key].legal}.")

@@ -14,9 +14,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax.config.checking import KeyMistake, check_keys, validate
-from ferjax.config.moved import resolve
-from ferjax.config.parsing import apply_overrides
+from ferjax.config.checking import KeyMistake, check
+from ferjax.config.parsing import override
 
 _PACKAGE = "configs"
 
@@ -52,9 +51,7 @@ def load_config(name: str | pathlib.Path, overrides: Mapping[str, Any] | None = 
 
     Raises KeyMistake as `read_config` does, UserError for a value out of its range.
     """
-    config = read_config(find_config_file(str(name)), overrides or {})
-    validate(config)
-    return config
+    return check(read_config(find_config_file(str(name)), overrides or {}))
 
 
 def read_config(path: pathlib.Path, overrides: Mapping[str, Any]) -> ConfigDict:
@@ -62,11 +59,7 @@ def read_config(path: pathlib.Path, overrides: Mapping[str, Any]) -> ConfigDict:
 
     Old names are put in the new ones' place. Raises KeyMistake for a file that cannot be used and for unknown keys.
     """
-    config = _run_file(path)
-    apply_overrides(config, overrides)
-    config = resolve(config)
-    check_keys(config)
-    return config
+    return override(_run_file(path), overrides)
 
 
 def _run_file(path: pathlib.Path) -> ConfigDict:
@@ -79,7 +72,7 @@ def _run_file(path: pathlib.Path) -> ConfigDict:
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             config = module.get_config()
-    except Exception as error:  # a config file is a program, and can fail in any way
+    except (Exception, SystemExit) as error:  # a config file is a program, and can fail in any way
         said = (str(error).splitlines() or [""])[0]
         raise KeyMistake(f"--config {path} cannot be used: {type(error).__name__}: {said}") from error
     if not isinstance(config, ConfigDict):
@@ -91,7 +84,8 @@ def _run_file(path: pathlib.Path) -> ConfigDict:
 def _importable(path: pathlib.Path) -> Iterator[None]:
     """Within the block `configs` is a package of the configs beside `path` and, behind them, of ferjax's own.
 
-    So a config finds configs.default wherever it lies and whatever else is called configs there.
+    So a config finds configs.default wherever it lies and whatever else is called configs there. Nothing compiled is
+    left beside it: Python would take that for the file of a moment later, and a config is edited often.
     """
     beside = path.resolve().parent.parent / _PACKAGE
     package = types.ModuleType(_PACKAGE)
@@ -100,9 +94,11 @@ def _importable(path: pathlib.Path) -> Iterator[None]:
     for name in before:
         del sys.modules[name]
     sys.modules[_PACKAGE] = package
+    writes_compiled, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
     try:
         yield
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
             del sys.modules[name]
         sys.modules.update(before)
+        sys.dont_write_bytecode = not writes_compiled

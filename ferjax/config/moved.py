@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -53,22 +53,35 @@ def move(flat: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return moved, notes
 
 
-def resolve(config: ConfigDict) -> ConfigDict:
+def resolve(
+    config: ConfigDict, overrides: Mapping[str, Any] = MappingProxyType({}), silent: Collection[str] = ()
+) -> ConfigDict:
     """Copy a config with what its old keys say in the new ones' place; log a line for each old key that says something.
 
-    Keys that nobody knows stay where they are, for `check_keys` to refuse.
+    `overrides` are values of old keys that go over the config's own; an old key of the config itself says nothing where
+    the new one is among `silent`. Keys that nobody knows stay where they are, for `check_keys` to refuse.
     """
     resolved = ConfigDict(config.to_dict())
-    flat = {f"{group}.{name}": resolved[group].get(name) for group, name in map(_split, MOVED) if group in resolved}
-    moved, notes = move(flat)
+    own = {old: _take(resolved, old) for old in MOVED}
+    said = {old: value for old, value in own.items() if MOVED[old].now not in silent}
+    moved, notes = move({**said, **overrides})
     for note in notes:
         logger.info("%s", note)
-    for old in MOVED:
-        group, name = _split(old)
-        if group in resolved and name in resolved[group]:
-            del resolved[group][name]
-    resolved.update_from_flattened_dict(moved)
+    for key, value in moved.items():
+        group, name = _split(key)
+        if group in resolved:
+            resolved[group][name] = value
     return resolved.lock()
+
+
+def _take(config: ConfigDict, key: str) -> Any:
+    """Remove a key and return its value, None where there is none."""
+    group, name = _split(key)
+    if group not in config or name not in config[group]:
+        return None
+    value = config[group][name]
+    del config[group][name]
+    return value
 
 
 def _split(key: str) -> tuple[str, str]:

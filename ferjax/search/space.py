@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
-from ferjax.config import KeyMistake, check_overrides, flatten, validate
+from ferjax.config import KeyMistake, check_overrides, flatten, parse_value, validate
+from ferjax.config.moved import MOVED
 from ferjax.scores import SCORES
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def parse_space(texts: Sequence[str], config: ConfigDict, sampler: str) -> Space
         if not equals:
             raise KeyMistake(f"--space {text} has no '=': write --space key=value,value.")
         check_overrides([key])
+        key = _find_current_name(key)
         if key in space:
             raise KeyMistake(f"--space names {key} twice: give all of its values in one.")
         space[key] = _parse_dimension(key, values, dict(flatten(config))[key])
@@ -66,10 +68,19 @@ def parse_space(texts: Sequence[str], config: ConfigDict, sampler: str) -> Space
     return space
 
 
+def _find_current_name(key: str) -> str:
+    """The name that a key has today; raises KeyMistake where the values have other names too."""
+    if key not in MOVED:
+        return key
+    if MOVED[key].values is not None:
+        raise KeyMistake(f"--space {key} is {MOVED[key].now} now, and its values have other names: name that one.")
+    return MOVED[key].now
+
+
 def _check_comparable(space: Space, config: ConfigDict) -> None:
     """Raise KeyMistake for a key that changes what the trials are compared by."""
     for key in space:
-        other_rows = key.startswith("data.") and key not in ("data.normalize", "data.scaling", "data.dedup")
+        other_rows = key.startswith("data.") and key != "data.dedup"
         if other_rows or key.startswith("eval.") or key == "train.best_metric":
             raise KeyMistake(f"--space {key} would change the score that the trials are compared by: leave it out.")
         if key.startswith("loss.") and SCORES[config.train.best_metric].of_loss_function:
@@ -85,7 +96,7 @@ def _parse_dimension(key: str, text: str, default: Any) -> Listed | Interval:
     interval = re.fullmatch(r"(log:)?([^,]+?)\.\.([^,]+)", text)
     if interval and isinstance(default, int | float) and not isinstance(default, bool):
         log = interval[1] is not None
-        low, high = (_parse_value(key, part, default) for part in interval.groups()[1:])
+        low, high = (_parse_value(key, part) for part in interval.groups()[1:])
         assert isinstance(low, int | float)
         assert isinstance(high, int | float)
         if not low < high:
@@ -93,25 +104,20 @@ def _parse_dimension(key: str, text: str, default: Any) -> Listed | Interval:
         if log and low <= 0:
             raise KeyMistake(f"--space {key}={text} has no logarithm at {low}: begin above 0, or leave out 'log:'.")
         return Interval(low, high, log)
-    values = tuple(_parse_value(key, part, default) for part in text.split(","))
+    values = tuple(_parse_value(key, part) for part in text.split(","))
     for value in values:
         if values.count(value) > 1:
             raise KeyMistake(f"--space {key}={text} has {value} twice.")
     return Listed(values)
 
 
-def _parse_value(key: str, text: str, default: Value) -> Value:
-    """Read `text` as the type of `default`."""
+def _parse_value(key: str, text: str) -> Value:
+    """Read a value of the key's kind."""
     try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[text.strip().lower()]
-        value = type(default)(text.strip())
-        if not isinstance(value, float) or math.isfinite(value):
-            return value
-    except (ValueError, KeyError):
-        pass
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-    raise KeyMistake(f"--space {key} takes {names[type(default)]}, which {text!r} is not.")
+        value: Value = parse_value(key, text)
+    except KeyMistake as mistake:
+        raise KeyMistake(f"--space {mistake}") from None
+    return value
 
 
 def apply_point(config: ConfigDict, point: Mapping[str, Value]) -> ConfigDict:

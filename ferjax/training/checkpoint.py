@@ -206,11 +206,14 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     UserError for a damaged checkpoint.
     """
     newest = list_places(folder)[-1]
-    path = (folder / newest.name).absolute()
+    checkpoint = (folder / newest.name).absolute()
     try:
-        best, state = read_leaves(path / "best"), read_leaves(path / "state")
-    except Exception as error:  # Orbax raises nearly anything on broken bytes
-        raise UserError(f"Checkpoint {path} is damaged ({error}): delete that folder to use an older one.") from error
+        best, state = read_leaves(checkpoint / "best"), read_leaves(checkpoint / "state")
+    except Exception as error:  # Orbax raises nearly anything on broken bytes, with the reason as its cause
+        reason = (str(error.__cause__ or error).splitlines() or [repr(error)])[0]
+        raise UserError(
+            f"Checkpoint {checkpoint} is damaged ({reason}): delete that folder to use an older one."
+        ) from error
     epoch = int(best["best.epoch"])
     if epoch:
         leaves = {name.removeprefix("best."): leaf for name, leaf in best.items()}
@@ -219,8 +222,9 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
         leaves = {name.removeprefix("average."): leaf for name, leaf in averaged.items()} or state
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     for name, leaf in leaves.items():
-        collection, *parents, last = name.split(".")
-        if collection in variables and parents:
+        collection, *names = name.split(".")
+        if collection in variables:
+            *parents, last = names
             place = variables[collection]
             for parent in parents:
                 place = place.setdefault(parent, {})

@@ -12,13 +12,14 @@ from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from ferjax import data, report
-from ferjax.config import validate
+from ferjax.config import check
 from ferjax.data import Rows, Splits
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 from ferjax.networks import weights
 from ferjax.parallel import (
+    Dispatch,
     Layout,
     Program,
     all_agree,
@@ -60,7 +61,7 @@ def run(
     `hooks` are called after those of every run (ferjax.training.hooks); what one raises ends the run there. Raises
     UserError for what the user can mend, InterruptedRun after a signal, when everything is saved.
     """
-    validate(config)
+    config = check(config)
     if config.train.seeds:
         raise UserError("train.seeds is for a run of several seeds: leave it empty here, and name one as train.seed.")
     seed = int(config.train.seed)
@@ -75,7 +76,7 @@ def run_seeds(config: ConfigDict, workdir: pathlib.Path, *, allow_config_change:
     A seed's folder, config.json included, is that of a run with `train.seed=<n>`, which may go on in it. Raises as
     `run` does; a seed whose numbers stop being finite does not stop the others, and FailedSeeds tells of it at the end.
     """
-    validate(config)
+    config = check(config)
     seeds = [int(seed) for seed in config.train.seeds]
     if len(set(seeds)) < len(seeds):
         raise UserError(f"train.seeds={tuple(seeds)} names a seed twice: each of them is one run.")
@@ -154,10 +155,15 @@ def _prepare(config: ConfigDict, workdirs: dict[int, Workdir], together: int, al
     return _Setting(parts, program, validation, rows, facts, split, splits[split])
 
 
-def compile_parts(parts: Parts, train_split: Resident, layout: Layout) -> Program:
-    """The parts' steps, to be compiled for these devices when each is first called."""
-    config, rows = parts.config, parts.task.rows
-    epoch_steps = -(-rows // config.train.batch_size)
+def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch: Dispatch | None = None) -> Program:
+    """The parts' steps, to be compiled for these devices when each is first called.
+
+    `dispatch` is planned by the config where it is not given.
+    """
+    config = parts.config
+    if dispatch is None:
+        epoch_steps = -(-parts.task.rows // config.train.batch_size)
+        dispatch = plan_dispatch(config.parallel.steps_per_dispatch, config.train.log_every_steps, epoch_steps)
     return create_program(
         parts.train_step,
         parts.eval_step,
@@ -169,7 +175,7 @@ def compile_parts(parts: Parts, train_split: Resident, layout: Layout) -> Progra
         batch_size=config.train.batch_size,
         eval_batch_size=config.eval.batch_size,
         log_every_steps=config.train.log_every_steps,
-        dispatch=plan_dispatch(config.parallel.steps_per_dispatch, config.train.log_every_steps, epoch_steps),
+        dispatch=dispatch,
     )
 
 

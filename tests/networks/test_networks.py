@@ -5,19 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import default
 from ferjax import networks
 from ferjax.keys import FLAG, SIZE, Key
-from ferjax.networks import weights
 from ferjax.networks.base import Context, Entry
 from ferjax.networks.layers import conv
 from ferjax.networks.vgg import VGG
-
-
-def test_the_keys_are_those_of_the_default_config():
-    config = {key: value for key, value in default.get_config().model.items() if key != "pretrained"}
-    assert {name: key.default for name, key in networks.KEYS.items()} == config
-    assert default.get_config().model.pretrained == weights.KEYS["pretrained"].default
 
 
 def test_an_option_left_out_has_its_declared_default_and_an_unknown_one_is_refused():

@@ -7,48 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import augment, losses, networks, optim
+from ferjax import optim
 from ferjax.networks.base import Context
 from ferjax.optim.groups import Group, flatten, join, parse
-from ferjax.preprocess import preprocess
-from ferjax.state import create_state
-from ferjax.step import make_train_step
-from tests.test_step import NO_AUGMENTATION, OPTIM, draw_batch, initialize
+from tests.tiny import STILL, create_first_state, create_parts, draw_batch
 
 FROZEN2 = (("block[12]_.*", "frozen"), (".*", 1.0))
 
 
 @functools.cache
 def variables():
-    return initialize(create_model())
-
-
-def create_model():
-    return networks.create(
-        name="compact", num_classes=7, pool="max", hidden=(), dropout=0.0, width=0.05, dtype="float32"
-    )
+    return create_first_state(create_parts(**{"model.dropout": 0.0}), 0).params
 
 
 class Run:
     """A network with its optimizer, taking steps on one batch."""
 
     def __init__(self, groups, **changes):
-        self.optimizer = optim.create(**{**OPTIM, "groups": groups, **changes})
-        loss_fn = losses.create(counts=[1] * 7)
-        self.step = make_train_step(
-            create_model(),
-            self.optimizer,
-            loss_fn,
-            augment.create(**NO_AUGMENTATION),
-            functools.partial(preprocess, scaling="minmax", channels=1),
-        )
-        self.state = create_state(
-            jnp.uint32(0),
-            variables(),
-            self.optimizer,
-            num_classes=7,
-            best_metric="accuracy",
-        )
+        optim = {f"optim.{name}": value for name, value in {"groups": groups, **changes}.items()}
+        parts = create_parts(**{**STILL, "model.dropout": 0.0, "optim.learning_rate": 1e-2, **optim})
+        self.network, self.optimizer, self.step = parts.network, parts.optimizer, parts.train_step
+        self.state = create_first_state(parts, 0)
 
     def take(self, steps=1, epoch=0):
         step = jax.jit(functools.partial(self.step, epoch=epoch))
@@ -76,12 +55,13 @@ def test_frozen_blocks_keep_their_bits_and_statistics_and_have_no_moments():
 
 def test_frozen_batch_norm_normalises_by_its_running_statistics():
     images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 48, 48, 1)), jnp.float32)
-    everything = frozenset(name.rpartition("/")[0] for name in flatten(variables()["params"]))
-    model = create_model()
-    inference = model.apply(variables(), images)
-    frozen = model.apply(variables(), images, Context(train=True, frozen=everything))
+    everything = frozenset(name.rpartition("/")[0] for name in flatten(variables()))
+    run = Run(((".*", 1.0),))
+    model, state = run.network, {"params": run.state.params, "batch_stats": run.state.batch_stats}
+    inference = model.apply(state, images)
+    frozen = model.apply(state, images, Context(train=True, frozen=everything))
     np.testing.assert_array_equal(frozen, inference)
-    trained, _ = model.apply(variables(), images, Context(train=True), mutable=["batch_stats"])
+    trained, _ = model.apply(state, images, Context(train=True), mutable=["batch_stats"])
     assert not np.allclose(trained, inference, atol=1e-3)
 
 
@@ -96,12 +76,12 @@ def test_the_gradient_of_frozen_blocks_is_not_computed():
 
 
 def test_a_multiplier_scales_the_update_and_the_first_match_wins():
-    params = flatten(variables()["params"])
+    params = flatten(variables())
     gradients = jax.tree.map(lambda leaf: jnp.linspace(-1.0, 1.0, leaf.size).reshape(leaf.shape), params)
     found = []
     for groups in (((".*", 1.0),), (("block1_conv1/.*", 0.25), ("block1.*", 0.5), (".*", 1.0))):
-        optimizer = optim.create(**{**OPTIM, "weight_decay": 0.1, "groups": groups})
-        found.append(optimizer.find_updates(gradients, optimizer.init(variables()["params"]), params)[0])
+        optimizer = optim.create(weight_decay=0.1, groups=groups, epochs=3, steps_per_epoch=4.0)
+        found.append(optimizer.find_updates(gradients, optimizer.init(variables()), params)[0])
     for name, update in found[0].items():
         factor = 0.25 if name.startswith("block1_conv1") else 0.5 if name.startswith("block1") else 1.0
         np.testing.assert_allclose(found[1][name], factor * update, rtol=1e-6)
@@ -110,18 +90,18 @@ def test_a_multiplier_scales_the_update_and_the_first_match_wins():
 def test_unfreezing_starts_adam_anew():
     run = Run((("block4_.*", 1.0, 2), ("block.*", "frozen"), (".*", 1.0)))
     run.state = run.take(5, epoch=1)
-    assert changed_layers(run.state.params, variables()["params"]) == {"head"}
+    assert changed_layers(run.state.params, variables()) == {"head"}
     after = run.take(1, epoch=2)
     assert changed_layers(run.state.params, after.params) == {"block4_conv1", "block4_norm1", "head"}
     # The first update of Adam is the sign of the gradient, whatever the others' count is by then.
     moved = np.abs(np.asarray(after.params["block4_norm1"]["bias"] - run.state.params["block4_norm1"]["bias"]))
-    np.testing.assert_allclose(moved, OPTIM["learning_rate"], rtol=1e-2)
+    np.testing.assert_allclose(moved, 1e-2, rtol=1e-2)
 
 
 def test_clipping_sees_only_what_trains():
     gradients = {"head/kernel": jnp.full((4,), 3.0)}
     optimizer = optim.create(
-        **{**OPTIM, "clip_norm": 1.0, "b1": 0.0, "eps": 1.0, "groups": (("a", "frozen"), (".*", 1.0))}
+        clip_norm=1.0, b1=0.0, eps=1.0, groups=(("a", "frozen"), (".*", 1.0)), epochs=3, steps_per_epoch=4.0
     )
     state = optimizer.init({"a": jnp.ones(2), "head": {"kernel": jnp.ones(4)}})
     updates, _ = optimizer.find_updates(gradients, state, {"head/kernel": jnp.ones(4)})

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from ferjax.data.rows import EMOTIONS
+from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.errors import UserError
 from ferjax.report import (
     COLUMNS,

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -26,6 +27,8 @@ from ferjax.search.space import grid_points, name_folder, parse_space
 from ferjax.search.trials import Queue, Rules
 from ferjax.training.hooks import EpochTold, RunEpoch
 from ferjax.training.loop import Loop
+from ferjax.training.seed_run import SeedRun
+from ferjax.workdir import Workdir
 
 SMALL = {
     "data.synthetic_rows": 140,
@@ -71,6 +74,7 @@ def trained(monkeypatch):
 
     def run(config, workdir, *, hooks):
         calls.append(workdir.name)
+        seed_run = SeedRun.__new__(SeedRun)  # the hook only counts it
         if config.train.seed == 9:
             raise UserError("The loss is not a finite number at step 3.")
         workdir.mkdir(parents=True, exist_ok=True)
@@ -82,7 +86,7 @@ def trained(monkeypatch):
             with path.open("a") as file:
                 file.write(json.dumps({"step": epoch, "epoch": float(epoch), "split": "validation", **scores}) + "\n")
             for hook in hooks:
-                hook.on_epoch(None, EpochTold(epoch, epoch, {None: RunEpoch({}, scores, 1.0, False)}, {}))
+                hook.on_epoch(MagicMock(), EpochTold(epoch, epoch, {seed_run: RunEpoch({}, scores, 1.0, False)}, {}))
         return report.create_report(np.arange(7), np.eye(7, dtype=np.float32)[[3] * 7], config.eval.split)
 
     monkeypatch.setattr(worker.run, "run", run)
@@ -188,7 +192,7 @@ def test_a_dead_workers_trial_is_taken_over_and_a_live_ones_is_not(tmp_path, tra
     first.lease.release()  # as the kernel does for a killed process
     # A run in that folder that was started by hand is no dead one.
     first.folder.mkdir()
-    with worker.train.lock_workdir(first.folder):
+    with Workdir(first.folder).lock():
         other = there.claim()
         assert other.point not in (first.point, second.point)
     taken = there.claim()

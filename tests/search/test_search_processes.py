@@ -31,7 +31,7 @@ def stub(tmp_path, monkeypatch):
 
 
 def test_workers_have_a_gpu_each(stub, tmp_path, monkeypatch):
-    processes.run_workers(["search", "--config=a"], 3, tmp_path, lambda: None)
+    processes.run_workers(["--config=a"], 3, tmp_path, lambda: None)
     own = "-m ferjax.search --config=a --workers=1 --noretry_failed"
     assert sorted(stub.read_text().splitlines()) == [f"4 0.450 {own}", f"4 0.450 {own}", f"6  {own}"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")

@@ -1,7 +1,7 @@
 import pytest
 
 from configs import quickstart
-from ferjax.config import KeyMistake
+from ferjax.config import KeyMistake, resolve
 from ferjax.errors import UserError
 from ferjax.search.space import Interval, apply_point, grid_points, name_folder, parse_space
 
@@ -9,7 +9,7 @@ from ferjax.search.space import Interval, apply_point, grid_points, name_folder,
 def create_config(**changed):
     config = quickstart.get_config()
     config.update_from_flattened_dict(changed)
-    return config
+    return resolve(config)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def create_config(**changed):
         (("train.batch_size",), "has no '='"),
         (("train.batch_size=2.5",), "takes a whole number, which '2.5' is not"),
         (("optim.learning_rate=1e-3,nan",), "takes a number, which 'nan' is not"),
-        (("data.normalize=yes",), "true or false"),
+        (("model.exact_convolution=yes",), "true or false"),
         (("model.hidden=1,2",), "is a tuple"),
         (("train.seed=1,1",), "1 twice"),
         (("train.seed=1", "train.seed=2"), "names train.seed twice"),
@@ -36,12 +36,12 @@ def test_a_wrong_space_is_one_sentence(texts, sentence):
 
 
 def test_spaces_follow_the_keys_types():
-    texts = ["optim.learning_rate=1,2e-3", "train.seed=3", "data.normalize=true,False", "model.pool=max,both"]
+    texts = ["optim.learning_rate=1,2e-3", "train.seed=3", "model.exact_convolution=true,False", "model.pool=max,both"]
     space = parse_space(texts, create_config(), "grid")
     assert [dimension.values for dimension in space.values()] == [(1.0, 2e-3), (3,), (True, False), ("max", "both")]
     assert isinstance(space["optim.learning_rate"].values[0], float)
     assert next(name_folder(point) for point in grid_points(space)) == (
-        "learning_rate=1.0,seed=3,normalize=True,pool=max"
+        "learning_rate=1.0,seed=3,exact_convolution=True,pool=max"
     )
     tpe = parse_space(["train.batch_size=log:2..64", "loss.gamma=0.5..2"], create_config(), "tpe")
     assert list(tpe.values()) == [Interval(2, 64, True), Interval(0.5, 2.0, False)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from written_runs import N
 
-from ferjax.data.rows import EMOTIONS
+from ferjax.data.datasets.fer2013 import EMOTIONS
 
 STATISTICS = ["n", "max", "min", "std", "variance", "mean", "standard_error", "t95_low", "t95_high"]
 

@@ -37,22 +37,39 @@ def test_a_broken_file_is_named(setting, name, content, message):
         ("train.epochs", True),
         ("model.name", 3),
         ("model.width", "wide"),
-        ("model.pretrained", None),
+        ("init.pretrained", 3),
         ("data.split", []),
     ],
 )
-@pytest.mark.parametrize("missing", [False, True])
-def test_a_config_that_lacks_what_is_read_is_named(setting, key, value, missing):
+def test_a_config_with_another_kind_of_value_is_named(setting, key, value):
     path = setting / "seed_0" / "config.json"
     config = json.loads(path.read_text())
     *groups, name = key.split(".")
-    holder = config[groups[0]] if groups else config
+    holder = config.setdefault(groups[0], {}) if groups else config
     holder[name] = value
-    if missing:
-        del holder[name]
     path.write_text(json.dumps(config))
     with pytest.raises(UserError, match=rf"{path} is not a run's config, for .*{key}.*: train again .* leave that run"):
         load_study([setting])
+
+
+@pytest.mark.parametrize("key", ["train.seed", "model.name", "data.split"])
+def test_a_config_that_lacks_what_every_version_saved_is_named(setting, key):
+    path = setting / "seed_0" / "config.json"
+    config = json.loads(path.read_text())
+    group, name = key.split(".")
+    del config[group][name]
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=rf"{path} is not a run's config, for it lacks {key}: train again"):
+        load_study([setting])
+
+
+def test_a_key_that_a_config_lacks_has_its_default(setting):
+    path = setting / "seed_0" / "config.json"
+    config = json.loads(path.read_text())
+    del config["train"]["epochs"], config["model"]["width"]
+    path.write_text(json.dumps(config))
+    (group,) = load_study([setting]).groups
+    assert group.members[0].setting.config["model"]["width"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""How commands end: one sentence on stderr and a code."""
+
+import errno
+import logging
+import pathlib
+import signal
+
+import pytest
+
+from ferjax.cli import endings
+from ferjax.cli.flags import FlagMistake, Parser
+from ferjax.errors import UserError
+from ferjax.interrupt import InterruptedRun, LeftAtOnce
+
+
+def end(work, *arguments, **more):
+    parser = Parser("ferjax command", "Does something.")
+    parser.add_argument("--workdir", default="runs/mine")
+    return endings.run(parser, arguments, work, folder=lambda found: pathlib.Path(found.workdir), **more)
+
+
+def end_with(error, *arguments, **more):
+    def work(_):
+        raise error
+
+    return end(work, *arguments, **more)
+
+
+def test_work_that_is_done_ends_with_0_and_says_nothing(capsys):
+    seen = []
+    assert end(seen.append, "--workdir=x") == 0
+    assert seen[0].workdir == "x"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_help_ends_with_0_and_works_not(capsys):
+    assert end_with(AssertionError, "--help") == 0
+    out, err = capsys.readouterr()
+    assert "Does something." in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "arguments", "code", "said"),
+    [
+        (None, ["--wordkir=x"], 2, "There is no flag --wordkir; did you mean --workdir?"),
+        (FlagMistake("--space is missing: name train.epochs."), [], 2, "--space is missing: name train.epochs."),
+        (UserError("There is no data set."), [], 1, "There is no data set."),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "disk/file"),
+            [],
+            1,
+            "disk/file: No space left on device; mend that, and the same command goes on.",
+        ),
+        (OSError("odd"), ["--workdir=x"], 1, "x: odd; mend that, and the same command goes on."),
+        (KeyboardInterrupt(), [], 130, "Interrupted before the run began."),
+        (InterruptedRun(signal.SIGINT, "Saved step 3."), [], 130, "Saved step 3."),
+        (InterruptedRun(signal.SIGTERM, "Saved step 3."), [], 143, "Saved step 3."),
+        (LeftAtOnce(signal.SIGTERM, "Left at once."), [], 143, "Left at once."),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_its_code(capsys, error, arguments, code, said):
+    assert end_with(error, *arguments) == code
+    assert capsys.readouterr() == ("", f"ferjax: {said}\n")
+
+
+def test_a_command_may_say_what_an_interruption_left(capsys):
+    assert end_with(KeyboardInterrupt(), interrupted="What was downloaded is kept.") == 130
+    assert capsys.readouterr().err == "ferjax: What was downloaded is kept.\n"
+
+
+def test_what_nobody_foresaw_is_a_traceback():
+    with pytest.raises(ZeroDivisionError):
+        end_with(ZeroDivisionError())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        (
+            "train.epochs=0 is out of range: it must be >= 1.",
+            "--config.train.epochs=0 is out of range: it must be >= 1.",
+        ),
+        (
+            "Lower optim.learning_rate, set optim.clip_norm, or lengthen optim.warmup_epochs, and go on.",
+            "Lower --config.optim.learning_rate, set --config.optim.clip_norm, or lengthen --config.optim.warmup_epochs, "
+            "and go on.",
+        ),
+        ("Use data.split=stratified.", "Use --config.data.split=stratified."),
+        ("The key is data.path.", "The key is --config.data.path."),
+        ("It is 'model.name'.", "It is '--config.model.name'."),
+        ("(train.seeds)", "(--config.train.seeds)"),
+        # The longest key, not one that it begins with.
+        ("data.split_seed=-1 and data.split", "--config.data.split_seed=-1 and --config.data.split"),
+        (
+            "parallel.seeds, train.seed: train.seeds",
+            "--config.parallel.seeds, --config.train.seed: --config.train.seeds",
+        ),
+        # Once, where it is written out already.
+        ("--config.input.scaling=none", "--config.input.scaling=none"),
+        ("--data.path=x", "--data.path=x"),
+        # Not in names of files and of parts of the program.
+        ("runs/data.path/faces.csv", "runs/data.path/faces.csv"),
+        ("data.path/faces.csv and data.path.csv", "data.path/faces.csv and data.path.csv"),
+        ("my-data.path, xdata.path and a.data.path", "my-data.path, xdata.path and a.data.path"),
+        ("no.such key, data.paths", "no.such key, data.paths"),
+    ],
+)
+def test_keys_are_spelled_as_the_flags_that_change_them(capsys, sentence, said):
+    assert end_with(UserError(sentence)) == 1
+    assert capsys.readouterr().err == f"ferjax: {said}\n"
+    # What is wrong with flags speaks of flags already.
+    assert endings.fail(sentence, 2) == 2
+    assert capsys.readouterr().err == f"ferjax: {sentence}\n"
+
+
+def test_progress_goes_to_stderr_and_libraries_are_quiet(capsys):
+    def work(_):
+        logging.getLogger("ferjax").info("Step 3.")
+        logging.getLogger("absl").warning("inner life")
+        endings.be_quiet()
+        logging.getLogger("ferjax").info("Step 4.")
+
+    assert end(work) == 0
+    assert end(lambda _: logging.getLogger("ferjax").info("Again.")) == 0
+    assert capsys.readouterr() == ("", "Step 3.\nAgain.\n")
