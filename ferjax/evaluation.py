@@ -1,4 +1,4 @@
-"""Score what a run left on other images than its own: another file, folder, labelling or split."""
+"""Scores of a run's network on images other than its own: another file, folder, labelling or split."""
 
 import dataclasses
 import pathlib
@@ -21,7 +21,7 @@ _TEST = 2  # in Rows.usage
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The probabilities of a network for some rows of a data set, and what they are worth."""
+    """The probabilities of a network for some rows of a data set, and the scores of these answers."""
 
     split: str
     row: Int[np.ndarray, " n"]
@@ -87,7 +87,7 @@ def evaluate(
 def _choose_rows(
     options: Mapping[str, Any], changed: Mapping[str, Any], split: str
 ) -> tuple[data.Rows, str, Int[np.ndarray, " n"]]:
-    """The data set, the name of what is scored of it, and the numbers of these rows."""
+    """Return the data set, the name of the split that is scored, and the numbers of its rows."""
     if split not in SPLITS:
         raise UserError(f"There is no split {split}: it is {Choice(SPLITS)}.")
     if split == "all" or (split == "auto" and changed and "split" not in changed):

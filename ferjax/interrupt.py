@@ -22,7 +22,7 @@ class LeftAtOnce(InterruptedRun):
 class Interrupt:
     """A context in which a signal raises InterruptedRun at once; after `defer` the first one only sets `signum`.
 
-    So what comes before the loop, a download for one, stops when it is told to.
+    So what comes before the loop, such as a download, stops at once.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Interrupt:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def defer(self) -> None:
-        """From now on somebody asks between steps whether a signal has come."""
+        """Let signals wait: from now on the loop asks between steps whether one has come."""
         self._deferred = True
 
     def __bool__(self) -> bool:

@@ -43,7 +43,7 @@ def hold(path: pathlib.Path) -> Iterator[None]:
 
 
 def is_held(path: pathlib.Path) -> bool:
-    """Say whether some process holds the lock on `path`; a file that is not there is not made."""
+    """Return whether some process holds the lock on `path`; a file that is not there is not made."""
     if not path.exists():
         return False
     lock = try_take(path)

@@ -1,4 +1,4 @@
-"""What a run leaves: a network to use, without optimizer, lock or folder to look after."""
+"""The network that a run left, ready for use: it has no optimizer, holds no lock and writes to no folder."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network that answers: `network(images)` gives the probability of each class for each image.
+    """A trained network: `network(images)` gives the probability of each class for each image.
 
     `variables` are {'params', 'batch_stats'}; `image_shape` is (height, width, channels) of the images that it was
     trained on, `scaling` how their values 0..255 were scaled, `config` the run's config by whole names, and `about`
@@ -88,7 +88,7 @@ class Network:
 
     @functools.cached_property
     def _predict(self) -> dict[str, Callable[[PyTree, ImageArray], Float32[Array, "b k"]]]:
-        """A compiled function for each kind of views."""
+        """One compiled function for each name of VIEWS."""
         prepare = functools.partial(
             preprocess, scaling=self.scaling, channels=self.module.in_channels, dtype=self.module.dtype
         )
@@ -192,7 +192,7 @@ def _fit_one(image: ImageArray, height: int, width: int, channels: int) -> Image
 
 
 def _batches(images: ImageArray, size: int) -> Iterator[tuple[ImageArray, int]]:
-    """Batches of one shape, each with the number of its rows that count; the last one repeats its last row."""
+    """Yield batches of one shape, each with the number of its rows that count; the last one repeats its last row."""
     for first in range(0, len(images), size):
         batch = images[first : first + size]
         rows = len(batch)

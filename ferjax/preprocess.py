@@ -1,4 +1,4 @@
-"""From stored pixel values to what a network eats: the one place, for training and for everything that predicts."""
+"""From stored pixel values to a network's input: one function, for training and for everything that predicts."""
 
 from types import MappingProxyType
 
@@ -74,7 +74,7 @@ def _choose_channels(values: Float[Array, "*b h w s"], channels: int) -> Float[A
 
 
 def _affine(scaling: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factor and shift of each channel that take a value 0..255 to what the network eats."""
+    """Return each channel's factor and shift, which turn a value 0..255 into the network's input."""
     if scaling not in SCALINGS:
         raise ValueError(f"input.scaling {scaling!r} is not one of {', '.join(SCALINGS)}.")
     if scaling == "imagenet_caffe":

@@ -80,7 +80,7 @@ def create_state(
 def network_variables(state: TrainState) -> dict[str, PyTree]:
     """Return the variables that are the network: the averaged ones where there is an average, or else the last ones.
 
-    Whatever is validated, kept as the best, evaluated and handed on is this.
+    These are what is validated, kept as the best, evaluated, and given to users.
     """
     if state.average:
         average: dict[str, PyTree] = state.average

@@ -25,7 +25,7 @@ from ferjax.views import VIEWS, average_views
 
 
 class Diagnostics(flax.struct.PyTreeNode):
-    """What a step tells of itself: its learning rate, and the norm of its update, finite only in a healthy run."""
+    """What a step reports: its learning rate, and the norm of its update, finite only in a healthy run."""
 
     learning_rate: Float32[Array, "..."] | Float32[np.ndarray, "..."]
     update_norm: Float32[Array, "..."] | Float32[np.ndarray, "..."]
@@ -48,9 +48,9 @@ def make_train_step(
     ) -> tuple[TrainState, Sums, Diagnostics]:
         """Take one update.
 
-        Under a mapped axis `axis_name` gradients, sums, batch statistics and draws are of all shards. `epoch`, a Python
-        number, says which groups of parameters are frozen. The gradient of frozen parameters is not computed, and
-        layers of which all is frozen compute as at inference.
+        Under a mapped axis `axis_name` gradients, sums, batch statistics and random draws are those of all shards.
+        `epoch`, a Python number, says which groups of parameters are frozen. The gradient of frozen parameters is not
+        computed, and layers whose parameters are all frozen compute as at inference.
         """
         dropout_key = stream_key(state.seed, "dropout", state.step)
         total = functools.partial(_sum_over, axis_name=axis_name)

@@ -1,4 +1,4 @@
-"""What a start of a run ran on: the versions of its packages, its commit, its devices."""
+"""The circumstances of a run's start: the versions of its packages, its commit, its devices."""
 
 import datetime
 import importlib.metadata
@@ -14,7 +14,7 @@ _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "cl
 
 
 def describe_start(step: int) -> dict[str, Any]:
-    """What versions.json says of a start at `step`."""
+    """Return what versions.json says of a start at `step`."""
     return {
         "step": step,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -28,7 +28,7 @@ def describe_start(step: int) -> dict[str, Any]:
 
 
 def _find_commit() -> str | None:
-    """The commit of ferjax's own checkout, marked '-dirty' where files differ; None for an installed package."""
+    """Find the commit of ferjax's own checkout, marked '-dirty' where files differ; None for an installed package."""
     root = pathlib.Path(__file__).resolve().parents[1]
 
     def ask(*arguments: str) -> str:

@@ -25,7 +25,7 @@ def _mirror(images: Images) -> Images:
 
 
 def _shift(rows: int, columns: int) -> View:
-    """Move the image by so many 24ths of its sides; the nearest edge pixel fills what it leaves."""
+    """Move the image by so many 24ths of its sides; the nearest edge pixel fills the gap."""
 
     def view(images: Images) -> Images:
         height, width = images.shape[1:3]
@@ -37,7 +37,10 @@ def _shift(rows: int, columns: int) -> View:
 
 
 def _crop(row: float, column: float) -> View:
-    """Cut out eleven twelfths of each side, `row` and `column` of the rest from the top left, and scale it up again."""
+    """Cut out eleven twelfths of each side, and enlarge it to the whole size.
+
+    `row` and `column` are the shares of the rest that are cut off above it and left of it.
+    """
 
     def view(images: Images) -> Images:
         height, width = images.shape[1:3]
@@ -74,8 +77,8 @@ VIEWS: Mapping[str, tuple[View, ...]] = MappingProxyType(
 
 
 def average_views(logits: Sequence[Float[Array, "b k"]]) -> Float[Array, "b k"]:
-    """The logarithm of the mean of the views' probabilities.
+    """Return the logarithm of the mean of the views' probabilities.
 
-    A loss of these is that of logits, since softmax undoes only a shift.
+    These can be given to a loss as logits: their softmax is the mean probabilities.
     """
     return jax.nn.logsumexp(jax.nn.log_softmax(jnp.stack(logits)), axis=0) - math.log(len(logits))

@@ -1,4 +1,4 @@
-"""A run's folder: what each file in it is called, what it says, and who may write there."""
+"""A run's folder: the name and the content of each file in it, and the lock of who writes there."""
 
 import contextlib
 import dataclasses
@@ -65,7 +65,7 @@ class Workdir:
 
     @property
     def data(self) -> pathlib.Path:
-        """What the run knows of its data: DataFacts as JSON."""
+        """DataFacts as JSON."""
         return self.folder / DATA_FILE
 
     @property
@@ -75,7 +75,7 @@ class Workdir:
 
     @property
     def pretrained(self) -> pathlib.Path:
-        """Which published weights the run began from, where it did."""
+        """The published weights that the run began from, if any."""
         return self.folder / PRETRAINED_FILE
 
     @property
@@ -105,17 +105,17 @@ class Workdir:
 
     @property
     def figures(self) -> pathlib.Path:
-        """What is drawn of the run."""
+        """The figures of the run."""
         return self.folder / FIGURES_FOLDER
 
     def has_checkpoint(self) -> bool:
-        """Whether a run in this folder would go on from where another start came to."""
+        """Return whether the folder has a checkpoint, from which a run would go on."""
         return self.checkpoints.is_dir() and any(
             re.fullmatch(r"\d+|step_\d+(_validated)?", path.name) for path in self.checkpoints.iterdir()
         )
 
     def read_config(self) -> dict[str, Any] | None:
-        """The newest start's config by whole names, as this version would have saved it; None where there is none.
+        """Read the newest start's config by whole names, as this version would have saved it; None where there is none.
 
         Raises UserError for a file that cannot be read.
         """
@@ -127,7 +127,7 @@ class Workdir:
         return config.upgrade(saved)
 
     def read_data(self) -> DataFacts | None:
-        """What data.json says; None where there is none. Raises UserError for a file that cannot be read."""
+        """Read data.json; None where there is none. Raises UserError for a file that cannot be read."""
         facts = self._read(self.data)
         if facts is None:
             return None
@@ -165,7 +165,7 @@ class Workdir:
 
     def begin(self, wanted: ConfigDict, facts: DataFacts, start: Mapping[str, Any]) -> None:
         """Write config.json and data.json, and add this `start` to versions.json; an earlier start's results go."""
-        # Until this start ends, nobody is to take an earlier one's results for its own.
+        # Until this start ends, an earlier one's results would be taken for this one's.
         for name in (PREDICTIONS_FILE, MISTAKES_FILE, *REPORT_FILES):
             (self.folder / name).unlink(missing_ok=True)
         for name in RUN_FIGURES:
@@ -209,7 +209,7 @@ class Workdir:
 
 
 def describe_data(rows: data.Rows, splits: data.Splits) -> DataFacts:
-    """What data.json says of these rows and their splits."""
+    """Return what data.json says of these rows and their splits."""
     digest = hashlib.sha256()
     targets = () if rows.targets is None else (rows.targets,)
     for array in (rows.images, rows.labels, *targets, *splits.values()):

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Shards:
-    """The shards of a batch under a mapped axis, one with `rows` rows a device; without an axis, the only one."""
+    """The shards of a batch under a mapped axis, `rows` rows on each device; without an axis, the whole batch."""
 
     rows: int
     axis_name: str | None = None

@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def _normalize(self, argument: str) -> str:
-        """-name as --name, --noswitch as --switch=false, and --switch as --switch=true."""
+        """Return -name as --name, --noswitch as --switch=false, and --switch as --switch=true."""
         if re.match(r"-[a-zA-Z]\w+", argument):
             argument = f"-{argument}"
         if not argument.startswith("--"):
@@ -98,7 +98,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole_number(low: int) -> Callable[[str], int]:
-    """A flag's type: a whole number that is at least `low`."""
+    """Make the type of a flag that takes whole numbers from `low` up."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"-?\d+", text) or int(text) < low:
@@ -116,7 +116,10 @@ def _parse_switch(text: str) -> bool:
 
 
 def _take_overrides(arguments: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str | None]]:
-    """What does not begin with `prefix`, and the rest by key; each is --config.key=value, with a space, or bare."""
+    """Return the arguments that do not begin with `prefix`, and the values of the others by key.
+
+    An override is --config.key=value, --config.key value, or --config.key alone, which is a switch that is on.
+    """
     rest: list[str] = []
     overrides: dict[str, str | None] = {}
     waiting = None
@@ -135,7 +138,7 @@ def _take_overrides(arguments: Sequence[str], prefix: str) -> tuple[list[str], d
 
 
 def _parse_data(overrides: dict[str, str | None]) -> dict[str, Any]:
-    """The values of keys of group data, by their names without the group."""
+    """Read the values of keys of the group data; return them by their names without the group."""
     from ferjax import config
 
     names = [key.removeprefix("data.") for key in config.KEYS if key.startswith("data.")]
@@ -159,7 +162,7 @@ def _parse_override(key: str, text: str | None, flag: str) -> Any:
 
 
 def _load_config(found: argparse.Namespace, overrides: dict[str, str | None]) -> None:
-    """Put the config, with its overrides and checked for unknown keys, in the place of its file's name."""
+    """Replace the name of the config's file by the config, with its overrides set and its keys checked."""
     from ferjax import config
 
     try:

@@ -4,9 +4,9 @@
 
 `python -m ferjax.search` is the same. For example:
 
-    ferjax search --config optimal --workdir workdir/rates \
+    ferjax search --config optimal --workdir workdir/rates \\
       --space optim.learning_rate=1e-3,1e-4,1e-5 --space train.batch_size=2,32
-    ferjax search --config compact --workdir workdir/tpe --sampler=tpe --trials=30 \
+    ferjax search --config compact --workdir workdir/tpe --sampler=tpe --trials=30 \\
       --pruner=median --space optim.learning_rate=log:1e-4..1e-2 --space model.dropout=0.0..0.5
 
 A grid trains every combination of the listed values; tpe draws points, from values or intervals, where earlier ones
@@ -89,7 +89,7 @@ def _create_parser() -> Parser:
 
 
 def _read_rules(found: argparse.Namespace) -> tuple["Space", "Rules"]:
-    """What is searched and how; raises FlagMistake for keys and flags, UserError for values, that cannot be."""
+    """Read what is searched and how; raises FlagMistake for wrong keys and flags, UserError for wrong values."""
     from ferjax.config import KeyMistake, validate
     from ferjax.search.space import grid_size, parse_space
     from ferjax.search.trials import Rules
@@ -146,7 +146,7 @@ def _search(found: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 
 class _Watch:
-    """Says of every trial what it came to, for the process that only waits for its workers."""
+    """Logs how each trial ended, in the process that only waits for its workers."""
 
     def __init__(self, queue: "Queue") -> None:
         self._queue = queue

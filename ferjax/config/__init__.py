@@ -1,4 +1,4 @@
-"""What a config may say: every key with its range, old spellings, the config files, and the comparison of two configs.
+"""The config: every key with its range, old spellings, the config files, and the comparison of two configs.
 
 A key is declared once, in the room that reads it; `ferjax.config.groups` joins them.
 """

@@ -1,4 +1,4 @@
-"""Whether a config can be used: every key known, every value in its range; all of it before data is read."""
+"""The check of a config, before data is read: every key is known, and every value is in its range."""
 
 import difflib
 from collections.abc import Iterable

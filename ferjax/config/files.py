@@ -21,14 +21,14 @@ _PACKAGE = "configs"
 
 
 def shipped_folder() -> pathlib.Path:
-    """The folder of ferjax's own configs."""
+    """Return the folder of ferjax's own configs."""
     package = pathlib.Path(__file__).resolve().parents[1]
     installed = package / _PACKAGE
     return installed if installed.is_dir() else package.parent / _PACKAGE
 
 
 def list_configs() -> list[str]:
-    """The names of ferjax's own configs."""
+    """Return the names of ferjax's own configs."""
     return sorted(path.stem for path in shipped_folder().glob("*.py") if path.stem != "__init__")
 
 
@@ -63,7 +63,7 @@ def read_config(path: pathlib.Path, overrides: Mapping[str, Any]) -> ConfigDict:
 
 
 def _run_file(path: pathlib.Path) -> ConfigDict:
-    """What a config file's `get_config()` makes; raises KeyMistake for whatever goes wrong in it."""
+    """Run a config file's `get_config()` and return the config; raises KeyMistake for whatever goes wrong in it."""
     try:
         with _importable(path):
             spec = importlib.util.spec_from_file_location("ferjax_config_file", path)
@@ -82,10 +82,10 @@ def _run_file(path: pathlib.Path) -> ConfigDict:
 
 @contextlib.contextmanager
 def _importable(path: pathlib.Path) -> Iterator[None]:
-    """Within the block `configs` is a package of the configs beside `path` and, behind them, of ferjax's own.
+    """Make `configs` an importable package within the block: the configs beside `path`, then ferjax's own.
 
-    So a config finds configs.default wherever it lies and whatever else is called configs there. Nothing compiled is
-    left beside it: Python would take that for the file of a moment later, and a config is edited often.
+    So a config file can import configs.default from any folder, even where something else is called configs. Python
+    writes no compiled file beside the config: it could take an old one for a config that was edited a moment later.
     """
     beside = path.resolve().parent.parent / _PACKAGE
     package = types.ModuleType(_PACKAGE)

@@ -18,7 +18,7 @@ _DRAWN = "synthetic"  # the path of the data set of drawn faces
 
 
 class CourseReport:
-    """Give a study the figures of the course report, as ferjax.study.Reference asks for them."""
+    """The figures of the course report, in the form that ferjax.study.Reference asks for."""
 
     title = "report"
     note = (

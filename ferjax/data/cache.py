@@ -34,7 +34,7 @@ logger = logging.getLogger("ferjax")
 
 
 def cache_dir() -> pathlib.Path:
-    """Give the cache's folder: $FERJAX_CACHE, else $XDG_CACHE_HOME/ferjax, else ~/.cache/ferjax; it may not exist."""
+    """Return the cache's folder: $FERJAX_CACHE, else $XDG_CACHE_HOME/ferjax, else ~/.cache/ferjax; it may not exist."""
     if own := os.environ.get("FERJAX_CACHE"):
         return pathlib.Path(own).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -42,13 +42,13 @@ def cache_dir() -> pathlib.Path:
 
 
 def hash_file(path: pathlib.Path) -> str:
-    """Give the SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
-    """Give the SHA-256 of names and contents, in the order given."""
+    """Return the SHA-256 of names and contents, in the order given."""
     digest = hashlib.sha256()
     for name, content in files:
         digest.update(json.dumps([name, len(content)]).encode())
@@ -57,7 +57,7 @@ def hash_files(files: Iterable[tuple[str, bytes]]) -> str:
 
 
 def find_digest(path: pathlib.Path, stats: dict[str, os.stat_result], compute: Callable[[], str]) -> str:
-    """Give the digest of a file or folder: from the index if none of its files changed, else computed.
+    """Return the digest of a file or folder: from the index if none of its files changed, else computed.
 
     `stats` are the files' names and what the system says of each.
     """
@@ -80,7 +80,7 @@ def find_digest(path: pathlib.Path, stats: dict[str, os.stat_result], compute: C
 
 
 def read_once(digest: str, how: str, read: Callable[[], Rows]) -> Rows:
-    """Give the rows kept for this content, or else call `read` and keep what it gives.
+    """Return the rows kept for this content, or else call `read` and keep what it gives.
 
     `how` names the way in which the content was read ('fer2013-skip', for one), since another way gives other rows.
     """
@@ -92,7 +92,7 @@ def read_once(digest: str, how: str, read: Callable[[], Rows]) -> Rows:
 
 
 def load(digest: str, how: str) -> Rows | None:
-    """Give the rows kept for this content, or None if there are none or they did not survive intact."""
+    """Return the rows kept for this content, or None if there are none or they did not survive intact."""
     path = _rows_path(digest, how)
     try:
         with open(path, "rb") as file:
@@ -132,7 +132,7 @@ def save(rows: Rows, how: str) -> None:
 
 
 def load_arrays(name: str) -> dict[str, np.ndarray] | None:
-    """Give the arrays kept under a name, or None if there are none or they did not survive intact."""
+    """Return the arrays kept under a name, or None if there are none or they did not survive intact."""
     path = cache_dir() / "data" / name
     try:
         # The file is a zip, which holds a checksum of each array.

@@ -37,7 +37,7 @@ logger = logging.getLogger("ferjax")
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """Hold rows `first` < `second` of different images, their correlation (up to 1), and whether one is mirrored."""
+    """Rows `first` < `second` of different images, their correlation (up to 1), and whether one is mirrored."""
 
     first: Int64[np.ndarray, " p"]
     second: Int64[np.ndarray, " p"]
@@ -48,12 +48,12 @@ class Pairs:
         return len(self.first)
 
     def select(self, chosen: Bool[np.ndarray, " p"] | Int64[np.ndarray, " q"]) -> "Pairs":
-        """Give some of the pairs."""
+        """Return some of the pairs."""
         return Pairs(self.first[chosen], self.second[chosen], self.correlation[chosen], self.mirrored[chosen])
 
 
 def number_images(images: UInt8[np.ndarray, "n side side channels"]) -> Int64[np.ndarray, " n"]:
-    """Give for each row the first row with the same pixels: equal numbers are exact copies."""
+    """Return for each row the first row with the same pixels: equal numbers are exact copies."""
     first: dict[bytes, int] = {}
     rows = np.ascontiguousarray(images).reshape(len(images), -1)
     return np.array(
@@ -108,7 +108,7 @@ def search(images: UInt8[np.ndarray, "n side side channels"], floor: float = FLO
 def group_copies(
     images: Int64[np.ndarray, " n"], pairs: Pairs, threshold: float = THRESHOLD
 ) -> Int64[np.ndarray, " n"]:
-    """Give for each row the number of its group: rows of one image, and images joined by a chain of near copies.
+    """Return for each row the number of its group: rows of one image, and images joined by a chain of near copies.
 
     `images` are number_images's, `pairs` find_near's. Groups are numbered in order of their first rows.
     """
@@ -124,7 +124,7 @@ def group_copies(
 
 
 def copied_rows(rows: Rows, splits: Splits) -> dict[str, Int64[np.ndarray, "_"]]:
-    """Give the rows of 'validation' and of 'test' that have an exact copy in 'train'."""
+    """Return the rows of 'validation' and of 'test' that have an exact copy in 'train'."""
     images = number_images(rows.images)
     trained = np.zeros(len(rows), bool)
     trained[images[splits["train"]]] = True
@@ -178,7 +178,7 @@ def _normalise(
 def _low_frequencies(
     gray: UInt8[np.ndarray, "n side side"] | Float32[np.ndarray, "n side side"],
 ) -> tuple[Float32[np.ndarray, "n e"], Float32[np.ndarray, "n o"]]:
-    """Give even and odd horizontal low frequencies; the length of all the others counts as an even one."""
+    """Return even and odd horizontal low frequencies; the length of all the others counts as an even one."""
     # Imported here because scipy takes longer to start than most runs need for all their data.
     from scipy.fft import dctn  # type: ignore[import-untyped]
 
@@ -199,7 +199,7 @@ def _correlate(
     second: Int64[np.ndarray, " p"],
     floor: float,
 ) -> Pairs:
-    """Give those candidates that correlate at `floor` or more, as they are or with one of them mirrored."""
+    """Return those candidates that correlate at `floor` or more, as they are or with one of them mirrored."""
     found = []
     for start in range(0, len(first), _BLOCK_IMAGES):
         one, other = (gray[rows[start : start + _BLOCK_IMAGES]] for rows in (first, second))

@@ -37,7 +37,7 @@ class Form:
         skipped: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Rows:
-        """Give what a reader found as rows of this data set; without usages, `usage` counts for nothing."""
+        """Return what a reader found as rows of this data set; without usages, `usage` counts for nothing."""
         return Rows(
             images=images,
             labels=labels,

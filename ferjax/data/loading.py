@@ -73,7 +73,7 @@ def read(path: str | os.PathLike[str], on_bad_row: str = "error", name: str = _D
 
 
 def load(**options: Any) -> tuple[Rows, Splits]:
-    """Give the rows of the config's data set and the row numbers of 'train', 'validation' and 'test'.
+    """Return the rows of the config's data set and the row numbers of 'train', 'validation' and 'test'.
 
     `options` are the values of KEYS; one that is left out has its default. 'test' may be empty. The notes of the rows
     say what `labels` and `dedup` left out. Raises UserError for whatever is wrong with the options or the data set.

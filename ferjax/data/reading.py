@@ -35,7 +35,7 @@ logger = logging.getLogger("ferjax")
 
 @dataclasses.dataclass(frozen=True)
 class _Found:
-    """Say what to take from a folder or archive: 'csv' and 'archive' name one file, 'images' many, 'tfds' a folder."""
+    """What to take from a folder or archive: 'csv' and 'archive' name one file, 'images' many, 'tfds' a folder."""
 
     kind: str
     names: list[str]

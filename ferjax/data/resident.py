@@ -7,7 +7,7 @@ from jaxtyping import Array, Float32, Int32, Key, UInt8
 
 
 class Resident(flax.struct.PyTreeNode):
-    """Hold one split on the devices; `targets` are soft targets, of a data set that has them."""
+    """One split on the devices; `targets` are soft targets, of a data set that has them."""
 
     images: UInt8[Array, "n side side channels"]
     labels: Int32[Array, " n"]
@@ -18,7 +18,7 @@ class Resident(flax.struct.PyTreeNode):
 
 
 def epoch_order(this_epoch: Key[Array, ""], next_epoch: Key[Array, ""], n: int) -> Int32[Array, " two_n"]:
-    """Give the order of one epoch's rows, followed by the next epoch's.
+    """Return the order of one epoch's rows, followed by the next epoch's.
 
     Training reads one endless stream of permutations, so every batch is full and every row is read once an epoch: the
     batch that crosses an epoch's end takes its last rows from the next permutation.

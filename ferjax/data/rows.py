@@ -11,7 +11,7 @@ UNLABELLED = -1  # the label of a row that a labelling leaves out; such a row is
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Hold labelled images in file order: square, 8 bits a channel, one channel (gray) or three (red, green, blue).
+    """Labelled images in file order: square, 8 bits a channel, one channel (gray) or three (red, green, blue).
 
     `labels` index `classes`, or are UNLABELLED. `usage` says which split the data set's authors put a row into: 0 is
     training, 1 validation, 2 test, and `usages` are the authors' names of the three; it is None where they made no

@@ -12,10 +12,10 @@ Splits = dict[str, Int64[np.ndarray, "_"]]
 
 
 def split(rows: Rows, mode: str = "official", seed: int = 0) -> Splits:
-    """Give the row numbers of 'train', 'validation' and 'test': increasing, disjoint, together every labelled row.
+    """Return the row numbers of 'train', 'validation' and 'test': increasing, disjoint, together every labelled row.
 
     'official' follows `rows.usage`; 'test' may be empty. 'stratified' holds out a tenth and a tenth of those rows: each
-    class's share of each split, and each total, is within one row of exact; the same seed gives the same rows for good.
+    class's share of each split, and each total, is within one row of exact; the same seed always gives the same rows.
     Raises UserError if the data set has no official split, and if nothing is left to train or to validate on.
     """
     if mode == "official":
@@ -29,7 +29,7 @@ def split(rows: Rows, mode: str = "official", seed: int = 0) -> Splits:
 
 
 def select(splits: Splits, name: str) -> Int64[np.ndarray, "_"]:
-    """Give the row numbers of one split; raises UserError, with the remedy, if it has none."""
+    """Return the row numbers of one split; raises UserError, with the remedy, if it has none."""
     if not len(splits[name]):
         raise UserError(
             f"The data set has no {name} rows to evaluate on: use eval.split=validation, or data.split=stratified"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Hold a table as text: every cell is what a reader sees, and each format escapes it in its own way.
+    """A table as text: every cell is what a reader sees, and each format escapes it in its own way.
 
     `words` names the columns of words, which stand to the left; all others are numbers and stand to the right. In the
     first column words are short names; in any other they may run over several lines. `strong` are the cells, as (row,

@@ -24,7 +24,7 @@ _FIELDS: Mapping[str, type] = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Hold the logged lines of one split in the order of training; `epoch` counts passes over the data."""
+    """The logged lines of one split in the order of training; `epoch` counts passes over the data."""
 
     epoch: Float64[np.ndarray, " t"]
     loss: Float64[np.ndarray, " t"]

@@ -18,7 +18,7 @@ from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, METRICS_FILE, MISTAKES_FIL
 
 
 class RunFigure(NamedTuple):
-    """Hold which files of a run's folder a figure needs, and the function that draws it from the folder."""
+    """Which files of a run's folder a figure needs, and the function that draws it from the folder."""
 
     sources: tuple[str, ...]
     draw: Callable[[pathlib.Path], Figure]

@@ -1,4 +1,4 @@
-"""The focal loss, which weighs down what the network already answers well."""
+"""The focal loss, which gives less weight to examples that the network already answers well."""
 
 from collections.abc import Callable
 

@@ -29,7 +29,7 @@ class Context(flax.struct.PyTreeNode):
     frozen: frozenset[str] = flax.struct.field(pytree_node=False, default=frozenset())
 
     def trains(self, path: tuple[str, ...]) -> bool:
-        """Tell whether the layer at `path`, which is a module's `self.path`, trains in this call."""
+        """Return whether the layer at `path`, which is a module's `self.path`, trains in this call."""
         return self.train and "/".join(path) not in self.frozen
 
 

@@ -72,7 +72,7 @@ class Source:
     other_scalings: Mapping[str, str | None] = dataclasses.field(default_factory=lambda: types.MappingProxyType({}))
 
     def has_no_place(self, name: str) -> bool:
-        """Tell whether a published file may hold a tensor of this name that the network does not take."""
+        """Return whether a published file may hold a tensor of this name that the network does not take."""
         return self.no_place.fullmatch(name) is not None
 
 

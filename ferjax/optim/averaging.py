@@ -23,7 +23,7 @@ class Averaging:
     """An exponential moving average of variables, as keras.optimizers' `use_ema` and Polyak & Juditsky 1992 have it.
 
     Batch-norm statistics are averaged like the parameters that they belong to. A `decay` of 0 is off: then the average
-    is an empty tree, which a state and its checkpoint hold nothing of.
+    is an empty tree, for which a state and its checkpoint hold nothing.
     """
 
     decay: float
@@ -33,7 +33,7 @@ class Averaging:
         return jax.tree.map(jnp.copy, variables) if self.decay else {}
 
     def update(self, average: PyTree, variables: PyTree, step: Int32[Array, ""]) -> PyTree:
-        """Move the average towards what `step` earlier steps and one more have made of the variables.
+        """Move the average towards the variables after `step` earlier steps and this one.
 
         The decay is min(decay, (1 + step) / (10 + step)), as in TensorFlow's ExponentialMovingAverage, so that the
         first variables are soon forgotten.

@@ -1,4 +1,4 @@
-"""What the training step knows of an optimizer, and the states of groups of parameters."""
+"""The optimizer as the training step sees it, and the states of groups of parameters."""
 
 import dataclasses
 from collections.abc import Callable

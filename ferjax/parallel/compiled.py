@@ -24,7 +24,7 @@ TrainStep = Callable[..., tuple[TrainState, Sums, Diagnostics]]
 FinishEpoch = Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
 
 
-# One pass over a split, of which nothing is left (None) if the function that is asked between batches says to stop.
+# One pass over a split. The function is asked between batches whether to stop; if it says so, the result is None.
 Evaluate = Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "*seeds n k"]] | None]
 
 
@@ -37,7 +37,7 @@ class Window(flax.struct.PyTreeNode):
 
 
 class Figures(flax.struct.PyTreeNode):
-    """What each step of a dispatch tells: the totals since the last logged line, and the step's diagnostics."""
+    """What each step of a dispatch reports: the totals since the last logged line, and the step's diagnostics."""
 
     window: Window
     diagnostics: Diagnostics
@@ -65,7 +65,7 @@ class Program:
 
     @property
     def steps_ahead(self) -> int:
-        """How many dispatches may be under way before the host waits for the oldest.
+        """The number of dispatches that may run before the host waits for the oldest.
 
         Collectives of virtual CPU devices take threads from one pool, and those of two steps can wait for each other.
         """
@@ -73,7 +73,7 @@ class Program:
         return 0 if shared and self.layout.mesh.devices.flat[0].platform == "cpu" else 1
 
     def take(self, state: TrainState, slot: int) -> TrainState:
-        """A copy of one seed's state that the next step, which is given `state` to overwrite, leaves alone."""
+        """Copy one seed's state out of `state`, whose memory the next step overwrites."""
         if self.layout.mode != "seeds":
             return self._copy(state)
         place, within = divmod(slot, self.layout.slots // self.layout.devices)
@@ -85,7 +85,7 @@ class Program:
         return _pick(jax.tree.map(here, state), within)
 
     def stack(self, states: Sequence[TrainState]) -> TrainState:
-        """The states of several seeds as one; the last one fills up the slots of a layout that has more."""
+        """Stack the states of several seeds into one; the last one is repeated where the layout has more slots."""
         if self.layout.mode != "seeds":
             return states[0]
         filled = [jax.device_get(jax.tree.leaves(state)) for state in states]
@@ -138,7 +138,7 @@ def create_program(
             batch = _gather(split, index, mask, num_classes, spread_rows)
             state, _, diagnostics = train_step(state, batch, epoch=phase, axis_name=axis_name)
             totals = state.window_sums
-            # A copy outlives the state, which the next step is given to overwrite.
+            # A copy, since the next step overwrites the memory of the state.
             figures = Figures(Window(jnp.copy(totals.loss), totals.correct, totals.count), diagnostics)
             is_logged = state.step % log_every_steps == 0
             window = jax.tree.map(lambda total: jnp.where(is_logged, 0.0, total), state.window_sums)
@@ -179,7 +179,7 @@ def create_program(
 
 
 def _find_positions(layout: Layout, batch_size: int) -> Int32[Array, " b"]:
-    """Which of the batch's rows this function computes: all of them, or this shard's; beyond the batch is padding."""
+    """Return the positions in the batch that this function computes: all, or this shard's; the rest is padding."""
     if layout.mode != "pmap":
         return jnp.arange(layout.pad(batch_size), dtype=jnp.int32)
     rows = layout.pad(batch_size) // layout.devices
@@ -204,7 +204,7 @@ def _gather(
 def _take_steps(
     take_step: Callable[[TrainState], tuple[TrainState, Figures]], state: TrainState, steps: Array, at_most: int
 ) -> tuple[TrainState, Figures]:
-    """`steps` steps; with `at_most` 1 no loop is built, which on CPU spares no time and costs a copy of the state."""
+    """Take `steps` steps; with `at_most` 1 without a loop, which on CPU gains no time and costs a copy of the state."""
     if at_most == 1:
         state, figures = take_step(state)
         return state, jax.tree.map(lambda leaf: leaf[None], figures)
@@ -224,7 +224,7 @@ def _take_steps(
 def _create_finish_epoch(finish_epoch: FinishEpoch, layout: Layout) -> Callable[..., Any]:
     def finish(state: TrainState, sums: Sums, active: Bool[Array, ""]) -> tuple[TrainState, Bool[Array, ""]]:
         new_state, improved = finish_epoch(state, sums)
-        # A seed that stopped early stands still beside those that go on.
+        # A seed that stopped early keeps its best epoch while the others go on.
         best = jax.tree.map(lambda new, old: jnp.where(active, new, old), new_state.best, state.best)
         return new_state.replace(best=best), improved & active
 
@@ -278,7 +278,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
     def evaluate(
         variables: PyTree, split: Resident, stop: Callable[[], bool]
     ) -> tuple[Sums, Float32[Array, "*seeds n k"]] | None:
-        """One pass over a split; None if `stop()` turned true on the way."""
+        """Evaluate a split batch by batch; return None if `stop()` turned true on the way."""
         batches = -(-len(split) // batch_size)
         gathered = open_pass(batches)
         for _ in range(batches):

@@ -1,4 +1,4 @@
-"""What to do where a device's memory is too small."""
+"""The advice for a device whose memory is too small."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How a run lies on its devices: the rows of a batch spread over a mesh, or several seeds side by side."""
+"""Where a run's arrays are on its devices: the rows of a batch spread over a mesh, or several seeds side by side."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class Layout:
         return (self.slots,) if self.mode == "seeds" else ()
 
     def describe(self, seeds: int) -> str:
-        """Which devices `seeds` seeds train on, and how."""
+        """Describe in a sentence which devices `seeds` seeds train on, and how."""
         kind = self.mesh.devices.flat[0].device_kind
         devices = f"{self.devices} device{'s' if self.devices > 1 else ''} ({kind})"
         if self.mode != "seeds":
@@ -70,7 +70,7 @@ class Layout:
         return f"{devices}; {seeds} seeds{turns}, {each} on each device (parallel.seeds){unused}."
 
     def pad(self, rows: int) -> int:
-        """The least number of rows, at least `rows`, of which every device gets as many."""
+        """Return the least number of rows, at least `rows`, that the devices divide evenly."""
         return rows if self.mode == "seeds" else -(-rows // self.devices) * self.devices
 
     def spread_rows(self, tree: Any) -> Any:
@@ -78,7 +78,7 @@ class Layout:
         return tree if self.mode == "seeds" else jax.lax.with_sharding_constraint(tree, self.spread)
 
     def map_seeds(self, function: Callable[..., Any], stacked: int) -> Callable[..., Any]:
-        """`function` on each slot's part of its first `stacked` arguments; the others are shared.
+        """Apply `function` to each slot's part of its first `stacked` arguments; the others are shared.
 
         A device with one slot runs the function as it is: under `vmap` a convolution with a kernel a seed is a grouped
         one, which is slower.
@@ -100,7 +100,7 @@ class Layout:
         return mapped
 
     def map_shards(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function` once a device, on arguments that are the same everywhere; its results must be too.
+        """Run `function` once on each device, on arguments that are the same everywhere; its results must be too.
 
         `jax.pmap` is a wrapper of this: jit around shard_map, without the check of what varies over the mesh. (With
         that check the gradient would be summed over the devices by itself, and once more by the step.)
@@ -117,7 +117,9 @@ def _shard_map(function: Callable[..., Any], mesh: Mesh, in_specs: Any, out_spec
 
 
 def create_layout(mode: str, devices: int, seeds: int = 0) -> Layout:
-    """The layout of a run on `devices` devices (0 is all): `mode` spreads rows, and `seeds` above 0 a seed a slot.
+    """Make the layout of a run on `devices` devices (0 is all).
+
+    With `seeds` 0 the rows of each batch are spread by `mode`; otherwise each seed has a slot of its own.
 
     Raises UserError where there are fewer devices.
     """
@@ -129,7 +131,7 @@ def create_layout(mode: str, devices: int, seeds: int = 0) -> Layout:
 
 
 def find_devices(count: int, *, local: bool) -> list[jax.Device]:
-    """The first `count` devices (0 is all) of every process, or of this one; raises UserError where there are fewer."""
+    """Return the first `count` devices (0 is all) of all processes, or of this one; raises UserError for too few."""
     found = jax.local_devices() if local else jax.devices()
     if count > len(found):
         raise UserError(
@@ -147,7 +149,7 @@ def _create_mesh(devices: Sequence[jax.Device]) -> Mesh:
 
 
 def plan_seeds(seeds: Sequence[int], how: str, devices: int) -> list[list[int]]:
-    """Which seeds train side by side: lists of seeds, one list after the other.
+    """Divide the seeds into lists: those of one list train side by side, one list after the other.
 
     `how` is 'together' (all at once, several a device if need be), 'in_turn' (never more than one a device) or 'auto':
     in turn on CPU, where several on a device are no faster than one after the other, and else together.
@@ -160,17 +162,17 @@ def plan_seeds(seeds: Sequence[int], how: str, devices: int) -> list[list[int]]:
 
 @dataclasses.dataclass(frozen=True)
 class Dispatch:
-    """How many steps one call of the device takes at most; `adaptive`: as many of them as a second holds."""
+    """The most steps of one call of the device; if `adaptive`, as many of them as fit in a second."""
 
     steps_at_most: int
     adaptive: bool = False
 
 
 def plan_dispatch(wanted: int, log_every_steps: int, epoch_steps: int) -> Dispatch:
-    """`wanted` steps a dispatch, of an epoch's; 0 leaves it to the kind of device.
+    """Choose how many steps a dispatch takes: `wanted` of an epoch's, or, for 0, by the kind of device.
 
-    On CPU one: a dispatch costs nothing beside a step there. Several processes need the same number of steps in each of
-    their dispatches, and cannot go by their clocks.
+    On CPU it takes one, since a dispatch costs next to nothing beside a step there. Several processes need the same
+    number of steps in each of their dispatches, so they cannot choose it by their clocks.
     """
     if wanted:
         return Dispatch(min(wanted, epoch_steps))

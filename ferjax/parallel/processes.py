@@ -8,7 +8,7 @@ from jaxtyping import Array, Int32
 from ferjax.errors import UserError
 from ferjax.parallel.placement import Layout
 
-# A process that says nothing for so long is taken for lost, and the others end.
+# A process that has given no sign for this long counts as lost, and the others end.
 _LOST_AFTER_S = 30
 
 
@@ -17,10 +17,10 @@ def join_processes(
 ) -> None:
     """Meet the run's other processes; call it before anything touches a device.
 
-    Without arguments JAX finds them by what Slurm, Open MPI, Kubernetes or a TPU pod says of itself. Raises UserError
-    where that says nothing, or where the others do not come within five minutes.
+    Without arguments JAX finds them by the environment of Slurm, Open MPI, Kubernetes or a TPU pod. Raises UserError
+    where there is none, or where the others do not come within five minutes.
     """
-    # JAX's own notifier would take SIGTERM away from the run, which saves and stops by it.
+    # Otherwise JAX's own notifier catches SIGTERM, by which the run is told to save and stop.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -35,17 +35,17 @@ def join_processes(
 
 
 def count_processes() -> int:
-    """How many processes take part in this run."""
+    """Count the processes that take part in this run."""
     return jax.process_count()
 
 
 def is_main() -> bool:
-    """Whether this process is the one that logs and writes."""
+    """Return whether this process is the one that logs and writes."""
     return jax.process_index() == 0
 
 
 def all_agree(digest: str) -> bool:
-    """Whether every process says the same hexadecimal digest; every process must ask."""
+    """Return whether every process gives the same hexadecimal digest; every process must call this."""
     if jax.process_count() == 1:
         return True
     own = np.frombuffer(bytes.fromhex(digest), np.uint8)
@@ -64,7 +64,7 @@ class Votes:
         self._count = jax.jit(lambda votes: votes.sum(0), out_shardings=layout.everywhere)
 
     def cast(self, *wanted: bool) -> Int32[Array, " questions"]:
-        """This process's votes; the result is how many devices' processes want each."""
+        """Cast this process's votes; the result counts, for each question, the devices whose process says yes."""
         local = np.tile(np.asarray(wanted, np.int32), (jax.local_device_count(), 1))
         with jax.transfer_guard("allow"):  # JAX takes this copy, which is meant, for an implicit one
             votes = jax.make_array_from_process_local_data(self._sharding, local)

@@ -12,8 +12,8 @@ from ferjax.errors import UserError
 def mark_copies(path: pathlib.Path, split: str, row: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"] | None:
     """Mark the rows that have an exact copy in training, as data.json says.
 
-    None where the file or its key "copies" is absent, as in runs of an older version: nobody looked for copies. Raises
-    UserError for a broken file.
+    None where the file or its key "copies" is absent, as in runs of an older version, which did not look for copies.
+    Raises UserError for a broken file.
     """
     remedy = "train again with 'python -m ferjax.main', or leave that run out"
     try:
@@ -29,7 +29,7 @@ def mark_copies(path: pathlib.Path, split: str, row: Int64[np.ndarray, " n"]) ->
 
 
 def is_list_of_counts(value: object) -> bool:
-    """Say whether a value is a list of whole numbers from 0 up."""
+    """Return whether a value is a list of whole numbers from 0 up."""
     return isinstance(value, list) and all(map(_is_count, value))
 
 

@@ -23,7 +23,7 @@ COLUMNS = name_columns(EMOTIONS)
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Hold one evaluated split: `row` numbers the rows of the data set from 0, `labels` index `classes`."""
+    """One evaluated split: `row` numbers the rows of the data set from 0, `labels` index `classes`."""
 
     row: Int64[np.ndarray, " n"]
     split: str

@@ -11,7 +11,7 @@ from ferjax.scores.confusion import confusion_matrix, score_classes
 
 
 class Scores(TypedDict):
-    """Hold the scores of one class; `support` counts its images."""
+    """The scores of one class; `support` counts its images."""
 
     precision: float
     recall: float
@@ -20,7 +20,7 @@ class Scores(TypedDict):
 
 
 class WithoutCopies(TypedDict):
-    """Hold the scores of the images that training holds no exact copy of."""
+    """The scores of the images that training holds no exact copy of."""
 
     n: int
     accuracy: float
@@ -45,7 +45,7 @@ class Report(TypedDict):
     loss: float
     confusion: list[list[int]]
     per_class: dict[str, Scores]
-    without_copies: WithoutCopies | None  # None where nobody looked for copies, or where every image is one
+    without_copies: WithoutCopies | None  # None where copies are unknown, or where every image is one
 
 
 def create_report(

@@ -20,7 +20,7 @@ _LEAST_WIDTHS = (10, 9, 7, 7, 8)
 
 
 class _Line(NamedTuple):
-    """Hold one class, or one mean over the classes."""
+    """One class, or one mean over the classes."""
 
     name: str
     precision: float

@@ -1,4 +1,4 @@
-"""How good answers are: scores of a confusion matrix and a loss, and how true the confidences are.
+"""How good answers are: scores of a confusion matrix and a loss, and the calibration of confidences.
 
 Every score of SCORES can select epochs, drive the plateau and rank a search, and stands in metrics.jsonl, in a run's
 report and in a study. To add one: a line in SCORES.

@@ -1,4 +1,4 @@
-"""How true the confidences of answers are."""
+"""Calibration: whether answers are right as often as their confidence says."""
 
 import dataclasses
 

@@ -1,7 +1,7 @@
 """The confusion matrix, and what follows from it alone: shares of one class and of all, equal to scikit-learn's.
 
-A matrix has a row a true class and a column an answer. The functions take matrices of numpy or of jax, with any leading
-axes, such as one for the seeds.
+A matrix has a row for each true class and a column for each answer. The functions take matrices of numpy or of jax,
+with any leading axes, such as one for the seeds.
 """
 
 from typing import Any, TypeAlias, TypedDict
@@ -82,7 +82,7 @@ def find_accuracy(confusion: Confusion) -> Any:
 
 
 def average_macro(values: PerClass) -> Any:
-    """Return the mean over all classes, of which absent ones pull it down."""
+    """Return the mean over all classes; absent classes count as 0."""
     return values.mean(axis=-1)
 
 

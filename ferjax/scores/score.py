@@ -26,12 +26,12 @@ class Score:
 
     @property
     def worst(self) -> float:
-        """What every value is better than."""
+        """The value that every other is better than."""
         return -math.inf if self.higher_is_better else math.inf
 
     @property
     def factor(self) -> float:
-        """What a value is multiplied by to be shown in its unit."""
+        """The factor by which a value is multiplied to be shown in its unit."""
         return 100.0 if self.unit == "%" else 1.0
 
     @property

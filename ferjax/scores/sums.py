@@ -1,4 +1,4 @@
-"""What a score is made of: totals over examples."""
+"""The totals over examples that every score is made of."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class Sums(flax.struct.PyTreeNode):
         return cls(loss=jnp.zeros(()), confusion=jnp.zeros((num_classes, num_classes)))
 
     def merge(self, other: "Sums") -> "Sums":
-        """Return the sums over both's examples."""
+        """Return the sums over the examples of both."""
         merged: Sums = jax.tree.map(jnp.add, self, other)
         return merged
 

@@ -29,7 +29,7 @@ _STATES: Mapping[TrialState, str] = MappingProxyType(
 
 
 class Row(TypedDict):
-    """Hold one trial; scores are of the validation split, `share` is that of the most predicted class, in 0..1."""
+    """One trial; scores are of the validation split, `share` is that of the most predicted class, in 0..1."""
 
     rank: int | None  # of the finished ones, from 1
     values: Point

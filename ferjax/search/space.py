@@ -23,7 +23,7 @@ Point = dict[str, Value]  # a value of every searched key
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """Hold some values, in the order in which a grid tries them."""
+    """Some values, in the order in which a grid tries them."""
 
     values: tuple[Value, ...]
 

@@ -25,7 +25,7 @@ STUDY = "ferjax"
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """Hold how points are chosen and pruned.
+    """How points are chosen and pruned.
 
     The first `startup_trials` trials are never pruned, and no trial is within its first `warmup_epochs`.
     """
@@ -40,7 +40,7 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """Hold a trial that this process alone trains.
+    """A trial that this process alone trains.
 
     A lease that is released before the trial has ended leaves the trial to the next process that claims one.
     """
@@ -91,7 +91,7 @@ class Queue:
         return None
 
     def is_complete(self, *, waiting: bool = False) -> bool:
-        """Say whether every trial has ended, or, with `waiting`, whether none is left to take."""
+        """Return whether every trial has ended, or, with `waiting`, whether none is left to take."""
         trials = self.find_trials()
         unfinished = (TrialState.WAITING,) if waiting else (TrialState.WAITING, TrialState.RUNNING)
         if any(trial.state in unfinished for trial in trials.values()):

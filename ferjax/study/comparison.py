@@ -18,7 +18,7 @@ TESTS = ("seeds", "images", "f1_seeds", "f1_images")
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Hold a setting against the baseline of its group; differences are of accuracy and of macro F1, both 0..1."""
+    """A setting against the baseline of its group; differences are of accuracy and of macro F1, both 0..1."""
 
     name: str
     changes: tuple[str, ...]
@@ -30,7 +30,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Hold the settings that were evaluated on one split, the baseline first; `reason` says why it is the baseline."""
+    """The settings that were evaluated on one split, the baseline first; `reason` says why it is the baseline."""
 
     split: str
     baseline: Summary

@@ -22,14 +22,14 @@ Curves = Mapping[str, Sequence[Mapping[str, Curve]]]
 
 
 class Drawn(NamedTuple):
-    """Hold the file of a figure and the caption that says what it shows."""
+    """The file of a figure and the caption that says what it shows."""
 
     path: pathlib.Path
     caption: str
 
 
 class Drawings(NamedTuple):
-    """Hold the figures of the groups, by split; of families of settings; and of the settings, by name."""
+    """The figures of the groups, by split; of families of settings; and of the settings, by name."""
 
     groups: dict[str, list[Drawn]]
     families: list[Drawn]

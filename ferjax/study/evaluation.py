@@ -16,7 +16,7 @@ from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, PREDICTIONS_FILE
 
 
 class EvaluatedRun(NamedTuple):
-    """Hold the report on a run, the files that were written, and what kept the other figures from being drawn."""
+    """The report on a run, the files that were written, and what kept the other figures from being drawn."""
 
     report: Report
     files: list[pathlib.Path]
@@ -25,7 +25,7 @@ class EvaluatedRun(NamedTuple):
 
 
 class EvaluatedStudy(NamedTuple):
-    """Hold a study, the files that were written, and the folder of its figures."""
+    """A study, the files that were written, and the folder of its figures."""
 
     study: Study
     files: list[pathlib.Path]

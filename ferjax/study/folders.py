@@ -15,29 +15,29 @@ _PASSED_OVER = ("checkpoints", FIGURES_FOLDER, "tensorboard")
 
 
 class Found(NamedTuple):
-    """Hold the folders of runs, each once, and the folders of searches, whose trials are not among them."""
+    """The folders of runs, each once, and the folders of searches, whose trials are not among them."""
 
     runs: list[pathlib.Path]
     searches: list[pathlib.Path]
 
 
 def is_run(folder: pathlib.Path) -> bool:
-    """Say whether a folder is that of one run, finished or not."""
+    """Return whether a folder is that of one run, finished or not."""
     return any((folder / name).is_file() for name in (CONFIG_FILE, PREDICTIONS_FILE))
 
 
 def is_finished(folder: pathlib.Path) -> bool:
-    """Say whether the run in a folder has come to its end, where it saves its predictions."""
+    """Return whether the run in a folder has come to its end, where it saves its predictions."""
     return (folder / PREDICTIONS_FILE).is_file()
 
 
 def is_search(folder: pathlib.Path) -> bool:
-    """Say whether a folder is that of a search, whose trials have a table of their own."""
+    """Return whether a folder is that of a search, whose trials have a table of their own."""
     return any((folder / name).is_file() for name in ("optuna.journal", "description.json"))
 
 
 def has_repeats(folder: pathlib.Path) -> bool:
-    """Say whether a folder, be it that of a run itself or not, holds finished runs in folders called seed_<n>."""
+    """Return whether a folder, which may itself be that of a run, holds finished runs in folders called seed_<n>."""
     return folder.is_dir() and any(is_finished(child) for child in _list_children(folder) if _is_seed(child))
 
 

@@ -19,7 +19,7 @@ _SAME = 1e-12
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """Hold a score over seeds; what one seed alone does not have is None. Deviations divide by n - 1."""
+    """A score over seeds; what one seed alone does not have is None. Deviations divide by n - 1."""
 
     n: int
     max: float
@@ -54,7 +54,7 @@ def _t_interval(mean: float, standard_error: float, n: int) -> tuple[float, floa
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Hold the mean of n paired differences from the baseline, with its 95 % interval; `note` says why one is None."""
+    """The mean of n paired differences from the baseline, with its 95 % interval; `note` says why one is None."""
 
     n: int
     mean: float | None

@@ -8,7 +8,7 @@ from ferjax.study.runs import Setting
 
 @runtime_checkable
 class Reference(Protocol):
-    """Give the figures that somebody published for some settings, and say how ours were measured differently."""
+    """The figures that somebody has published for some settings, and how ours were measured differently."""
 
     @property
     def title(self) -> str:

@@ -31,7 +31,7 @@ _REMEDY = "train again with 'python -m ferjax.main', or leave that run out"
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Hold what the data of a run are: the path, a digest of the rows and their split, and how many rows there are.
+    """What the data of a run are: the path, a digest of the rows and their split, and how many rows there are.
 
     `skipped` counts the rows that were left out.
     """
@@ -53,7 +53,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Hold one finished run; `copied` marks the images that training holds a copy of, None where nobody looked."""
+    """One finished run; `copied` marks the images that training holds a copy of, None where this is unknown."""
 
     folder: pathlib.Path
     config: Mapping[str, Any]
@@ -73,7 +73,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """Hold the runs of one config, by increasing seed."""
+    """The runs of one config, by increasing seed."""
 
     name: str
     runs: tuple[Run, ...]

@@ -16,7 +16,7 @@ from ferjax.workdir import METRICS_FILE
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Hold settings in groups of one evaluated split; `notes` say what is missing or unlike the rest."""
+    """Settings in groups of one evaluated split; `notes` say which runs are missing or differ from the others."""
 
     groups: tuple[Group, ...]
     unfinished: tuple[pathlib.Path, ...]

@@ -30,7 +30,7 @@ IN_NATS = tuple(name for name, score in SCORES.items() if score.unit == "nats")
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Hold one score: `values` has an entry for each seed, `reference` the published figures by statistic."""
+    """One score: `values` has an entry for each seed, `reference` the published figures by statistic."""
 
     metric: str
     class_name: str  # empty for a score of the whole split
@@ -41,14 +41,14 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Hold what is known of a setting; `confusions` has a matrix for each seed, whose rows are true classes."""
+    """What is known of a setting; `confusions` has a matrix for each seed, whose rows are true classes."""
 
     setting: Setting
     slug: str  # the name as a part of a file's name
     scores: tuple[Score, ...]
     confusions: Int64[np.ndarray, "seeds c c"]
     calibrations: tuple[Calibration, ...]
-    copies: int | None  # evaluated images that training holds a copy of; None where nobody looked
+    copies: int | None  # evaluated images that training holds a copy of; None where this is unknown
     reference: Reference | None
     departures: tuple[str, ...]  # what was measured differently from the reference
 
@@ -89,7 +89,7 @@ def summarize_setting(setting: Setting, slug: str, reference: Reference | None =
     ]
     calibrations = tuple(calibrate(run.labels, run.probabilities) for run in setting.runs)
     per_run = [_list_values(*pair) for pair in zip(reports, calibrations, strict=True)]
-    # In runs of an older version nobody looked for copies: a score without them that some runs lack is left out.
+    # Runs of an older version do not know of copies: a score without copies that some runs lack is left out.
     keys = [key for key in per_run[0] if all(key in values for values in per_run)]
     scores = []
     for metric, class_name in keys:

@@ -37,12 +37,12 @@ class Task:
 
     @property
     def rows(self) -> int:
-        """How many training rows there are."""
+        """The number of training rows."""
         return sum(self.counts)
 
 
 def describe_task(rows: Rows, splits: Splits) -> Task:
-    """What the parts must know of these rows."""
+    """Return what the parts must know of these rows."""
     height, width, channels = rows.images.shape[1:]
     counts = np.bincount(rows.labels[splits["train"]], minlength=len(rows.classes))
     return Task((height, width, channels), tuple(counts.tolist()))
@@ -50,7 +50,7 @@ def describe_task(rows: Rows, splits: Splits) -> Task:
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a config names, for a task. The steps are pure functions of ferjax.step; none is compiled yet.
+    """The parts that a config names, for a task. The steps are pure functions of ferjax.step; none is compiled yet.
 
     `eval_step` is for validation; `final_eval_step` averages over the views of `eval.views`.
     """
@@ -68,14 +68,14 @@ class Parts:
     finish_epoch: Callable[..., Any]
 
     def create_variables(self, seed: UInt32[Array, ""]) -> dict[str, PyTree]:
-        """Random variables {'params', 'batch_stats'} of a seed."""
+        """Draw the variables {'params', 'batch_stats'} of a seed."""
         key = stream_key(seed, "parameters", jnp.zeros((), jnp.int32))
         image = jnp.zeros((1, *self.task.image_shape[:2], self.network.in_channels))
         variables = self.network.init(key, image)
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def create_state(self, seed: UInt32[Array, ""], variables: dict[str, PyTree]) -> TrainState:
-        """The state before the first step."""
+        """Make the state before the first step."""
         return create_state(
             seed,
             variables,
@@ -91,7 +91,7 @@ class Parts:
 
 
 def build(config: ConfigDict, task: Task) -> Parts:
-    """Make what a checked config names; raises UserError for what cannot be made of it with this task."""
+    """Make the parts that a checked config names; raises UserError where the task does not allow one of them."""
     size, rows = config.train.batch_size, task.rows
     if size > rows:
         raise UserError(

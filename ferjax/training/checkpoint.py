@@ -24,7 +24,7 @@ _UNFINISHED = "*.orbax-checkpoint-tmp*"
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Place:
-    """Where a run stood when it saved; later places compare as greater.
+    """The place in training that a checkpoint was saved at; later places compare as greater.
 
     At an epoch's end there is a place before validation and another one after it. `current` is False for checkpoints
     of earlier versions, whose `step` counts steps and validated epochs together.
@@ -51,7 +51,7 @@ def parse_place(name: str) -> Place | None:
 
 
 def list_places(folder: pathlib.Path) -> list[Place]:
-    """The whole checkpoints in a folder, the oldest first."""
+    """Return the complete checkpoints in a folder, the oldest first."""
     if not folder.is_dir():
         return []
     places = (parse_place(path.name) for path in folder.iterdir())
@@ -61,7 +61,8 @@ def list_places(folder: pathlib.Path) -> list[Place]:
 class Checkpoints:
     """The checkpoints of one run, each in `folder/step_<n>[_validated]/{state,best,shapes}`; the newest two are kept.
 
-    Each folder appears whole or not at all, and holds last and best together, so that the two cannot disagree.
+    Each folder appears complete or not at all, and has the last state and the best network together, so that the two
+    always belong to one moment.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -76,18 +77,18 @@ class Checkpoints:
 
     @property
     def places(self) -> list[Place]:
-        """Every whole checkpoint, the oldest first."""
+        """All complete checkpoints, the oldest first."""
         return list_places(self._folder)
 
     @property
     def latest(self) -> Place | None:
-        """The newest whole checkpoint, or None."""
+        """The newest complete checkpoint, or None."""
         return max(self.places, default=None)
 
     def save(self, place: Place, state: TrainState) -> None:
         """Write a checkpoint in the background; does nothing where this one is saved already.
 
-        `state` must keep its buffers until the write ends: a copy, where the next step is given the state to overwrite.
+        `state` must keep its memory until the write ends; where the next step overwrites the state, give a copy.
         """
         self._finish()
         if place == self.latest:
@@ -157,26 +158,26 @@ class Checkpoints:
         shutil.rmtree(self._folder / _TRASH, ignore_errors=True)
 
     def close(self) -> None:
-        """Finish what is being written."""
+        """Finish the save under way, and close."""
         self._finish()
         self._writer.close()
 
 
 def flatten_state(state: TrainState) -> dict[str, Array]:
-    """Every leaf by its path: what a checkpoint holds must not depend on the classes of one version of optax."""
+    """Return every leaf by its path, since a checkpoint must not depend on the classes of one version of optax."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def split_state(state: TrainState) -> dict[str, dict[str, Array]]:
-    """The leaves in the parts of a checkpoint: 'best' what the best epoch left, 'state' all else."""
+    """Divide the leaves into the parts of a checkpoint: 'best' is the best epoch's network, 'state' all else."""
     leaves = flatten_state(state)
     best = {name: leaf for name, leaf in leaves.items() if name.startswith("best.")}
     return {"state": {name: leaf for name, leaf in leaves.items() if name not in best}, "best": best}
 
 
 def describe_shapes(parts: dict[str, dict[str, Any]]) -> dict[str, list[int]]:
-    """The shape of each leaf of all parts."""
+    """Return the shape of each leaf of all parts."""
     return {name: list(leaf.shape) for part in parts.values() for name, leaf in part.items()}
 
 

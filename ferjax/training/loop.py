@@ -33,7 +33,7 @@ logger = logging.getLogger("ferjax")
 
 @dataclasses.dataclass
 class Loop:
-    """Trains the seeds of `runs` side by side, from where their `state` stands.
+    """The training of the seeds of `runs` side by side, from the step that their `state` has reached.
 
     The runs stand at the same step unless they are finished. What happens beside training, such as saving and logging,
     is up to the `hooks`. Where a setting has other seeds than these, they are not `alone`, and a seed that fails does
@@ -69,15 +69,15 @@ class Loop:
 
     @property
     def phase(self) -> int:
-        """Which parameters train in this epoch, as the optimizer's groups number it."""
+        """The optimizer's number for the set of parameters that train in this epoch."""
         return self.parts.optimizer.groups.phase(self.epoch)
 
     def active(self) -> list[SeedRun]:
-        """The runs that still train."""
+        """Return the runs that still train."""
         return [run for run in self.runs if not self._is_finished(run)]
 
     def present(self) -> list[SeedRun]:
-        """The runs that stand where the loop does."""
+        """Return the runs that are at the loop's step."""
         return [run for run in self.runs if run.step == self.step and run.failure is None]
 
     def _is_finished(self, run: SeedRun) -> bool:
@@ -86,7 +86,7 @@ class Loop:
         )
 
     def train(self) -> None:
-        """Run to the last epoch, to `train.steps`, or until every run has had enough.
+        """Train to the last epoch, to `train.steps`, or until the hooks have stopped every run.
 
         Raises InterruptedRun after a signal, when everything is saved, and UserError for numbers that are not finite.
         """
@@ -118,7 +118,7 @@ class Loop:
 
     @property
     def is_validated(self) -> bool:
-        """Whether the loop stands at an epoch's end, behind its validation."""
+        """Whether the loop is at an epoch's end, after its validation."""
         return self.epoch > 0 and self.step == math.ceil(self.epoch * self.rows / self.batch_size)
 
     def _take_steps(self, order: Int[Array, "*seeds two_n"]) -> None:
@@ -141,7 +141,7 @@ class Loop:
             self._stride.restart()
 
     def drain(self) -> None:
-        """Wait for every dispatched step and tell of it."""
+        """Wait for every dispatched step, and tell the hooks of it."""
         while self._pending:
             self._fetch()
 
@@ -186,7 +186,7 @@ class Loop:
         raise InterruptedRun(signum, f"Saved step {self.step} in {folders}. The same command goes on from there.")
 
     def _finish_epoch(self) -> bool:
-        """Validate, keep the best, and tell the hooks; False where a signal came between."""
+        """Validate, keep the best, and tell the hooks; return False where a signal came in between."""
         with self.stopwatch.pause():
             self.drain()
             result = self.program.evaluate(network_variables(self.state), self.validation, self._is_to_stop_evaluating)
@@ -210,7 +210,7 @@ class Loop:
         return True
 
     def _keep_best(self, validation: Sums) -> Array:
-        """Close the epoch on the device; whether each slot has a new best."""
+        """Close the epoch on the device; return whether each slot has a new best."""
         present = [run in self.present() for run in self.runs]
         # The slots that only fill up a layout repeat its last seed.
         flags = np.asarray(present + present[-1:] * (self.program.layout.slots - len(present)))
@@ -243,13 +243,13 @@ class Loop:
         return reports
 
     def close(self) -> None:
-        """Finish what is being written."""
+        """Finish all writing, and close."""
         self.progress.close()
         for run in self.runs:
             run.close()
 
 
 def split_by_seed(scores: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Each seed's scores, from arrays that hold all seeds' or, of a single one, are scalars."""
+    """Return the scores of each seed, from arrays over all seeds, or from scalars if there is only one."""
     by_seed = zip(*(np.atleast_1d(values) for values in scores.values()), strict=True)
     return [dict(zip(scores, map(float, values), strict=True)) for values in by_seed]

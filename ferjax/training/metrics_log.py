@@ -1,4 +1,4 @@
-"""Where a run's numbers go: metrics.jsonl always, and TensorBoard events beside it."""
+"""The record of a run's scores: metrics.jsonl, and TensorBoard events beside it."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ from ferjax.workdir import Workdir
 
 
 class MetricsLog:
-    """Appends one JSON object a line to metrics.jsonl, and the same scalars to TensorBoard's events.
+    """A writer that adds one JSON object a line to metrics.jsonl, and the same scalars to TensorBoard's events.
 
     Opened at a checkpoint's step and epoch, it first drops the lines past them: a run killed after its last checkpoint
     computes them anew. Raises UserError for a metrics.jsonl that is none.
@@ -33,7 +33,7 @@ class MetricsLog:
             self._events.add_scalar(f"{split}/{name}", value, step)
 
     def close(self) -> None:
-        """Finish what is being written."""
+        """Close both files."""
         self._file.close()
         self._events.close()
 

@@ -1,4 +1,4 @@
-"""How far a run has come, for the person who waits: a bar on a terminal, else a line now and then."""
+"""The progress of a run for the person who waits: a bar on a terminal, else a line every few seconds."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ logger = logging.getLogger("ferjax")
 
 
 class Progress:
-    """Shows step, epoch, loss, accuracy, images/s and how long the run will still take."""
+    """A display of step, epoch, loss, accuracy, images/s and the time that is left."""
 
     _SECONDS_BETWEEN_LINES = 15.0
 
@@ -31,7 +31,7 @@ class Progress:
         self._line_s = self._clock()
 
     def show(self, step: int, *, epoch: int, loss: float, accuracy: float, images_per_s: float) -> None:
-        """Say where training is."""
+        """Show how far training has come."""
         if self._quiet:
             return
         text = f"loss {loss:.4f}, accuracy {accuracy:.1%}, {images_per_s:.0f} images/s"

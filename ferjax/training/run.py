@@ -46,7 +46,7 @@ Report = report.Report
 
 
 class FailedSeeds(UserError):  # noqa: N818 - what became of a run, not a fault of the program
-    """Some seeds could not go on; `reports` are the others'."""
+    """Some seeds failed; `reports` has the reports of the others."""
 
     def __init__(self, message: str, reports: dict[int, Report]) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ def run(
 ) -> Report:
     """Train by `config` in `workdir`, from its last checkpoint where it has one; evaluate the best epoch.
 
-    `hooks` are called after those of every run (ferjax.training.hooks); what one raises ends the run there. Raises
+    `hooks` are called after those of every run (ferjax.training.hooks); an exception of a hook ends the run. Raises
     UserError for what the user can mend, InterruptedRun after a signal, when everything is saved.
     """
     config = check(config)
@@ -100,7 +100,10 @@ def _train_all(
     allow_config_change: bool,
     hooks: Sequence[Hook],
 ) -> tuple[dict[int, Report], list[str]]:
-    """The reports of all seeds, and what those that failed say; `turns` says which train side by side."""
+    """Train all seeds; return their reports, and the sentences of those that failed.
+
+    `turns` says which seeds train side by side.
+    """
     with Interrupt() as interrupt, _lock(workdirs.values()):
         if count_processes() > 1:
             interrupt.defer()  # one that left before the others would leave them waiting for it
@@ -121,7 +124,7 @@ def _train_all(
 
 @dataclasses.dataclass(frozen=True)
 class _Setting:
-    """What all seeds share: the parts, compiled for the devices, and the data, there and here."""
+    """What all seeds share: the parts, compiled for the devices, and the data, on the devices and on the host."""
 
     parts: Parts
     program: Program
@@ -156,7 +159,7 @@ def _prepare(config: ConfigDict, workdirs: dict[int, Workdir], together: int, al
 
 
 def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch: Dispatch | None = None) -> Program:
-    """The parts' steps, to be compiled for these devices when each is first called.
+    """Make the program of the parts' steps; each is compiled for these devices when it is first called.
 
     `dispatch` is planned by the config where it is not given.
     """
@@ -190,7 +193,7 @@ def create_loop(
     hooks: Sequence[Hook] = (),
     alone: bool = True,
 ) -> Loop:
-    """The loop for the seeds of `workdirs`, each from its newest checkpoint or, where that is older, from `start`."""
+    """Make the loop for the seeds of `workdirs`, each from its newest checkpoint, or from `start` if that is older."""
     runs, states = [], []
     for seed, workdir in workdirs.items():
         checkpoints = Checkpoints(workdir.checkpoints)
@@ -241,7 +244,7 @@ def _train_together(
 
 
 def choose_seed(config: ConfigDict, seed: int) -> ConfigDict:
-    """The config of one seed's run alone."""
+    """Return the config that one seed's run would have alone."""
     chosen = ConfigDict(copy.deepcopy(config.to_dict()))
     chosen.train.seed, chosen.train.seeds = seed, ()
     return chosen.lock()
@@ -256,7 +259,7 @@ def _lock(workdirs: Iterable[Workdir]) -> Iterator[None]:
 
 
 def _align(workdirs: dict[int, Workdir]) -> list[tuple[Place | None, list[int]]]:
-    """Seeds that can train side by side, each list with the place that it goes on from.
+    """Group the seeds that can train side by side, each group with the place that it goes on from.
 
     A kill between two saves leaves some seeds one checkpoint ahead of others; they go back to the one that all have.
     """

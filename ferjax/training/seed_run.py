@@ -1,4 +1,4 @@
-"""One seed's run: the files in its folder, and where it stands."""
+"""One seed's run: the files in its folder, and the step that it has reached."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -74,7 +74,7 @@ class SeedRun:
         )
 
     def close(self) -> None:
-        """Finish what is being written."""
+        """Finish all writing, and close."""
         if self._log is not None:
             self._log.close()
         self.checkpoints.close()

@@ -1,4 +1,4 @@
-"""What a run starts from: its own newest checkpoint, else published weights, else random parameters."""
+"""The state that a run starts from: its own newest checkpoint, else published weights, else random parameters."""
 
 import dataclasses
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger("ferjax")
 def open_state(
     parts: Parts, layout: Layout, workdir: Workdir, checkpoints: Checkpoints, seed: int, place: Place | None
 ) -> TrainState:
-    """One seed's state: of the checkpoint at `place`, by default the newest, or the first one where there is none."""
+    """Make one seed's state: from the checkpoint at `place` (by default the newest), or, without any, the first one."""
     fresh = checkpoints.latest is None
     if fresh and is_main():
         workdir.write_pretrained(None)
@@ -42,7 +42,7 @@ def _create_state(parts: Parts, layout: Layout, workdir: Workdir, seed_number: i
 
 
 def _load_weights(parts: Parts, workdir: Workdir, variables: dict[str, PyTree], source: str) -> dict[str, PyTree]:
-    """`variables` with the published weights in their places; says what was loaded, also in pretrained.json."""
+    """Return `variables` with the published weights in their places; log what was loaded, and write pretrained.json."""
     found = weights.load(source, parts.config.model.name)
     variables, merged = weights.merge(variables, found)
     logger.info("%s", merged)

@@ -1,4 +1,4 @@
-"""How many steps one call of the device takes."""
+"""The number of steps in one call of the device."""
 
 import time
 
@@ -9,7 +9,7 @@ _DISPATCH_S = 1.0
 
 
 class Stride:
-    """The number of steps of the next dispatch; where it is adaptive, as many as a second holds."""
+    """The number of steps of the next dispatch; if it is adaptive, as many as fit in a second."""
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
@@ -17,11 +17,11 @@ class Stride:
         self._fetched_s = time.monotonic()
 
     def restart(self) -> None:
-        """Count from here on: what passed so far was no step."""
+        """Start to count now: the time so far was no step's."""
         self._fetched_s = time.monotonic()
 
     def learn(self, steps: int) -> None:
-        """Take note that the figures of a dispatch of so many steps have come."""
+        """Learn from a dispatch of this many steps, whose figures have just come, how long a step takes."""
         if self._dispatch.adaptive:
             now = time.monotonic()
             wanted = round(steps * _DISPATCH_S / max(now - self._fetched_s, 1e-6))

@@ -1,4 +1,4 @@
-"""Whether a run must leave, and whether it must save."""
+"""What a run of one or several processes decides together: whether to leave, and whether to save."""
 
 import time
 
@@ -9,11 +9,11 @@ from ferjax.parallel import Layout, Votes, count_processes
 
 
 class Wishes:
-    """What the loop asks between two dispatches of steps.
+    """The answers to what the loop asks between two dispatches: must the run leave, or save?
 
     A run of one process follows its own signals and its own clock. Of several processes none may leave or save alone,
-    since the others would wait for it in the next step: each casts its wishes with a dispatch, and all of them follow
-    the sum of these votes, which they fetch at the same place of their loops.
+    since the others would wait for it in the next step. So each process casts its votes with a dispatch, and all of
+    them follow the sum of the votes, which they read at the same place of their loops.
     """
 
     def __init__(self, interrupt: Interrupt, save_interval_s: float, layout: Layout) -> None:
@@ -47,7 +47,7 @@ class Wishes:
             self._leave, self._save = (bool(count) for count in votes)
 
     def saved(self) -> None:
-        """Begin to wait for the next save."""
+        """Note that the run has been saved; the time until the next save starts now."""
         self._saved_s, self._save = time.monotonic(), False
 
     def _is_time_to_save(self) -> bool:

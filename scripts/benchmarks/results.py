@@ -67,7 +67,7 @@ class Ratio(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached; None where there is none."""
+        """Return whether the target is reached; None where there is none."""
         if self.target is None:
             return None
         return self.value <= self.target if self.at_most else self.value >= self.target

@@ -77,7 +77,7 @@ class _Turns:
         print(f"  {name}: ready after {seconds:.1f} s, {steps} steps a turn", flush=True)
 
     def take_round(self, number: int) -> None:
-        """Give each contender a turn."""
+        """Return each contender a turn."""
         order = list(self._runners)
         # Nobody always begins a round, when the machine may have cooled or another program begun.
         first = number % max(1, len(order))

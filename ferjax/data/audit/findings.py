@@ -13,7 +13,7 @@ from ferjax.data.rows import Rows
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """Hold rows and their copies: equal numbers in `images` are exact copies, in `groups` exact or near ones.
+    """Rows and their copies: equal numbers in `images` are exact copies, in `groups` exact or near ones.
 
     `flat` are the rows of a single gray level or colour. Rows are numbered from 0, in file order.
     """
@@ -33,7 +33,7 @@ def examine(rows: Rows) -> Audit:
 
 
 def list_usages(rows: Rows) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Give the rows of each usage that the data set has; without an official split they are all 'unsplit'."""
+    """Return the rows of each usage that the data set has; without an official split they are all 'unsplit'."""
     if rows.usage is None:
         return {"unsplit": np.ones(len(rows), bool)}
     masks = {usage: rows.usage == code for code, usage in enumerate(rows.usages)}
@@ -49,14 +49,14 @@ def count_classes(rows: Rows) -> dict[str, list[int]]:
 
 
 def find_contradictory(groups: Int64[np.ndarray, " n"], rows: Rows) -> Bool[np.ndarray, " n"]:
-    """Say whether a row's group carries more than one label."""
+    """Return whether a row's group carries more than one label."""
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
     differs = rows.labels != rows.labels[first][group]
     return np.bincount(group, differs)[group] > 0
 
 
 def count_copies(audit: Audit) -> list[tuple[str, int, int]]:
-    """Give lines (what, how many by exact copies alone, how many by exact or near copies)."""
+    """Return lines (what, how many by exact copies alone, how many by exact or near copies)."""
     measures: dict[str, Callable[[Int64[np.ndarray, " n"]], int]] = {
         "distinct images": lambda groups: len(np.unique(groups)),
         "groups of copies": lambda groups: len(np.unique(groups[has_copy(groups)])),
@@ -73,13 +73,13 @@ def count_copies(audit: Audit) -> list[tuple[str, int, int]]:
 
 
 def has_copy(groups: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Say whether another row is of the same group."""
+    """Return whether another row is of the same group."""
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return counts[group] > 1
 
 
 def best_correlation(audit: Audit) -> Float64[np.ndarray, " n"]:
-    """Give each row's highest correlation with a near copy; 0 without one."""
+    """Return each row's highest correlation with a near copy; 0 without one."""
     best = np.zeros(len(audit.rows))
     near = audit.pairs.select(audit.pairs.correlation >= THRESHOLD)
     for end in (near.first, near.second):

@@ -18,7 +18,7 @@ _GROUPS, _PAIRS, _FLAT = 40, 18, 24  # examples at most
 
 
 def render(audit: Audit, path: str) -> str:
-    """Give the whole page as HTML."""
+    """Return the whole page as HTML."""
     rows = audit.rows
     lead = (
         f"{path}: {len(rows)} rows. Rows are numbered from 0 in file order; copies.csv lists every row that has a copy."

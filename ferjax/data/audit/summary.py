@@ -17,7 +17,7 @@ COLUMNS = ("group", "row", "usage", "emotion", "kind", "correlation")
 
 
 def summarize(audit: Audit, path: str) -> dict[str, Any]:
-    """Give what audit.json holds."""
+    """Return what audit.json holds."""
     rows = audit.rows
     return {
         "path": path,
@@ -34,7 +34,7 @@ def summarize(audit: Audit, path: str) -> dict[str, Any]:
 
 
 def list_copies(audit: Audit) -> list[tuple[int, int, str, str, str, str]]:
-    """Give the lines of copies.csv: every row that has a copy, by group, groups in order of their first rows.
+    """Return the lines of copies.csv: every row that has a copy, by group, groups in order of their first rows.
 
     `kind` is exact where another row has the same pixels; `correlation` is the highest with another row of the group.
     """
@@ -67,7 +67,7 @@ def write(audit: Audit, path: str, folder: pathlib.Path) -> None:
 
 
 def format_summary(audit: Audit, path: str) -> str:
-    """Give the tables for the terminal."""
+    """Return the tables for the terminal."""
     rows = audit.rows
     counts = count_classes(rows)
     classes = [(usage, *count, sum(count)) for usage, count in counts.items()]

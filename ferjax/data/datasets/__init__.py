@@ -12,7 +12,7 @@ from ferjax.keys import Keys
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """Say how a data set is read.
+    """How a data set is read.
 
     `read(path, on_bad_row, **own)` gives the rows, where `own` are the values of `keys`: the config keys of group
     "data" that only this data set reads. A data set whose labels depend on such a key, or that keeps some rows out of

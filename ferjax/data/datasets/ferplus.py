@@ -57,7 +57,7 @@ _LEAST_AGREEMENT = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Hold the rows of fer2013new.csv: votes in the order of VOTES; `named` is False where FER+ has no face's image."""
+    """The rows of fer2013new.csv: votes in the order of VOTES; `named` is False where FER+ has no face's image."""
 
     usage: UInt8[np.ndarray, " n"]
     named: Bool[np.ndarray, " n"]
@@ -65,7 +65,7 @@ class Table:
 
 
 def relabel(rows: Rows, split: Callable[[Rows], Splits], *, labels: str, ferplus_path: str) -> tuple[Rows, Splits]:
-    """Give FER-2013's rows under the labels that are asked for, and the splits of those that the labels' rule keeps.
+    """Return FER-2013's rows under the labels that are asked for, and the splits of those that the labels' rule keeps.
 
     `labels` is 'fer2013' (the rows' own), 'ferplus_majority', or 'ferplus_distribution': then training has soft
     targets, and validation and test have, as in the published code, the rows with a majority and that label, as targets
@@ -142,7 +142,7 @@ def read_table(path: str) -> Table:
 
 
 def take_majority(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "n 10"]:
-    """Give one-hot rows for what has more than half of a row's votes, single votes not counted; else zeros.
+    """Return one-hot rows for what has more than half of a row's votes, single votes not counted; else zeros.
 
     Mode 'majority' of the published code, which calls a row without a majority unknown.
     """
@@ -152,7 +152,7 @@ def take_majority(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "n 10
 
 
 def take_distribution(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "n 10"]:
-    """Give the shares of the votes for the emotions that the voters agree on: 1 in all, or zeros if they disagree.
+    """Return the shares of the votes for the emotions that the voters agree on: 1 in all, or zeros if they disagree.
 
     Mode 'crossentropy' of the published code: single votes are not counted; emotions are taken from the most voted one
     down, ties together, until three are taken, or three quarters of the votes, or it is the turn of 'unknown' or of
@@ -182,7 +182,7 @@ def take_distribution(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "
 
 
 def _find_fault(fields: list[str], at: list[int], count: int) -> str:
-    """Give the reason why a line is bad, or ''."""
+    """Return the reason why a line is bad, or ''."""
     if len(fields) != count:
         return f"{len(fields)} {'field' if len(fields) == 1 else 'fields'} instead of {count}"
     if fields[at[0]].strip() not in USAGES:

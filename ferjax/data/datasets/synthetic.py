@@ -180,7 +180,7 @@ def _render(face: dict[str, PerFace], rng: np.random.Generator) -> UInt8[np.ndar
 
 
 def _cover(distance: Field) -> Field:
-    """Give how much of a pixel a shape covers, from the signed distance to its edge: a ramp one pixel (2/48) wide."""
+    """Return how much of a pixel a shape covers, from the signed distance to its edge: a ramp one pixel (2/48) wide."""
     return np.clip(0.5 - distance * (SIDE_PX / 2), 0, 1)
 
 
@@ -190,7 +190,7 @@ def _paint(image: Field, cover: Field, tone: PerFace | Field) -> None:
 
 
 def _stroke(distance: Field, along: Field, thickness: float | PerFace, length: float | PerFace) -> Field:
-    """Give a line's cover: `distance` from its middle, `along` from its centre, half its thickness and length."""
+    """Return a line's cover: `distance` from its middle, `along` from its centre, half its thickness and length."""
     return _cover(np.maximum(np.abs(distance) - thickness, np.abs(along) - length))
 
 

@@ -25,14 +25,14 @@ _ENCRYPTED = 0x1
 
 
 class Tree(abc.ABC):
-    """Hold files under one root; names are relative, with forward slashes, without the junk that desktops leave."""
+    """Files under one root; names are relative, with forward slashes, without the junk that desktops leave."""
 
     label: str
     names: list[str]
 
     @abc.abstractmethod
     def head(self, name: str) -> bytes:
-        """Give the first bytes of a file whose name is not that of an image."""
+        """Return the first bytes of a file whose name is not that of an image."""
 
     @abc.abstractmethod
     def open(self, name: str) -> BufferedIOBase:
@@ -40,7 +40,7 @@ class Tree(abc.ABC):
 
     @abc.abstractmethod
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """Give names and contents of these files, one at a time, in the order that is quickest."""
+        """Return names and contents of these files, one at a time, in the order that is quickest."""
 
 
 def kind_of(head: bytes) -> str:
@@ -65,12 +65,12 @@ def kind_of(head: bytes) -> str:
 
 
 def is_image_name(name: str) -> bool:
-    """Say whether a file's name ends as an image's does."""
+    """Return whether a file's name ends as an image's does."""
     return name[name.rfind(".") :].lower() in _IMAGE_SUFFIXES
 
 
 def is_junk(name: str) -> bool:
-    """Say whether macOS or Windows, and not a person, put this file there."""
+    """Return whether macOS or Windows, and not a person, put this file there."""
     file = name[name.rfind("/") + 1 :]
     return (
         file.startswith("._")
@@ -96,7 +96,7 @@ def reading(label: str) -> Iterator[None]:
 
 
 def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
-    """Give the stream inside a gzip, bzip2 or xz stream."""
+    """Return the stream inside a gzip, bzip2 or xz stream."""
     if kind == "gzip":
         return gzip.GzipFile(fileobj=file)
     if kind == "bzip2":
@@ -105,7 +105,7 @@ def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
 
 
 class FolderTree(Tree):
-    """Hold files of a folder, and in `stats` what the system says of each, by which the cache knows of changes."""
+    """Files of a folder, and in `stats` what the system says of each, by which the cache knows of changes."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
@@ -141,7 +141,7 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tupl
 
 
 class ZipTree(Tree):
-    """Hold files of a zip archive."""
+    """Files of a zip archive."""
 
     def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label
@@ -167,7 +167,7 @@ class ZipTree(Tree):
 
 
 class TarTree(Tree):
-    """Hold files of an uncompressed tar stream, which is read once to its end first, so that any damage is found."""
+    """Files of an uncompressed tar stream, which is read once to its end first, so that any damage is found."""
 
     def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label

@@ -28,7 +28,7 @@ _BLANK = b" \t\r"
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Say where the fields stand among the `count` fields of a row, and which number each legal word stands for.
+    """Where the fields stand among the `count` fields of a row, and which number each legal word stands for.
 
     `usage` is None where the data set has no usages; `pixels_count` is how many pixels an image has.
     """
@@ -56,7 +56,7 @@ class _Bad:
 
 @dataclasses.dataclass
 class _Part:
-    """Hold what a run of whole lines gave; `bad` counts rows and lines from the run's start."""
+    """What a run of whole lines gave; `bad` counts rows and lines from the run's start."""
 
     pixels: UInt8[np.ndarray, "n pixels"]
     labels: Int32[np.ndarray, " n"]
@@ -67,7 +67,7 @@ class _Part:
 
 
 def split_header(line: bytes) -> list[str]:
-    """Give the column names of a header line, without byte-order mark, quotes or spaces."""
+    """Return the column names of a header line, without byte-order mark, quotes or spaces."""
     text = line.decode("utf-8-sig", "replace").replace("\0", "").strip()
     try:
         return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
@@ -76,12 +76,12 @@ def split_header(line: bytes) -> list[str]:
 
 
 def name_columns(form: Form) -> tuple[str, ...]:
-    """Give the columns that a csv of this data set must have."""
+    """Return the columns that a csv of this data set must have."""
     return ("emotion", "pixels") if form.usages is None else ("emotion", "pixels", "Usage")
 
 
 def missing_columns(names: list[str], form: Form) -> list[str]:
-    """Give those of the columns that the header lacks, whatever its letter case."""
+    """Return those of the columns that the header lacks, whatever its letter case."""
     present = {name.lower() for name in names}
     return [name for name in name_columns(form) if name.lower() not in present]
 
@@ -118,7 +118,7 @@ def read_csv(file: BufferedIOBase, label: str, form: Form, on_bad_row: str) -> R
 
 
 def describe_missing(label: str, names: list[str], missing: list[str], form: Form) -> str:
-    """Give the sentence for a csv that lacks columns."""
+    """Return the sentence for a csv that lacks columns."""
     found = ",".join(names)
     found = found if len(found) <= 60 else found[:60] + "..."
     columns = "column " if len(missing) == 1 else "columns "
@@ -146,7 +146,7 @@ def _read_header(file: BufferedIOBase, label: str, form: Form) -> Columns:
 
 
 def _whole_lines(file: BufferedIOBase, label: str, form: Form) -> Iterator[bytes]:
-    """Give runs of whole lines; only the very last may lack its newline."""
+    """Return runs of whole lines; only the very last may lack its newline."""
     rest = b""
     while chunk := file.read(_CHUNK_BYTES):
         cut = chunk.rfind(b"\n") + 1
@@ -256,7 +256,7 @@ def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
 
 
 def _is_integer(text: str) -> bool:
-    """Say whether this is a whole number of a sensible length."""
+    """Return whether this is a whole number of a sensible length."""
     digits = text[1:] if text[:1] in ("-", "+") else text
     return digits.isascii() and digits.isdigit() and len(digits) < 20
 

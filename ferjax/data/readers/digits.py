@@ -10,13 +10,13 @@ _ZERO = ord("0")
 
 
 class _Scratch(threading.local):
-    """Hold work arrays that stay in a core's cache; allocating them anew costs more page faults than the arithmetic."""
+    """Work arrays that stay in a core's cache; allocating them anew costs more page faults than the arithmetic."""
 
     def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
 
     def take(self, size: int) -> list[np.ndarray]:
-        """Give the seven work arrays, cut to this size."""
+        """Return the seven work arrays, cut to this size."""
         if not self.arrays or len(self.arrays[0]) < size:
             self.arrays = [np.empty(size + size // 4, np.uint8) for _ in range(7)]
         return [array[:size] for array in self.arrays]
@@ -67,7 +67,7 @@ def parse_pixels(fields: list[bytes], out: UInt8[np.ndarray, "n pixels"]) -> boo
 
 
 def _count_ends(end: UInt8[np.ndarray, " bytes"], fields: list[bytes], pixels: int) -> bool:
-    """Say whether every single field has that many numbers: a total would let a long row make up for a short one."""
+    """Return whether every single field has that many numbers: a total would let a long row make up for a short one."""
     start = 0
     for field in fields:
         stop = start + len(field)

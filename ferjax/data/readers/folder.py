@@ -34,7 +34,7 @@ _MIXED_FOLDERS = {"test", "testing"}  # Kaggle's test folder holds PublicTest an
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Hold what an image's path says; `assumed` if nothing but a folder called test says which usage it is of."""
+    """What an image's path says; `assumed` if nothing but a folder called test says which usage it is of."""
 
     label: int
     usage: int
@@ -43,7 +43,7 @@ class _Place:
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """Hold a decoded image and what had to be changed about it, or the reason why there is none."""
+    """A decoded image and what had to be changed about it, or the reason why there is none."""
 
     name: str
     pixels: UInt8[np.ndarray, "side side channels"] | None = None
@@ -94,7 +94,7 @@ def _raise_unless_skipped(tree: Tree, name: str, reason: str, on_bad_row: str) -
 
 
 def _name_folders(form: Form) -> dict[str, int]:
-    """Give every name that a class's folder may have, in lower case, and the class's number."""
+    """Return every name that a class's folder may have, in lower case, and the class's number."""
     return {
         word.lower(): code
         for code, name in enumerate(form.classes)
@@ -103,7 +103,7 @@ def _name_folders(form: Form) -> dict[str, int]:
 
 
 def _place(name: str, form: Form, codes: Mapping[str, int]) -> _Place | str:
-    """Give class and usage by the names of folders and file; the reason if they do not say."""
+    """Return class and usage by the names of folders and file; the reason if they do not say."""
     *folders, file = name.split("/")
     parent = folders[-1] if folders else ""
     label = codes.get(parent.lower())

@@ -121,7 +121,7 @@ def _conv_direct(x: Images, kernel: Kernel) -> Outputs:
 
 
 def _is_small(shape: winograd.Shape) -> bool:
-    """Tell whether so much of each patch is border that it pays to multiply only the taps within the image."""
+    """Return whether so much of each patch is border that it pays to multiply only the taps within the image."""
     return bool(min(shape[1:3]) <= 3)
 
 

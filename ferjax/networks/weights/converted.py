@@ -125,7 +125,7 @@ def _parse_note(folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _may_replace(folder: pathlib.Path) -> bool:
-    """Tell whether a folder is empty or holds nothing but what `write` put there."""
+    """Return whether a folder is empty or holds nothing but what `write` put there."""
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}

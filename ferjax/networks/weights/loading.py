@@ -65,7 +65,7 @@ def _check_model(model: str) -> None:
 
 
 def _is_folder(path: pathlib.Path) -> bool:
-    """Tell whether weights are in a folder, or else in a file; raise UserError where there is neither."""
+    """Return whether weights are in a folder, or else in a file; raise UserError where there is neither."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

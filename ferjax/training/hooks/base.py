@@ -1,4 +1,4 @@
-"""The moments at which a hook is called, and what it is told."""
+"""The moments at which a hook is called, and what it is told there."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Scores: TypeAlias = Mapping[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class StepTold:
-    """One step.
+    """What a hook is told of one step.
 
     `runs` has, for each run that took it, its scores since the last logged line, the step's learning rate and the norm
     of its update. `images_per_s` is the speed of the dispatch, where that had many steps.
@@ -40,7 +40,7 @@ class RunEpoch:
 
 @dataclasses.dataclass(frozen=True)
 class EpochTold:
-    """An epoch that has been validated. `speed` is what hooks have measured of it, for hooks behind them to write."""
+    """What a hook is told of a validated epoch. `speed` is filled by one hook, for the hooks after it to write."""
 
     epoch: int
     step: int
@@ -68,15 +68,15 @@ class Loop(Protocol):
 
     @property
     def is_validated(self) -> bool:
-        """Whether the loop stands at an epoch's end, behind its validation."""
+        """Whether the loop is at an epoch's end, after its validation."""
         ...
 
     def present(self) -> list[SeedRun]:
-        """The runs that stand where the loop does."""
+        """Return the runs that are at the loop's step."""
         ...
 
     def drain(self) -> None:
-        """Wait for every dispatched step and tell of it."""
+        """Wait for every dispatched step, and tell the hooks of it."""
         ...
 
     def fail(self, run: SeedRun, step: int, name: str) -> None:
@@ -85,26 +85,26 @@ class Loop(Protocol):
 
 
 class Hook:
-    """Something beside training. Every method does nothing here; a hook has those that it needs.
+    """Something that happens beside training. Every method does nothing here; a hook overrides those that it needs.
 
-    The loop calls its hooks in their order. What a hook raises ends the run there.
+    The loop calls its hooks one after the other. An exception that a hook raises ends the run.
     """
 
     def on_step(self, loop: Loop, told: StepTold) -> None:
-        """Called for each step when its figures have come, one dispatch late."""
+        """Act on a step; called when its figures have reached the host, one dispatch late."""
 
     def after_dispatch(self, loop: Loop) -> None:
-        """Called when the next steps are under way."""
+        """Act between dispatches; called when the next steps have been handed to the devices."""
 
     def on_validated(self, loop: Loop, validation: Mapping[SeedRun, Scores]) -> None:
-        """Called with the validation's scores, before the epoch's best is kept."""
+        """Act on the validation's scores, before it is decided whether the epoch is the best."""
 
     def on_epoch(self, loop: Loop, told: EpochTold) -> None:
-        """Called at an epoch's end."""
+        """Act on the end of an epoch."""
 
     def on_end(self, loop: Loop) -> None:
-        """Called when every run has had enough, or must leave."""
+        """Act on the end of training; called when every run is finished, or must leave."""
 
     def has_enough(self, run: SeedRun) -> bool:
-        """Whether a run is to train no more, for this hook's sake."""
+        """Return whether this hook wants the run to stop training."""
         return False

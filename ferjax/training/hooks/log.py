@@ -1,4 +1,4 @@
-"""Tell of a run: metrics.jsonl and TensorBoard for the record, the progress bar or lines for the person who waits."""
+"""The log of a run: metrics.jsonl and TensorBoard for later, a progress bar or lines for the person who waits."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ _SHOWN = ("loss", "accuracy")
 
 
 class Log(Hook):
-    """Writes a line every `every_steps` steps and two at each epoch's end, and says them."""
+    """Writes a line every `every_steps` steps and two at each epoch's end, and shows them."""
 
     def __init__(self, every_steps: int) -> None:
         self._every_steps = every_steps

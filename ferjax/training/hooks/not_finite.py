@@ -1,4 +1,4 @@
-"""Stop a run whose numbers are no longer finite, so that its last good checkpoint stays the newest."""
+"""Stopping a run whose numbers are no longer finite, so that its last good checkpoint stays the newest."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from ferjax.training.seed_run import SeedRun
 
 
 class NotFinite(Hook):
-    """Looks at every step's loss and update, and at validation's loss; must come before what writes or saves them."""
+    """Checks every step's loss and update, and the validation's loss; must come before hooks that write or save."""
 
     def on_step(self, loop: Loop, told: StepTold) -> None:
         for run, values in told.runs.items():

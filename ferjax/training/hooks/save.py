@@ -1,10 +1,10 @@
-"""Save checkpoints: now and then, at each epoch's end, and before a run leaves."""
+"""Saving checkpoints: every few minutes, at each epoch's end, and before a run leaves."""
 
 from ferjax.training.hooks.base import EpochTold, Hook, Loop
 
 
 class Save(Hook):
-    """Saves every run that stands where the loop does; must come after what can find that a run has failed."""
+    """Saves every run that is at the loop's step; must come after hooks that can stop a failed run."""
 
     def after_dispatch(self, loop: Loop) -> None:
         if loop.wishes.save:

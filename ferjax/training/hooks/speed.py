@@ -1,4 +1,4 @@
-"""How fast an epoch trained, and what share of the devices' peak that is."""
+"""The speed of each epoch's training, and the share of the devices' peak that it is."""
 
 import functools
 import logging
@@ -11,7 +11,7 @@ logger = logging.getLogger("ferjax")
 
 
 class Speed(Hook):
-    """Measures images/s and the model FLOP utilisation of every epoch; must come before what writes them."""
+    """Measures images/s and the model FLOP utilisation of every epoch; must come before hooks that write them."""
 
     def on_epoch(self, loop: Loop, told: EpochTold) -> None:
         rate = loop.stopwatch.measure_epoch(told.step)
