@@ -47,7 +47,8 @@ def _crop(row: float, column: float) -> View:
         high, wide = height - height // 12, width - width // 12
         top, left = round(row * (height - high)), round(column * (width - wide))
         cut = images[:, top : top + high, left : left + wide]
-        return jax.image.resize(cut, images.shape, "bilinear")
+        resized: Images = jax.image.resize(cut, images.shape, "bilinear")
+        return resized
 
     return view
 

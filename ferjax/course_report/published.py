@@ -95,4 +95,5 @@ def _find_missing_rows(setting: Setting) -> list[str]:
 
 def _load_config(name: str) -> dict[str, Any]:
     """Load ferjax's own config of an experiment of the report."""
-    return load_config(name).to_dict()
+    config: dict[str, Any] = load_config(name).to_dict()
+    return config

@@ -23,7 +23,7 @@ _Builder: Any = tfds.core.GeneratorBasedBuilder
 logger = logging.getLogger("ferjax")
 
 
-class Fer2013(_Builder):
+class Fer2013(_Builder):  # type: ignore[misc]  # tensorflow_datasets has no types
     """Build 48x48 gray faces of seven emotions; `row` is the place in the original file."""
 
     VERSION = tfds.core.Version("1.0.0")

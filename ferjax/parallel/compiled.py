@@ -80,9 +80,11 @@ class Program:
         device = self.layout.mesh.devices[place]
 
         def here(leaf: Array) -> Array:
-            return next(shard.data for shard in leaf.addressable_shards if shard.device == device)
+            own: Array = next(shard.data for shard in leaf.addressable_shards if shard.device == device)
+            return own
 
-        return _pick(jax.tree.map(here, state), within)
+        picked: TrainState = _pick(jax.tree.map(here, state), within)
+        return picked
 
     def stack(self, states: Sequence[TrainState]) -> TrainState:
         """Stack the states of several seeds into one; the last one is repeated where the layout has more slots."""
@@ -91,12 +93,14 @@ class Program:
         filled = [jax.device_get(jax.tree.leaves(state)) for state in states]
         filled += filled[-1:] * (self.layout.slots - len(filled))
         placed = jax.device_put([np.stack(leaves) for leaves in zip(*filled, strict=True)], self.layout.state)
-        return jax.tree.unflatten(jax.tree.structure(states[0]), placed)
+        stacked: TrainState = jax.tree.unflatten(jax.tree.structure(states[0]), placed)
+        return stacked
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def _pick(state: TrainState, slot: int) -> TrainState:
-    return jax.tree.map(lambda leaf: jnp.copy(leaf[slot]), state)
+    picked: TrainState = jax.tree.map(lambda leaf: jnp.copy(leaf[slot]), state)
+    return picked
 
 
 def create_program(
@@ -267,7 +271,8 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
             sums=Sums.zero(num_classes),
             probabilities=jnp.zeros((batches * batch_size, num_classes), jnp.float32),
         )
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*layout.stacked, *leaf.shape)), one)
+        spread: _Pass = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*layout.stacked, *leaf.shape)), one)
+        return spread
 
     @functools.partial(jax.jit, static_argnums=1)
     def close_pass(padded: Float32[Array, "*seeds n_padded k"], rows: int) -> Float32[Array, "*seeds n k"]:

@@ -36,7 +36,8 @@ def join_processes(
 
 def count_processes() -> int:
     """Count the processes that take part in this run."""
-    return jax.process_count()
+    count: int = jax.process_count()
+    return count
 
 
 def is_main() -> bool:

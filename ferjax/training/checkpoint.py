@@ -134,7 +134,8 @@ class Checkpoints:
         leaves = {**parts["state"], **parts["best"]}
         if is_old:
             leaves = old_checkpoints.convert(leaves, flatten_state(like), best_metric)
-        return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flatten_state(like)])
+        state: TrainState = jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flatten_state(like)])
+        return state
 
     def wait(self) -> None:
         """Return when every save has reached the disk."""

@@ -114,7 +114,8 @@ class Loop:
             getattr(hook, event)(self, *arguments)
 
     def _epoch_is_complete(self) -> bool:
-        return self.step * self.batch_size >= (self.epoch + 1) * self.rows
+        complete: bool = self.step * self.batch_size >= (self.epoch + 1) * self.rows
+        return complete
 
     @property
     def is_validated(self) -> bool:
