@@ -3,7 +3,7 @@
 usage="Usage: scripts/run_report.sh [-- --config.key=value ...]
   the study:        scripts/run_report.sh -- --config.data.path=fer2013.csv
   a reduced study:  scripts/run_report.sh -- --config.data.path=fer2013.csv --config.model.name=compact \\
-                      --config.model.pretrained=none --config.train.epochs=4
+                      --config.init.pretrained=none --config.train.epochs=4
 Runs are in WORKDIR/<config's name>/seed_<n>/; WORKDIR is 'workdir/report' by default. SEEDS is '0 1 2 3 4' by default,
 and CONFIGS names other settings than the report's, by their names in configs/ or by path."
 set -euo pipefail

@@ -22,20 +22,15 @@ from ferjax.errors import UserError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, examine, print the table; the exit code."""
-    parser = Parser("ferjax audit", __doc__)
+    parser = Parser("ferjax audit", __doc__, takes_data=True)
     parser.add_argument(
         "file", metavar="FILE", help="a csv, an image folder, an archive of one, or a prepared tfds folder"
     )
     parser.add_argument("--output", metavar="FOLDER", help="the folder to write to; audit_NAME here by default")
     parser.add_argument("--name", choices=list(data.DATASETS), default="fer2013", help="which data set the file holds")
-    # The long name is the one that the training command has.
+    # The same as --data.on_bad_row, which errors about bad rows name.
     parser.add_argument(
-        "--on_bad_row",
-        "--config.data.on_bad_row",
-        dest="on_bad_row",
-        choices=ON_BAD_ROW,
-        default="error",
-        help="what to do about a row that cannot be read",
+        "--on_bad_row", choices=ON_BAD_ROW, default="error", help="what to do about a row that cannot be read"
     )
     return endings.run(parser, arguments, _audit, folder=_find_folder)
 
@@ -47,7 +42,8 @@ def _find_folder(found: argparse.Namespace) -> pathlib.Path:
 
 def _audit(found: argparse.Namespace) -> None:
     folder = _find_folder(found)
-    examined = examine(data.read(found.file, found.on_bad_row, found.name))
+    on_bad_row = found.data.get("on_bad_row", found.on_bad_row)
+    examined = examine(data.read(found.file, on_bad_row, found.data.get("name", found.name)))
     print(format_summary(examined, found.file), flush=True)
     try:
         write(examined, found.file, folder)

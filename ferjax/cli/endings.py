@@ -65,7 +65,7 @@ def run(
     except UserError as error:
         # What a library leaves unfinished behind the mistake (a broken-off restore) is not for the user to read.
         sys.unraisablehook = lambda _: None
-        return fail(str(error), 1)
+        return fail(spell_keys(str(error), parser), 1)
     except OSError as error:
         place = error.filename or folder(found)
         return fail(f"{place}: {error.strerror or error}; mend that, and the same command goes on.", 1)
@@ -77,16 +77,20 @@ def run(
 
 def fail(sentence: str, code: int) -> int:
     """Say what went wrong on stderr; the exit code again, to return."""
-    print(f"ferjax: {_spell_keys(sentence) if code == 1 else sentence}", file=sys.stderr)
+    print(f"ferjax: {sentence}", file=sys.stderr)
     return code
 
 
-def _spell_keys(sentence: str) -> str:
-    """Write config keys as the flags that change them."""
+def spell_keys(sentence: str, parser: Parser) -> str:
+    """Write config keys as the flags of this command that change them, where it has such flags."""
+    if not (parser.takes_config or parser.takes_data):
+        return sentence
     from ferjax.config import KEYS
 
-    keys = "|".join(map(re.escape, sorted(KEYS, key=len, reverse=True)))
-    return re.sub(rf"(?<![\w./-])({keys})(?![\w/]|\.\w)", r"--config.\1", sentence)
+    known = [key for key in KEYS if parser.takes_config or key.startswith("data.")]
+    keys = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
+    prefix = "--config." if parser.takes_config else "--"
+    return re.sub(rf"(?<![\w./-])({keys})(?![\w/]|\.\w)", rf"{prefix}\1", sentence)
 
 
 # How the libraries say that another process is gone.
@@ -94,7 +98,7 @@ _LOST = re.compile("gloo|nccl|heartbeat|barrier|unavailable|coordination|connect
 
 
 @contextlib.contextmanager
-def leave_at_once(processes: int) -> Iterator[None]:
+def leave_at_once(processes: int, parser: Parser) -> Iterator[None]:
     """Within the block, a process of several that fails, or must leave at once, says why and waits for no other.
 
     JAX would wait for the others as the interpreter exits, while they wait in a step for this one, or are gone.
@@ -114,7 +118,7 @@ def leave_at_once(processes: int) -> Iterator[None]:
         elif isinstance(error, LeftAtOnce):
             code = fail(str(error), 128 + error.signum)
         elif isinstance(error, UserError | OSError):
-            fail(str(error), code)
+            fail(spell_keys(str(error), parser), code)
         else:
             traceback.print_exc()
         sys.stdout.flush()

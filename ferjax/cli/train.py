@@ -53,7 +53,7 @@ def _train(found: argparse.Namespace) -> None:
     if not parallel.is_main():
         endings.be_quiet()
     memory = parallel.explain_memory(config.train.batch_size, len(config.train.seeds))
-    with endings.leave_at_once(parallel.count_processes()), memory:
+    with endings.leave_at_once(parallel.count_processes(), _create_parser()), memory:
         if config.train.seeds:
             _train_seeds(found, workdir)
             return

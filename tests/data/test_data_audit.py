@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -38,12 +37,7 @@ def run(tmp_path, monkeypatch, capsys):
 
     def call(*arguments):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["audit", *map(str, arguments)])
-        try:
-            audit.main()
-            code = 0
-        except SystemExit as stopped:
-            code = stopped.code
+        code = audit.main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
     return call

@@ -99,5 +99,5 @@ def test_missing_weights_are_told_before_the_data_is_read_unless_there_is_a_chec
 
 
 def test_a_network_without_published_weights_is_a_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"no ImageNet weights for model\.name=compact.*init\.pretrained=none"):
+    with pytest.raises(UserError, match=r"no published weights for model\.name=compact.*init\.pretrained=none"):
         create(tmp_path, "timm", **{"model.name": "compact"})

@@ -18,6 +18,7 @@ from ferjax import networks
 from ferjax.errors import UserError
 from ferjax.interrupt import InterruptedRun
 from ferjax.training import build, run
+from ferjax.training.checkpoint import list_places
 from tests.cli.test_main import ONE_DEVICE, ROOT, SMALL
 from tests.tiny import interrupt_after, read_checkpoint, read_metrics, shrink
 
@@ -76,10 +77,10 @@ def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
 
     @functools.cache
-    def run(seed):
+    def train(seed):
         return folder / str(seed), run.run(shrink(**SMALLER, **{"train.seed": seed}), folder / str(seed))
 
-    return run
+    return train
 
 
 @pytest.fixture
@@ -141,8 +142,8 @@ def test_interrupted_together_and_resumed_together_or_alone(together, tmp_path, 
 def test_a_kill_between_two_saves_is_made_good(together, tmp_path):
     shutil.copytree(together, tmp_path, dirs_exist_ok=True)
     # The last save reached the disk for seed 0 only, which then is ahead.
-    saved = sorted((tmp_path / "seed_1" / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
-    shutil.rmtree(saved[-1])
+    checkpoints = tmp_path / "seed_1" / "checkpoints"
+    shutil.rmtree(checkpoints / list_places(checkpoints)[-1].name)
     run.run_seeds(choose(**VMAPPED), tmp_path)
     for seed in ("seed_0", "seed_1"):
         assert_same_run(tmp_path / seed, together / seed, exactly=True)

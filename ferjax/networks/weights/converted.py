@@ -42,7 +42,7 @@ def find(source: str, model: str, sha256: str | None) -> pathlib.Path | None:
         )
     if sha256 and not note["sha256"].startswith(sha256):
         logger.warning(
-            "%s is of another file than %s publishes (its sha256 is %s), so it is not taken; model.pretrained=%s does",
+            "%s is of another file than %s publishes (its sha256 is %s), so it is not taken; init.pretrained=%s does",
             *(folder, source, note["sha256"], folder),
         )
         return None

@@ -49,7 +49,7 @@ def find(source: str, model: str) -> pathlib.Path:
     except Failed as error:
         raise UserError(
             f"There are no weights of {source}'s {model} here, and {file.address} cannot be downloaded ({error}): save "
-            f"that file as {path}, or start from random weights with model.pretrained=none (configs/random_init.py)."
+            f"that file as {path}, or start from random weights with init.pretrained=none (configs/random_init.py)."
         ) from error
     except OSError as error:
         raise UserError(

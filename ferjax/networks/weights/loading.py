@@ -38,7 +38,7 @@ def check(weights: str, model: str, width: float) -> None:
     if width != 1:
         raise UserError(
             f"Published weights are of the whole width, and model.width is {width}: set model.width=1.0, or "
-            "model.pretrained=none."
+            "init.pretrained=none."
         )
     if weights in list_sources():
         copies.check(weights, model)
@@ -59,7 +59,7 @@ def _check_model(model: str) -> None:
     if not networks.NETWORKS[model].published:
         having = join_words(name for name, entry in networks.NETWORKS.items() if entry.published)
         raise UserError(
-            f"There are no published weights for model.name={model}, only for {having}: set model.pretrained=none, or "
+            f"There are no published weights for model.name={model}, only for {having}: set init.pretrained=none, or "
             "take one of these."
         )
 
@@ -74,7 +74,7 @@ def _is_folder(path: pathlib.Path) -> bool:
         raise UserError(f"{path} cannot be read ({error.strerror}): make it readable, or name another file.") from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UserError(
-            f"There are no weights at {path}: model.pretrained is 'none', {join_words(map(repr, list_sources()))}, or "
+            f"There are no weights at {path}: init.pretrained is 'none', {join_words(map(repr, list_sources()))}, or "
             "the path of a published file or of a folder that python -m ferjax.pretrained wrote."
         )
     return stat.S_ISDIR(mode)

@@ -111,7 +111,7 @@ def _check(here: Mapping[str, Any], there: Mapping[str, Any], weights: Weights) 
     if listed := list_problems(problems):
         raise UserError(
             f"The weights of {weights.model} in {weights.path} do not fit this network (there is {listed}): "
-            f"set model.name={weights.model} and model.width=1.0, or model.pretrained=none."
+            f"set model.name={weights.model} and model.width=1.0, or init.pretrained=none."
         )
 
 

@@ -53,7 +53,7 @@ def read(path: pathlib.Path, model: str | None) -> Weights:
     scaling = source.other_scalings.get(sha256[:8], source.scaling)
     if scaling is None:
         raise UserError(
-            f"{path} was trained on an input that data.scaling does not have (red, green, blue in 0..255, less the "
+            f"{path} was trained on an input that input.scaling does not have (red, green, blue in 0..255, less the "
             f"mean): take {layout.source_name}'s other weights of {layout.model}, or those of another source."
         )
     return Weights(

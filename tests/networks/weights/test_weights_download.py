@@ -225,7 +225,7 @@ def test_offline_the_error_says_what_to_put_where(server, status, said, home, mo
     assert f"{address} cannot be downloaded" in text
     assert said in text
     assert f"save that file as {home / 'cache' / 'weights' / 'vgg19-dcbb9e9d.pth'}" in text
-    assert "model.pretrained=none (configs/random_init.py)" in text
+    assert "init.pretrained=none (configs/random_init.py)" in text
     assert "\n" not in text
 
 

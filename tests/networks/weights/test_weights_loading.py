@@ -115,7 +115,7 @@ def test_a_network_without_published_weights_is_said(weights, others):
         ("keras", "compact", 1.0, "no published weights for model.name=compact"),
         ("keras", "vgg19_bn", 1.0, "keras publishes no weights of vgg19_bn"),
         ("timm", "vgg19_bn", 0.5, "model.width is 0.5: set model.width=1.0"),
-        ("nowhere", "vgg11", 1.0, "no weights at nowhere: model.pretrained is 'none'"),
+        ("nowhere", "vgg11", 1.0, "no weights at nowhere: init.pretrained is 'none'"),
         ("vgg13", "vgg11", 1.0, "vgg13 holds the weights of vgg13, not of vgg11"),
         (".", "vgg11", 1.0, "holds no weights.json"),
     ],
