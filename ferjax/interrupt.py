@@ -52,4 +52,7 @@ class Interrupt:
         if self.signum is not None:
             raise LeftAtOnce(signum, "Left at once; the next start goes on from the last finished checkpoint.")
         self.signum = signum
-        logger.info("%s: finishing the step, then saving; once more to leave without.", signal.Signals(signum).name)
+        logger.info(
+            "%s: finishing the step, then saving; a second one leaves at once, without saving.",
+            signal.Signals(signum).name,
+        )

@@ -36,12 +36,12 @@ def keep_compiled() -> None:
 
 
 def import_tensorboard() -> None:
-    """Import tensorboardX without torch, which it imports wherever it is installed, for four seconds.
+    """Import tensorboardX without torch, which it would import, for four seconds, wherever that is installed.
 
-    It writes scalars without it. Does nothing where torch has been imported already.
+    It can write scalars without torch. Does nothing where torch has been imported already.
     """
     if "torch" not in sys.modules:
-        # What Python documents for a module that is not to be found.
+        # The documented way to make Python not find a module.
         sys.modules["torch"] = None  # type: ignore[assignment]
         try:
             import tensorboardX  # noqa: F401

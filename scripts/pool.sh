@@ -145,7 +145,7 @@ end_run() {
 stop_pool() {
   local pid
   stopping=$2
-  echo "SIG$1: waiting for the runs to save; once more to leave without." >&2
+  echo "SIG$1: waiting for the runs to save; a second one leaves at once, without waiting." >&2
   for pid in "${slot_pid[@]}"; do
     if [ -n "$pid" ]; then kill -s "$1" -- "-$pid" 2>/dev/null || true; fi
   done

@@ -21,7 +21,7 @@ from ferjax.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the flags, examine, print the table; the exit code."""
+    """Parse the flags, examine, print the table; return the exit code."""
     parser = Parser("ferjax audit", __doc__, takes_data=True)
     parser.add_argument(
         "file", metavar="FILE", help="a csv, an image folder, an archive of one, or a prepared tfds folder"

@@ -12,7 +12,7 @@ from ferjax.cli.flags import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the list; the exit code."""
+    """Print the list; return the exit code."""
     parser = Parser("ferjax configs", __doc__)
     parser.add_switch("--keys", "print every key with its default, legal values and meaning, as Markdown")
     return endings.run(parser, arguments, _list, folder=lambda _: pathlib.Path())

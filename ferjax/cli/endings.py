@@ -23,19 +23,19 @@ EXIT_CODES = __doc__.partition("\n\n")[2]
 
 
 def start_logging() -> None:
-    """Have ferjax say on stderr what it does, without the inner life of its libraries."""
+    """Let ferjax log to stderr what it does, and silence its libraries."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("ferjax")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    # Orbax and clu tell of their inner life through absl at INFO.
+    # Orbax and clu log their own details through absl at INFO.
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 def be_quiet() -> None:
-    """Leave the telling to the run's main process; only what goes wrong here is said."""
+    """Log only errors from now on; the run's main process logs the rest."""
     logging.getLogger("ferjax").setLevel(logging.ERROR)
 
 
@@ -49,7 +49,7 @@ def run(
 ) -> int:
     """Parse the flags, do the work, and turn what went wrong into a sentence and an exit code.
 
-    `folder` is the one that the work writes to; `interrupted` is said of a Ctrl-C that the work leaves without words.
+    `folder` is the one that the work writes to; `interrupted` is printed after a Ctrl-C that comes without a message.
     """
     start_logging()
     try:
@@ -63,7 +63,7 @@ def run(
     except FlagMistake as mistake:
         return fail(str(mistake), 2)
     except UserError as error:
-        # What a library leaves unfinished behind the mistake (a broken-off restore) is not for the user to read.
+        # A library may complain about what the mistake broke off, such as a restore; that is not for the user.
         sys.unraisablehook = lambda _: None
         return fail(spell_keys(str(error), parser), 1)
     except OSError as error:
@@ -76,7 +76,7 @@ def run(
 
 
 def fail(sentence: str, code: int) -> int:
-    """Say what went wrong on stderr; the exit code again, to return."""
+    """Print what went wrong on stderr, and return the exit code."""
     print(f"ferjax: {sentence}", file=sys.stderr)
     return code
 
@@ -93,13 +93,13 @@ def spell_keys(sentence: str, parser: Parser) -> str:
     return re.sub(rf"(?<![\w./-])({keys})(?![\w/]|\.\w)", rf"{prefix}\1", sentence)
 
 
-# How the libraries say that another process is gone.
+# Words by which the libraries report that another process is gone.
 _LOST = re.compile("gloo|nccl|heartbeat|barrier|unavailable|coordination|connection|socket|timed out", re.IGNORECASE)
 
 
 @contextlib.contextmanager
 def leave_at_once(processes: int, parser: Parser) -> Iterator[None]:
-    """Within the block, a process of several that fails, or must leave at once, says why and waits for no other.
+    """Let one process of several that fails in the block, or must leave at once, say why and wait for no other.
 
     JAX would wait for the others as the interpreter exits, while they wait in a step for this one, or are gone.
     """

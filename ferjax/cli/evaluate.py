@@ -28,7 +28,7 @@ from ferjax.workdir import PREDICTIONS_FILE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the flags, evaluate, print; the exit code."""
+    """Parse the flags, evaluate, print; return the exit code."""
     return endings.run(_create_parser(), arguments, _evaluate, folder=lambda found: found.output or found.workdir[0])
 
 

@@ -153,7 +153,7 @@ def _parse_data(overrides: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _parse_override(key: str, text: str | None, flag: str) -> Any:
-    """The value of a key; without a text, a key of true and false is a switch that is on."""
+    """Read the value of a key; without a text, a key of true and false is a switch that is on."""
     from ferjax import config
 
     if text is None and config.find_kind(key) is not bool:

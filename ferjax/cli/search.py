@@ -36,7 +36,7 @@ logger = logging.getLogger("ferjax")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the flags, search, print the table; the exit code."""
+    """Parse the flags, search, print the table; return the exit code."""
     runtime.keep_memory()
     given = sys.argv[1:] if arguments is None else arguments
     return endings.run(_create_parser(), given, lambda found: _search(found, given), folder=_find_folder)

@@ -16,7 +16,7 @@ from ferjax.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the flags, train, report; the exit code."""
+    """Parse the flags, train, report; return the exit code."""
     runtime.keep_memory()
     return endings.run(_create_parser(), arguments, _train, folder=_find_workdir)
 
@@ -33,7 +33,7 @@ def _create_parser() -> Parser:
         "--distributed",
         "train with the other processes that Slurm, Open MPI, Kubernetes or a TPU pod started; or name them yourself:",
     )
-    parser.add_argument("--coordinator_address", metavar="HOST:PORT", help="of process 0")
+    parser.add_argument("--coordinator_address", metavar="HOST:PORT", help="the address of process 0")
     parser.add_argument("--process_count", type=whole_number(1), metavar="N", help="how many processes train")
     parser.add_argument("--process_index", type=whole_number(0), metavar="I", help="which of them this is")
     return parser
@@ -65,7 +65,7 @@ def _train(found: argparse.Namespace) -> None:
 
 
 def _train_seeds(found: argparse.Namespace, workdir: pathlib.Path) -> None:
-    """Train the seeds and report on them; on those that ended well, where one failed."""
+    """Train the seeds and report on them; where one failed, on the others."""
     from ferjax.training import run
 
     failure = None

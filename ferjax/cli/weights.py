@@ -27,7 +27,7 @@ _CONVENTIONS: Mapping[str, str] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the flags, convert, print what the weights are; the exit code."""
+    """Parse the flags, convert, print what the weights are; return the exit code."""
     default, sources = networks.KEYS["name"].default, ", ".join(list_sources())
     parser = Parser("ferjax weights", f"{__doc__}\n{endings.EXIT_CODES}")
     parser.add_argument("weights", metavar="WEIGHTS", help=f"{sources}, a published file, or a converted folder")

@@ -1,4 +1,4 @@
-"""Rows kept on disk under a digest of the files that they were read from, so that the second start takes no time.
+"""Rows kept on disk under a digest of the files that they were read from, so that a second start reads them at once.
 
 Hashing 271 MB takes as long as a whole start should. An index therefore remembers which digest a path had, with the
 size, times and inode of its files. A file that was moved or touched is hashed again, and its rows are still found.
@@ -23,7 +23,7 @@ import numpy as np
 from ferjax.data.rows import Rows
 from ferjax.files import replacing
 
-FORMAT = 2  # raise it when the same file would now be read to other rows, or the layout of a cache file changes
+FORMAT = 2  # increase it when the same file would now give other rows, or the layout of a cache file changes
 # A file that changed this recently may change again without a difference in its times.
 _CLOCK_TICK_NS = 50_000_000
 # The fields of Rows that a file in the cache holds. Wide numbers come first, so that they lie at even addresses.
@@ -82,7 +82,7 @@ def find_digest(path: pathlib.Path, stats: dict[str, os.stat_result], compute: C
 def read_once(digest: str, how: str, read: Callable[[], Rows]) -> Rows:
     """Return the rows kept for this content, or else call `read` and keep what it gives.
 
-    `how` names the way in which the content was read ('fer2013-skip', for one), since another way gives other rows.
+    `how` names the way in which the content was read, such as 'fer2013-skip', since another way gives other rows.
     """
     rows = load(digest, how)
     if rows is None:
@@ -92,7 +92,7 @@ def read_once(digest: str, how: str, read: Callable[[], Rows]) -> Rows:
 
 
 def load(digest: str, how: str) -> Rows | None:
-    """Return the rows kept for this content, or None if there are none or they did not survive intact."""
+    """Return the rows kept for this content, or None where there are none or their file is damaged."""
     path = _rows_path(digest, how)
     try:
         with open(path, "rb") as file:
@@ -132,7 +132,7 @@ def save(rows: Rows, how: str) -> None:
 
 
 def load_arrays(name: str) -> dict[str, np.ndarray] | None:
-    """Return the arrays kept under a name, or None if there are none or they did not survive intact."""
+    """Return the arrays kept under a name, or None where there are none or their file is damaged."""
     path = cache_dir() / "data" / name
     try:
         # The file is a zip, which holds a checksum of each array.

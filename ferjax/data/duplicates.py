@@ -25,7 +25,7 @@ DEDUP = ("none", "exact", "near")
 # are not found.
 THRESHOLD = 0.92
 FLOOR = 0.88  # pairs down to here are found and kept too, for the audit to show what lies below the threshold
-FORMAT = 2  # raise it when the search would find other pairs
+FORMAT = 2  # increase it when the search would find other pairs
 
 # Chosen for speed at FER-2013's 48 pixels; any number finds the same pairs in images of any size.
 _FREQUENCIES = 20  # of each axis

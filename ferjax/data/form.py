@@ -1,4 +1,4 @@
-"""What the files of a data set hold: the knowledge that a reader needs and that is no part of a file format."""
+"""The form of a data set's files: what a reader must know and a file format does not say."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ferjax.data.rows import SPLITS, Rows
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Describe the stored images and labels of a data set to the readers.
+    """The description of a data set's stored images and labels, for the readers.
 
     `name` is the data set's name in the table of data sets, under which the cache keeps its rows; `title` is what a
     sentence calls it, and `how_to_get` completes "There is no data set at PATH: ...". A csv file must hold images of
@@ -37,7 +37,7 @@ class Form:
         skipped: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Rows:
-        """Return what a reader found as rows of this data set; without usages, `usage` counts for nothing."""
+        """Return what a reader found as rows of this data set; `usage` is left out where the data set has no usages."""
         return Rows(
             images=images,
             labels=labels,

@@ -1,4 +1,4 @@
-"""Finding out what a path holds, by its content, and reading it: the way in to all the other readers."""
+"""Finding out what a path holds, by its content, and reading it: the entry to all the other readers."""
 
 import dataclasses
 import logging

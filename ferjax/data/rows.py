@@ -19,7 +19,7 @@ class Rows:
 
     `digest` is a SHA-256 of the stored content, `source` the path that was read, or the name of a data set that needs
     none. `skipped` names every row that `on_bad_row='skip'` left out, and `notes` says what a person should know
-    (resized images, for one).
+    (that images were resized, for example).
     """
 
     images: UInt8[np.ndarray, "n side side channels"]

@@ -55,9 +55,9 @@ def _follow_usage(rows: Rows) -> Splits:
 def _hold_out(rows: Rows, seed: int) -> Splits:
     """Hold out a tenth and another tenth of every class by systematic sampling.
 
-    Each class is shuffled, the classes are laid end to end, and every tenth row is held out, twice. A run of
-    consecutive rows then holds its tenths to one row, and so does each class and the whole. The two tenths lie five
-    rows apart, so that together they are right to one row as well, which keeps the training share exact.
+    Each class is shuffled, the classes are laid end to end, and every tenth row is held out, twice. Of any consecutive
+    rows, and so of each class and of the whole, the number held out then differs from a tenth by less than one row. The
+    two tenths lie five rows apart, so that the same holds for both together, and for the training rows.
     """
     # RandomState's stream is frozen by NumPy's promise; the newer Generator's permutations may change with a release.
     random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))

@@ -18,7 +18,7 @@ class _JournalLock(JournalFileOpenLock):
     """Take a lock of the kernel instead of Optuna's, and mend what a killed process left of a line.
 
     Optuna's own locks are files that a killed process leaves behind: for 30 s or, where the clock was changed, for
-    good. Of the public class only the type is used, since the common base of Optuna's locks has no public name.
+    ever. Of the public class only the type is used, since the common base of Optuna's locks has no public name.
     """
 
     def __init__(self, path: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ from ferjax.training.hooks import EpochTold, Hook, Loop
 
 
 class Prune(Hook):
-    """Reports the score `metric` of each epoch that is not `known` already; raises TrialPruned to end the run."""
+    """A hook that reports the score `metric` of each epoch not yet `known`; raises TrialPruned to end the run."""
 
     def __init__(self, trial: optuna.Trial, metric: str, known: Collection[int]) -> None:
         self._trial, self._metric, self._known = trial, metric, known

@@ -96,7 +96,7 @@ def _to_csv(rows: list[Row], metric: str) -> str:
 
 
 def _tabulate(rows: list[Row], metric: str, *, with_mistakes: bool) -> Table:
-    """Tabulate the trials; `with_mistakes` says in the same cell what went wrong with a failed one."""
+    """Tabulate the trials; `with_mistakes` adds, in the same cell, what went wrong with a failed one."""
     names = name_keys(rows[0]["values"] if rows else ())
     header = ("rank", *names.values(), f"validation {metric}", "best epoch", "epochs", "state", "predicts most")
     lines = []

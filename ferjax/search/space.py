@@ -69,7 +69,7 @@ def parse_space(texts: Sequence[str], config: ConfigDict, sampler: str) -> Space
 
 
 def _find_current_name(key: str) -> str:
-    """The name that a key has today; raises KeyMistake where the values have other names too."""
+    """Return today's name of a key; raises KeyMistake where the values have other names too."""
     if key not in MOVED:
         return key
     if MOVED[key].values is not None:

@@ -53,7 +53,7 @@ def open_search(config: ConfigDict, folder: pathlib.Path, space: Space, rules: R
 
 
 def _describe(config: ConfigDict, space: Space, rules: Rules) -> dict[str, object]:
-    """Describe all on which the scores of a search depend; the number of trials is not among it."""
+    """Describe everything that the scores of a search depend on; the number of trials does not count."""
     return {
         "config": json.loads(config.to_json()),
         # A run may go on to more steps, but trials of different lengths are not comparable.

@@ -47,7 +47,10 @@ def _list_tests(comparison: Comparison) -> list[tuple[str, str, Difference]]:
 
 
 def _to_cell(value: float | int | str | None) -> str:
-    """Write a number with every digit. As text, for a column of counts and shares would turn all into shares."""
+    """Return a number as text with every digit.
+
+    As numbers, the counts of a column that also has shares would become fractions.
+    """
     return "" if value is None else str(value)
 
 

@@ -72,7 +72,7 @@ def _parse() -> argparse.Namespace:
 def _measure(options: argparse.Namespace, out: pathlib.Path) -> list[str]:
     """Measure what was asked for, a file for each task and batch size; return what the contenders failed with."""
     source, data = training_rows.write(options.data, out / "data")
-    # Nobody can take more, told or not: the contenders' processes inherit it.
+    # No contender can take more cores, whether it is told so or not: the processes inherit this.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads or None])
     threads = len(os.sched_getaffinity(0))
     pythons = {"main": sys.executable, "tensorflow": options.tensorflow_python}

@@ -20,14 +20,14 @@ from scripts.benchmarks import faces
 from scripts.benchmarks.faces import Labels, Pixels
 from scripts.benchmarks.protocol import Commands, Step, Wait
 
-# The data set itself is no part of the step; without weights for classes its counts say nothing.
+# The data set is not part of the step; without class weights the counts of its classes change nothing.
 _TASK = Task((faces.SIDE_PX, faces.SIDE_PX, 1), (1000,) * faces.CLASSES)
 
 
 def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[Step, Wait]:
     """Make a step of training on a batch in memory ('train') or of 'inference'.
 
-    `form` and `threads` say nothing here: jax takes all cores that the process may use, which the driver limits.
+    `form` and `threads` are not read here: jax takes all cores that the process may use, which the driver limits.
     """
     runtime.keep_memory()  # as ferjax's commands do
     parts = _build()

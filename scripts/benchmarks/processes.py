@@ -92,7 +92,7 @@ class _Process:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                # What could not be written any more is not missed.
+                # Output that could not be written any more is not needed.
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
 

@@ -62,7 +62,7 @@ class _Turns:
             bare = self._task == "pipeline" and contender.name == FERJAX
             name = BARE if bare else contender.name
             worker = self.workers[name] = stack.enter_context(Worker(contender, bench))
-            # A run's first window after a stop does not count, so here nobody's first step does.
+            # A run's first window after a stop does not count, so no contender's first step counts here.
             stepper = Stepper(worker, "train" if bare else self._task, self._batch, first=int(self._task == "pipeline"))
             _try(name, self._result, functools.partial(self._begin, name, stepper))
             if bare and BARE in self._steps:
@@ -79,7 +79,7 @@ class _Turns:
     def take_round(self, number: int) -> None:
         """Return each contender a turn."""
         order = list(self._runners)
-        # Nobody always begins a round, when the machine may have cooled or another program begun.
+        # No contender always begins a round: by then the machine may have cooled, or another program may have begun.
         first = number % max(1, len(order))
         for name in order[first:] + order[:first]:
             _try(name, self._result, functools.partial(self._take_turn, name))

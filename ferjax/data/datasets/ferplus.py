@@ -51,7 +51,7 @@ _SAME = {
     "disgust": "disgust",
     "fear": "fear",
 }
-# In the right order FER+'s majority is FER-2013's label on 68 % of the rows, shifted by a single row on 18 %.
+# With the rows in the right order FER+'s majority is FER-2013's label on 68 % of them; shifted by one row, on 18 %.
 _LEAST_AGREEMENT = 0.5
 
 
@@ -67,11 +67,11 @@ class Table:
 def relabel(rows: Rows, split: Callable[[Rows], Splits], *, labels: str, ferplus_path: str) -> tuple[Rows, Splits]:
     """Return FER-2013's rows under the labels that are asked for, and the splits of those that the labels' rule keeps.
 
-    `labels` is 'fer2013' (the rows' own), 'ferplus_majority', or 'ferplus_distribution': then training has soft
-    targets, and validation and test have, as in the published code, the rows with a majority and that label, as targets
-    too. A row that a rule leaves out stays in the rows but is in no split; it is UNLABELLED if every rule leaves it
-    out. Raises UserError for a file that is missing, broken, of another number of rows a usage, or of rows in another
-    order.
+    `labels` is 'fer2013' (the rows' own), 'ferplus_majority' or 'ferplus_distribution'. With the last one training rows
+    have soft targets; validation and test are, as in the published code, the rows that have a majority, which is then
+    their label and their target. A row that a rule leaves out stays in the rows but is in no split; it is UNLABELLED if
+    every rule leaves it out. Raises UserError for a file that is missing or broken, that has another number of rows for
+    a usage, or whose rows are in another order.
     """
     if labels == "fer2013":
         if ferplus_path:
@@ -155,8 +155,9 @@ def take_distribution(votes: Int64[np.ndarray, "n 10"]) -> Float64[np.ndarray, "
     """Return the shares of the votes for the emotions that the voters agree on: 1 in all, or zeros if they disagree.
 
     Mode 'crossentropy' of the published code: single votes are not counted; emotions are taken from the most voted one
-    down, ties together, until three are taken, or three quarters of the votes, or it is the turn of 'unknown' or of
-    'not a face', which are taken only if first. Half of the votes or fewer, or more than three emotions, do not agree.
+    down, ties together, until three are taken, or three quarters of the votes, or until the next one is 'unknown' or
+    'not a face', which are taken only if they come first. The voters disagree where half of the votes or fewer are
+    taken, or more than three emotions.
     """
     left = np.where(votes <= 1, 0, votes)
     total = left.sum(axis=1)
@@ -212,7 +213,7 @@ def _align(rows: Rows, table: Table, path: str) -> tuple[Table, list[str]]:
 
 
 def _check_order(rows: Rows, majority: Float64[np.ndarray, "n 10"], path: str) -> None:
-    """Raise UserError for a usage in which FER+'s majority too seldom is FER-2013's own label."""
+    """Raise UserError for a usage in which FER+'s majority is too rarely FER-2013's own label."""
     own = np.array([EMOTIONS.index(_SAME[name]) if name in _SAME else UNLABELLED for name in VOTES])
     label = np.where(majority.any(axis=1), own[majority.argmax(axis=1)], UNLABELLED)
     for code, usage in enumerate(USAGES):

@@ -71,7 +71,7 @@ def split_header(line: bytes) -> list[str]:
     text = line.decode("utf-8-sig", "replace").replace("\0", "").strip()
     try:
         return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
-    except csv.Error:  # a lone carriage return, for one: some other text file, whose first line names no columns
+    except csv.Error:  # such as a lone carriage return: some other text file, whose first line names no columns
         return [text]
 
 
@@ -196,7 +196,7 @@ def _parse_lines(text: bytes, columns: Columns) -> _Part:
 
 
 def _parse_fast(lines: list[bytes], columns: Columns, part: _Part, start: int) -> bool:
-    """Parse lines into part[start:]; say False if any of them needs a closer look, whether or not it is wrong."""
+    """Parse lines into part[start:]; return False if one of them must be read with more care, be it wrong or not."""
     pixels, labels, usage = [], [], []
     for line in lines:
         fields = line.split(b",")
