@@ -19,7 +19,9 @@ def test_no_file_is_called_like_a_standard_module():
 
 @pytest.mark.parametrize("package", ["jax", "flax", "optax", "optuna", "orbax", "ml_collections"])
 def test_private_parts_of_other_packages_are_left_alone(package):
-    private = re.compile(rf"^\s*(from {package}[\w.]*\._|import {package}[\w.]*\._|from {package}[\w.]* import .*\b_\w)")
+    private = re.compile(
+        rf"^\s*(from {package}[\w.]*\._|import {package}[\w.]*\._|from {package}[\w.]* import .*\b_\w)"
+    )
     found = [
         f"{path}:{number}: {line}"
         for path in SOURCES

@@ -69,18 +69,18 @@ class Run:
         parts, structure, leaves = create()
         self.layout = create_layout(mode, devices)
         self.split = place(draw_rows(), np.arange(ROWS), self.layout)
-        self.program = run.compile_parts(parts, self.split, self.layout, Dispatch(steps_at_most))
+        self.compiled = run.compile_parts(parts, self.split, self.layout, Dispatch(steps_at_most))
         self.state = structure.unflatten(jax.device_put(leaves, self.layout.everywhere))
-        self.order = self.program.order(self.state)
+        self.order = self.compiled.order(self.state)
 
     def take(self, steps):
         """One dispatch; its figures on the host."""
-        self.state, figures = self.program.train(self.state, self.order, 0, steps)
+        self.state, figures = self.compiled.train(self.state, self.order, 0, steps)
         return jax.device_get(figures)
 
     def evaluate(self):
         variables = {"params": self.state.params, "batch_stats": self.state.batch_stats}
-        return jax.device_get(self.program.evaluate(variables, self.split, lambda: False))
+        return jax.device_get(self.compiled.evaluate(variables, self.split, lambda: False))
 
 
 def fetch(tree):
@@ -148,7 +148,7 @@ def test_devices_exchange_sums_only():
 
     def step(leaves, order):
         # In lists, since what jax puts in the place of arrays here isn't what the classes' shape checks want.
-        return jax.tree.leaves(run.program.train(structure.unflatten(leaves), order, 0, 1))
+        return jax.tree.leaves(run.compiled.train(structure.unflatten(leaves), order, 0, 1))
 
     found = find_collectives(jax.jit(step).lower(leaves, run.order).compile().as_text())
     assert set(found) == {"all-reduce"}
@@ -167,28 +167,28 @@ def test_many_steps_in_a_dispatch_equal_single_ones():
         assert_close(one, other)
     assert_close(fetch(many.state), fetch(single.state))
     assert int(many.state.step) == 6
-    assert many.program.count_compilations() == 1
+    assert many.compiled.count_compilations() == 1
 
 
 @pytest.fixture
 def events(monkeypatch):
     """What a run of a thin network does from here on: the steps of each dispatch, and 'fetch' for its figures."""
-    seen, make_program, create_model, fetch_figures = [], run.create_program, networks.create, Loop._fetch
+    seen, make_program, create_model, fetch_figures = [], run.compile_functions, networks.create, Loop._fetch
 
     def create_and_watch(*arguments, **named):
-        program = make_program(*arguments, **named)
+        compiled = make_program(*arguments, **named)
 
         def dispatch(state, order, phase, steps):
             seen.append(steps)
-            return program.train(state, order, phase, steps)
+            return compiled.train(state, order, phase, steps)
 
-        return dataclasses.replace(program, train=dispatch)
+        return dataclasses.replace(compiled, train=dispatch)
 
     def fetch_and_tell(self):
         seen.append("fetch")
         fetch_figures(self)
 
-    monkeypatch.setattr(run, "create_program", create_and_watch)
+    monkeypatch.setattr(run, "compile_functions", create_and_watch)
     monkeypatch.setattr(networks, "create", lambda **named: create_model(**named).clone(stages=STAGES))
     monkeypatch.setattr(Loop, "_fetch", fetch_and_tell)
     return seen

@@ -83,8 +83,8 @@ def create_loop(config, workdir, rows=None, mode="official"):
     layout = create_layout("mesh", 1)
     parts = build(config, describe_task(rows, splits))
     train_split, validation = (place(rows, splits[name], layout) for name in ("train", "validation"))
-    program = run.compile_parts(parts, train_split, layout)
-    return run.create_loop(parts, program, validation, {0: Workdir(workdir)}, Interrupt())
+    compiled = run.compile_parts(parts, train_split, layout)
+    return run.create_loop(parts, compiled, validation, {0: Workdir(workdir)}, Interrupt())
 
 
 def read_metrics(workdir, split=None):
@@ -101,7 +101,7 @@ def read_checkpoint(workdir):
     """Every array of the newest checkpoint by its name."""
     folder = Workdir(workdir).checkpoints
     newest = folder / list_places(folder)[-1].name
-    return {name: leaf for part in ("state", "best") for name, leaf in read_leaves(newest / part).items()}
+    return {name: leaf for part in ("state", "best") for name, leaf in read_leaves(newest, part).items()}
 
 
 def read_bits(workdir):

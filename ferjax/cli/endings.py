@@ -66,6 +66,10 @@ def run(
         # A library may complain about what the mistake broke off, such as a restore; that is not for the user.
         sys.unraisablehook = lambda _: None
         return fail(spell_keys(str(error), parser), 1)
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has had enough of it. Nothing is left to flush into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:
         place = error.filename or folder(found)
         return fail(f"{place}: {error.strerror or error}; mend that, and the same command goes on.", 1)

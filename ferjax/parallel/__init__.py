@@ -1,6 +1,6 @@
 """The only rooms that know devices: what is compiled, what is donated, what lives where, and who else runs."""
 
-from ferjax.parallel.compiled import Figures, Program, Window, create_program, initialize
+from ferjax.parallel.compiled import Compiled, Figures, Window, compile_functions, initialize
 from ferjax.parallel.keys import KEYS
 from ferjax.parallel.memory import explain_memory
 from ferjax.parallel.placement import Dispatch, Layout, create_layout, place, plan_dispatch, plan_seeds
@@ -8,16 +8,16 @@ from ferjax.parallel.processes import Votes, all_agree, count_processes, is_main
 
 __all__ = [
     "KEYS",
+    "Compiled",
     "Dispatch",
     "Figures",
     "Layout",
-    "Program",
     "Votes",
     "Window",
     "all_agree",
+    "compile_functions",
     "count_processes",
     "create_layout",
-    "create_program",
     "explain_memory",
     "initialize",
     "is_main",

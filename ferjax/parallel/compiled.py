@@ -44,7 +44,7 @@ class Figures(flax.struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
+class Compiled:
     """The compiled functions of a run. They take and return device arrays; none moves data to or from the host.
 
     Where a layout holds several seeds, every array of a state and of what is computed from it has them as its first
@@ -103,7 +103,7 @@ def _pick(state: TrainState, slot: int) -> TrainState:
     return picked
 
 
-def create_program(
+def compile_functions(
     train_step: TrainStep,
     eval_step: EvalStep,
     final_eval_step: EvalStep,
@@ -116,7 +116,7 @@ def create_program(
     eval_batch_size: int,
     log_every_steps: int,
     dispatch: Dispatch,
-) -> Program:
+) -> Compiled:
     """Compile the steps for a layout. `batch_size`, of all devices together, is at most the number of training rows."""
     n = len(train_split)
     by_hand = layout.mode == "pmap"  # one function a device, which does its own collectives
@@ -168,7 +168,7 @@ def create_program(
         _create_evaluate, layout=layout, num_classes=num_classes, batch_size=layout.pad(eval_batch_size)
     )
     evaluate = create_evaluate(eval_step)
-    return Program(
+    return Compiled(
         layout=layout,
         dispatch=dispatch,
         order=jax.jit(layout.map_seeds(order, 1), out_shardings=layout.state),

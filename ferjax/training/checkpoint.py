@@ -192,12 +192,14 @@ def _check_shapes(folder: pathlib.Path, saved: dict[str, list[int]], here: dict[
             )
 
 
-def read_leaves(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Read every array of one part of a checkpoint by its name, on the host, whatever devices wrote it."""
-    with ocp.PyTreeCheckpointer() as reader:
-        names = reader.metadata(folder).item_metadata.tree
+def read_leaves(checkpoint: pathlib.Path, part: str) -> dict[str, np.ndarray]:
+    """Read every array of one part of a checkpoint, 'state' or 'best', by its name, whatever devices wrote it."""
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        shapes = reader.restore(checkpoint.absolute(), args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
+        names = [name for name in shapes if name.startswith("best.") == (part == "best")]
         restore = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
-        leaves: dict[str, np.ndarray] = reader.restore(folder, restore_args=restore)
+        args = ocp.args.Composite(**{part: ocp.args.PyTreeRestore(restore_args=restore)})
+        leaves: dict[str, np.ndarray] = reader.restore(checkpoint.absolute(), args=args)[part]
     return leaves
 
 
@@ -208,15 +210,16 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     UserError for a damaged checkpoint.
     """
     newest = list_places(folder)[-1]
-    checkpoint = (folder / newest.name).absolute()
+    checkpoint = folder / newest.name
     try:
-        best, state = read_leaves(checkpoint / "best"), read_leaves(checkpoint / "state")
+        best = read_leaves(checkpoint, "best")
+        epoch = int(best["best.epoch"])
+        state = {} if epoch else read_leaves(checkpoint, "state")
     except Exception as error:  # Orbax raises nearly anything on broken bytes, with the reason as its cause
         reason = (str(error.__cause__ or error).splitlines() or [repr(error)])[0]
         raise UserError(
             f"Checkpoint {checkpoint} is damaged ({reason}): delete that folder to use an older one."
         ) from error
-    epoch = int(best["best.epoch"])
     if epoch:
         leaves = {name.removeprefix("best."): leaf for name, leaf in best.items()}
     else:  # as state.network_variables has it: the averaged ones where there is an average
@@ -231,4 +234,4 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
             for parent in parents:
                 place = place.setdefault(parent, {})
             place[last] = leaf
-    return variables, {"checkpoint": newest.name, "step": int(state["step"]), "best_epoch": epoch}
+    return variables, {"checkpoint": newest.name, "best_epoch": epoch}

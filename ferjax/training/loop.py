@@ -17,7 +17,7 @@ from ferjax.data import Rows
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
-from ferjax.parallel import Figures, Program, is_main, place
+from ferjax.parallel import Compiled, Figures, is_main, place
 from ferjax.scores import Sums, compute_scores
 from ferjax.state import TrainState, network_variables
 from ferjax.training.build import Parts
@@ -41,7 +41,7 @@ class Loop:
     """
 
     parts: Parts
-    program: Program
+    compiled: Compiled
     state: TrainState
     runs: Sequence[SeedRun]
     validation: Resident
@@ -61,8 +61,8 @@ class Loop:
         self.progress = Progress(
             total_steps=self.total_steps, step=self.step, stopwatch=self.stopwatch, quiet=not is_main()
         )
-        self.wishes = Wishes(self.interrupt, self.config.checkpoint_interval_s, self.program.layout)
-        self._stride = Stride(self.program.dispatch)
+        self.wishes = Wishes(self.interrupt, self.config.checkpoint_interval_s, self.compiled.layout)
+        self._stride = Stride(self.compiled.dispatch)
         # Figures of dispatched steps, fetched one dispatch late, so that the device never waits for the host.
         self._pending: collections.deque[tuple[int, int, Figures, Array | None]] = collections.deque()
         self._compiled_phase: int | None = None
@@ -90,7 +90,7 @@ class Loop:
 
         Raises InterruptedRun after a signal, when everything is saved, and UserError for numbers that are not finite.
         """
-        first_step, order = self.step, self.program.order(self.state)
+        first_step, order = self.step, self.compiled.order(self.state)
         # Every array is on the device by now: an implicit copy in the loop is a mistake, and fails.
         with jax.transfer_guard("disallow"):
             while True:
@@ -98,7 +98,7 @@ class Loop:
                     self._leave()
                 if self._epoch_is_complete():
                     if self._finish_epoch():
-                        order = self.program.order(self.state)
+                        order = self.compiled.order(self.state)
                 elif self.active():
                     self._take_steps(order)
                     self._tell("after_dispatch")
@@ -128,12 +128,12 @@ class Loop:
         epoch_end = math.ceil((self.epoch + 1) * self.rows / self.batch_size)
         steps = min(self._stride.steps, epoch_end - self.step, self.total_steps - self.step)
         votes = self.wishes.cast()
-        self.state, figures = self.program.train(self.state, order, phase, steps)
+        self.state, figures = self.compiled.train(self.state, order, phase, steps)
         self.step += steps
         for run in self.active():
             run.step = self.step
         self._pending.append((self.step - steps, steps, figures, votes))
-        while len(self._pending) > self.program.steps_ahead:
+        while len(self._pending) > self.compiled.steps_ahead:
             self._fetch()
         if phase != self._compiled_phase:  # this dispatch compiled the step, which is no training time
             self._compiled_phase = phase
@@ -152,7 +152,7 @@ class Loop:
         figures, votes = jax.device_get((figures, votes))
         self.wishes.hear(votes)
         # The steps of one dispatch come together, so that they have one speed.
-        rate = None if self.program.dispatch.steps_at_most == 1 else self.stopwatch.measure(first + steps)
+        rate = None if self.compiled.dispatch.steps_at_most == 1 else self.stopwatch.measure(first + steps)
         by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, leaf.shape[-1]), figures)
         for i in range(steps):
             self._tell_step(first + i + 1, jax.tree.map(lambda leaf, i=i: leaf[:, i], by_seed), rate)
@@ -190,7 +190,7 @@ class Loop:
         """Validate, keep the best, and tell the hooks; return False where a signal came in between."""
         with self.stopwatch.pause():
             self.drain()
-            result = self.program.evaluate(network_variables(self.state), self.validation, self._is_to_stop_evaluating)
+            result = self.compiled.evaluate(network_variables(self.state), self.validation, self._is_to_stop_evaluating)
             if result is None:
                 return False
             sums = jax.device_get((self.state.epoch_sums, result[0]))
@@ -214,8 +214,8 @@ class Loop:
         """Close the epoch on the device; return whether each slot has a new best."""
         present = [run in self.present() for run in self.runs]
         # The slots that only fill up a layout repeat its last seed.
-        flags = np.asarray(present + present[-1:] * (self.program.layout.slots - len(present)))
-        self.state, improved = self.program.finish_epoch(self.state, validation, flags)
+        flags = np.asarray(present + present[-1:] * (self.compiled.layout.slots - len(present)))
+        self.state, improved = self.compiled.finish_epoch(self.state, validation, flags)
         self.epoch += 1
         return improved
 
@@ -230,9 +230,9 @@ class Loop:
         """
         if all(run.failure for run in self.runs):
             return {}
-        placed = place(rows, index, self.program.layout)
-        variables = self.program.choose_best(self.state)
-        result = self.program.evaluate_finally(variables, placed, self._is_to_stop_evaluating)
+        placed = place(rows, index, self.compiled.layout)
+        variables = self.compiled.choose_best(self.state)
+        result = self.compiled.evaluate_finally(variables, placed, self._is_to_stop_evaluating)
         if result is None:
             self._leave()
         probabilities = np.asarray(result[1]).reshape(-1, len(index), len(rows.classes))

@@ -19,13 +19,13 @@ from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 from ferjax.networks import weights
 from ferjax.parallel import (
+    Compiled,
     Dispatch,
     Layout,
-    Program,
     all_agree,
+    compile_functions,
     count_processes,
     create_layout,
-    create_program,
     is_main,
     place,
     plan_dispatch,
@@ -127,7 +127,7 @@ class _Setting:
     """What all seeds share: the parts, compiled for the devices, and the data, on the devices and on the host."""
 
     parts: Parts
-    program: Program
+    compiled: Compiled
     validation: Resident
     rows: Rows
     facts: DataFacts
@@ -152,13 +152,13 @@ def _prepare(config: ConfigDict, workdirs: dict[int, Workdir], together: int, al
             logger.warning("Going on in %s with a changed config: %s.", workdir.folder, changed)
     layout = create_layout(config.parallel.mode, config.parallel.devices, together if together > 1 else 0)
     logger.info("%s", layout.describe(len(workdirs)))
-    program = compile_parts(parts, place(rows, splits["train"], layout), layout)
+    compiled = compile_parts(parts, place(rows, splits["train"], layout), layout)
     describe_parameters(parts)
     validation = place(rows, splits["validation"], layout)
-    return _Setting(parts, program, validation, rows, facts, split, splits[split])
+    return _Setting(parts, compiled, validation, rows, facts, split, splits[split])
 
 
-def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch: Dispatch | None = None) -> Program:
+def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch: Dispatch | None = None) -> Compiled:
     """Make the program of the parts' steps; each is compiled for these devices when it is first called.
 
     `dispatch` is planned by the config where it is not given.
@@ -167,7 +167,7 @@ def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch:
     if dispatch is None:
         epoch_steps = -(-parts.task.rows // config.train.batch_size)
         dispatch = plan_dispatch(config.parallel.steps_per_dispatch, config.train.log_every_steps, epoch_steps)
-    return create_program(
+    return compile_functions(
         parts.train_step,
         parts.eval_step,
         parts.final_eval_step,
@@ -184,7 +184,7 @@ def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch:
 
 def create_loop(
     parts: Parts,
-    program: Program,
+    compiled: Compiled,
     validation: Resident,
     workdirs: dict[int, Workdir],
     interrupt: Interrupt,
@@ -197,12 +197,12 @@ def create_loop(
     runs, states = [], []
     for seed, workdir in workdirs.items():
         checkpoints = Checkpoints(workdir.checkpoints)
-        state = open_state(parts, program.layout, workdir, checkpoints, seed, start)
+        state = open_state(parts, compiled.layout, workdir, checkpoints, seed, start)
         runs.append(SeedRun(seed, workdir, checkpoints, state, writes=is_main()))
         states.append(state)
     config = parts.config.train
     own = (NotFinite(), Speed(), Log(config.log_every_steps), Save(), EarlyStop(config.early_stop_patience_epochs))
-    return Loop(parts, program, program.stack(states), runs, validation, interrupt, (*own, *hooks), alone)
+    return Loop(parts, compiled, compiled.stack(states), runs, validation, interrupt, (*own, *hooks), alone)
 
 
 def _train_together(
@@ -217,7 +217,7 @@ def _train_together(
     """Train seeds side by side to their ends, and evaluate the best epoch of each."""
     loop = create_loop(
         setting.parts,
-        setting.program,
+        setting.compiled,
         setting.validation,
         workdirs,
         interrupt,

@@ -86,13 +86,13 @@ def alone(tmp_path_factory):
 @pytest.fixture
 def programs(monkeypatch):
     """The programs that are compiled from here on."""
-    made, create = [], run.create_program
+    made, create = [], run.compile_functions
 
     def create_and_keep(*arguments, **named):
         made.append(create(*arguments, **named))
         return made[-1]
 
-    monkeypatch.setattr(run, "create_program", create_and_keep)
+    monkeypatch.setattr(run, "compile_functions", create_and_keep)
     return made
 
 
@@ -103,7 +103,7 @@ def programs(monkeypatch):
 )
 def test_each_seed_equals_its_run_alone(alone, tmp_path, programs, way, seeds):
     reports = run.run_seeds(choose(seeds, **way), tmp_path)
-    assert [program.count_compilations() for program in programs] == [1]
+    assert [compiled.count_compilations() for compiled in programs] == [1]
     assert list(reports) == list(seeds)
     assert len({report["loss"] for report in reports.values()}) == len(seeds)
     assert read_files(tmp_path) == [f"seed_{seed}" for seed in seeds]

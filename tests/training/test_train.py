@@ -107,19 +107,19 @@ def test_the_best_epoch_is_evaluated(tmp_path):
 
 def test_the_step_compiles_once(straight, tmp_path, monkeypatch):
     programs = []
-    create = run.create_program
+    create = run.compile_functions
 
     def create_and_keep(*args, **kwargs):
         programs.append(create(*args, **kwargs))
         return programs[-1]
 
-    monkeypatch.setattr(run, "create_program", create_and_keep)
+    monkeypatch.setattr(run, "compile_functions", create_and_keep)
     with monkeypatch.context() as patch:
         interrupt_after(patch, 8)
         with pytest.raises(InterruptedRun):
             run.run(shrink(), tmp_path)
     run.run(shrink(), tmp_path)
-    assert [program.count_compilations() for program in programs] == [1, 1]
+    assert [compiled.count_compilations() for compiled in programs] == [1, 1]
 
 
 # Epoch 1 trains the head, epoch 2 also the last block, the others never train.
@@ -192,7 +192,7 @@ def test_a_signal_before_the_loop_stops_at_once(tmp_path, monkeypatch):
 
 def test_an_implicit_copy_in_the_loop_fails(tmp_path, monkeypatch):
     def take_with_host_data(self, order):
-        self.program.train(self.state, np.asarray(jax.device_get(order)), 0, 1)
+        self.compiled.train(self.state, np.asarray(jax.device_get(order)), 0, 1)
 
     monkeypatch.setattr(Loop, "_take_steps", take_with_host_data)
     with pytest.raises(Exception, match=r"[Dd]isallowed host-to-device"):
@@ -367,8 +367,8 @@ def trace_step():
 
     def trace(workdir, **changed):
         loop = create_loop(shrink(**changed), workdir, rows)
-        order = loop.program.order(loop.state)
-        text = str(jax.make_jaxpr(loop.program.train, static_argnums=(2, 3))(loop.state, order, 0, 1))
+        order = loop.compiled.order(loop.state)
+        text = str(jax.make_jaxpr(loop.compiled.train, static_argnums=(2, 3))(loop.state, order, 0, 1))
         loop.close()
         return text
 

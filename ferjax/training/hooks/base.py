@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from ferjax.parallel import Program
+from ferjax.parallel import Compiled
 from ferjax.state import TrainState
 from ferjax.training.build import Parts
 from ferjax.training.progress import Progress
@@ -53,7 +53,7 @@ class Loop(Protocol):
     """What a hook may use of ferjax.training.loop.Loop."""
 
     parts: Parts
-    program: Program
+    compiled: Compiled
     state: TrainState
     runs: Sequence[SeedRun]
     alone: bool

@@ -23,5 +23,5 @@ class Save(Hook):
             loop.drain()
             for slot, run in enumerate(loop.runs):
                 if run in loop.present():
-                    run.save(loop.program.take(loop.state, slot), validated=loop.is_validated)
+                    run.save(loop.compiled.take(loop.state, slot), validated=loop.is_validated)
         loop.wishes.saved()

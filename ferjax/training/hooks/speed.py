@@ -24,7 +24,7 @@ class Speed(Hook):
         cost = _count_step(parts.network, (*parts.task.image_shape[:2], parts.network.in_channels), frozen)
         with loop.stopwatch.pause():
             peak = _find_peak(parts.config.model.dtype)
-        used = flops.find_utilization(cost, rate * seeds, peak, loop.program.layout.devices)
+        used = flops.find_utilization(cost, rate * seeds, peak, loop.compiled.layout.devices)
         share = "" if used is None else f", model FLOP utilisation {used:.1%}"
         loop.progress.say(f"epoch {told.epoch}: {rate * seeds:.4g} images/s{share}")
         told.speed["images_per_s"] = rate
