@@ -1,8 +1,9 @@
 """docs/config.md and the list of keys that --help shows, from the keys' declarations."""
 
+import textwrap
+
 from ferjax.config.groups import GROUPS
 from ferjax.config.moved import MOVED
-from ferjax.keys import Key
 
 _RESUME = {"free": "yes", "ask": "with --allow_config_change", "never": "no"}
 
@@ -43,11 +44,7 @@ def to_help() -> str:
     lines = ["config keys, as --config.GROUP.KEY=VALUE:"]
     for group, (about, keys) in GROUPS.items():
         lines += ["", f"  {group}: {about}"]
-        lines += [
-            f"    {group}.{name}={_show_default(key)}\n        {key.text}; {key.legal}" for name, key in keys.items()
-        ]
+        for name, key in keys.items():
+            said = textwrap.fill(f"{key.text}; {key.legal}", 100, initial_indent=8 * " ", subsequent_indent=8 * " ")
+            lines += [f"    {group}.{name}={key.default}", said]
     return "\n".join(lines)
-
-
-def _show_default(key: Key) -> str:
-    return str(key.default)
