@@ -192,10 +192,16 @@ def _check_shapes(folder: pathlib.Path, saved: dict[str, list[int]], here: dict[
 
 def read_leaves(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """Read every array of one part of a checkpoint by its name, on the host, whatever devices wrote it."""
-    with ocp.PyTreeCheckpointer() as reader:
-        names = reader.metadata(folder).item_metadata.tree
+    checkpoint, part = folder.parent, folder.name
+    # Every part is named, since Orbax warns of those that it is told nothing of.
+    handler = ocp.CompositeCheckpointHandler(
+        state=ocp.PyTreeCheckpointHandler(), best=ocp.PyTreeCheckpointHandler(), shapes=ocp.JsonCheckpointHandler()
+    )
+    with ocp.Checkpointer(handler) as reader:
+        names = reader.metadata(checkpoint).item_metadata[part].tree
         restore = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
-        leaves: dict[str, np.ndarray] = reader.restore(folder, restore_args=restore)
+        args = ocp.args.Composite(**{part: ocp.args.PyTreeRestore(restore_args=restore)})
+        leaves: dict[str, np.ndarray] = reader.restore(checkpoint, args=args)[part]
     return leaves
 
 

@@ -82,9 +82,8 @@ def test_what_nobody_foresaw_is_a_traceback():
             "--config.train.epochs=0 is out of range: it must be >= 1.",
         ),
         (
-            "Lower optim.learning_rate, set optim.clip_norm, or lengthen optim.warmup_epochs, and go on.",
-            "Lower --config.optim.learning_rate, set --config.optim.clip_norm, or lengthen --config.optim.warmup_epochs, "
-            "and go on.",
+            "Lower optim.learning_rate, set optim.clip_norm, or train.epochs, and go on.",
+            "Lower --config.optim.learning_rate, set --config.optim.clip_norm, or --config.train.epochs, and go on.",
         ),
         ("Use data.split=stratified.", "Use --config.data.split=stratified."),
         ("The key is data.path.", "The key is --config.data.path."),
