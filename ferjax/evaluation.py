@@ -15,8 +15,8 @@ from ferjax.keys import Choice
 from ferjax.network import Network, load
 from ferjax.workdir import Workdir
 
-SPLITS = ("auto", "train", "validation", "test", "all")
-_TEST = 2  # in Rows.usage
+# The authors' splits are in the order of their numbers in Rows.usage.
+SPLITS = ("train", "validation", "test", "auto", "all")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +63,13 @@ def evaluate(
     """
     if not isinstance(network, Network):
         network = load(network)
-    options = {key.removeprefix("data."): value for key, value in network.config.items() if key.startswith("data.")}
-    for name, value in (data_options or {}).items():
-        if f"data.{name}" not in KEYS:
-            raise KeyMistake(f"there is no config key data.{name}.")
-        if value not in KEYS[f"data.{name}"].legal:
-            raise UserError(f"data.{name}={value!r} is out of range: it must be {KEYS[f'data.{name}'].legal}.")
-        options[name] = value
-    rows, split, index = _choose_rows(options, data_options or {}, split)
+    changed = data_options or {}
+    rows, split, index = _choose_rows(_choose_options(network, changed), changed, split)
+    if "path" in changed and rows.source != changed["path"]:
+        raise UserError(
+            f"data.path={changed['path']} is not read, since the data set is '{rows.source}': name that of the file as "
+            "data.name too."
+        )
     if rows.classes != network.classes:
         raise UserError(
             f"{rows.source} has the classes {', '.join(rows.classes)}, and the network those of its training, "
@@ -84,20 +83,36 @@ def evaluate(
     return Evaluation(split, index, labels, probabilities, network.classes, scored, rows.notes)
 
 
+def _choose_options(network: Network, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the group data that the network's run had, with these in their place."""
+    options = {key.removeprefix("data."): value for key, value in network.config.items() if key.startswith("data.")}
+    for name, value in changed.items():
+        if f"data.{name}" not in KEYS:
+            raise KeyMistake(f"there is no config key data.{name}; of this group there are {', '.join(options)}.")
+        if value not in KEYS[f"data.{name}"].legal:
+            raise UserError(f"data.{name}={value!r} is out of range: it must be {KEYS[f'data.{name}'].legal}.")
+        options[name] = value
+    return options
+
+
 def _choose_rows(
     options: Mapping[str, Any], changed: Mapping[str, Any], split: str
 ) -> tuple[data.Rows, str, Int[np.ndarray, " n"]]:
     """Return the data set, the name of the split that is scored, and the numbers of its rows."""
     if split not in SPLITS:
         raise UserError(f"There is no split {split}: it is {Choice(SPLITS)}.")
-    if split == "all" or (split == "auto" and changed and "split" not in changed):
-        # Any file can be read so, also one without the authors' split; nothing is left out of what is scored.
-        rows, _ = data.load(**{**options, "split": "stratified", "dedup": "none"})
+    # Any file can be read so, also one in which the authors' split is not whole; nothing is left out of what is scored.
+    as_is = {**options, "split": "stratified", "dedup": "none"}
+    if split == "all" or (changed and "split" not in changed and (split == "auto" or options["split"] == "official")):
+        rows, _ = data.load(**as_is)
         labelled = rows.labels != data.UNLABELLED
-        of_test = np.zeros(len(rows), bool) if rows.usage is None else (rows.usage == _TEST) & labelled
-        if split == "auto" and of_test.any():
-            return rows, "test", np.flatnonzero(of_test)
-        return rows, "all", np.flatnonzero(labelled)
+        name = "test" if split == "auto" else split
+        if name != "all" and rows.usage is not None:
+            index = np.flatnonzero((rows.usage == SPLITS.index(name)) & labelled)
+            if len(index) or split != "auto":
+                return rows, name, index
+        if split in ("auto", "all"):
+            return rows, "all", np.flatnonzero(labelled)
     rows, splits = data.load(**options)
     if split == "auto":
         split = "test" if len(splits["test"]) else "validation"

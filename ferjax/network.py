@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from PIL import Image
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ferjax import networks
 from ferjax.config import KEYS, nest, upgrade
@@ -50,8 +50,9 @@ class Network:
     def __call__(self, images: ImageArray, *, views: str = "none", batch_size: int = 64) -> Float32[np.ndarray, "n k"]:
         """Return the probability of each class, in the order of `classes`, for each of the images.
 
-        `images` are [n, h, w], [n, h, w, c] or one image [h, w], of any size, gray (c is 1) or red, green and blue,
-        uint8 or float, in 0..255; they are made gray or colour and scaled as the network's training images were.
+        `images` are [n, h, w], [n, h, w, c] or one image, [h, w] or [h, w, c], of any size, gray (c is 1) or red, green
+        and blue, uint8 or float, in 0..255; they are made gray or colour and scaled as the network's training images
+        were.
         `views` names what is averaged over (ferjax.views.VIEWS). They run in batches of `batch_size`, of one shape, so
         that the network compiles once. Raises ValueError for images of another form and for unknown views.
         """
@@ -70,7 +71,7 @@ class Network:
         readers of training images do it. Raises ValueError for an array that holds no images.
         """
         array = np.asarray(images)
-        if array.ndim == 2:
+        if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3)):  # no image is so narrow
             array = array[None]
         if array.ndim == 3:
             array = array[..., None]
@@ -101,7 +102,10 @@ class Network:
         return {views: jax.jit(functools.partial(predict, views=views)) for views in VIEWS}
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it."""
+        """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it.
+
+        The file is written whole or not at all. Raises OSError where it cannot be written.
+        """
         leaves = {
             jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf)
             for place, leaf in jax.tree_util.tree_flatten_with_path(dict(self.variables))[0]
@@ -113,7 +117,7 @@ class Network:
             "about": dict(self.about),
         }
         with replacing(pathlib.Path(path)) as beside:
-            save_file(leaves, beside, {"format": FORMAT, "facts": json.dumps(facts)})
+            beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps(facts)}))
 
 
 def load(path: str | pathlib.Path) -> Network:
@@ -143,6 +147,7 @@ def _load_file(path: pathlib.Path) -> Network:
             raise ValueError("it is not marked as a network of ferjax")
         facts = json.loads(metadata["facts"])
         config = upgrade(nest(facts["config"]))
+        classes, image_shape, about = tuple(facts["classes"]), facts["image_shape"], facts["about"]
     except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken
         raise UserError(
             f"{path} cannot be read as a network ({error}): name a file that Network.save wrote."
@@ -154,7 +159,7 @@ def _load_file(path: pathlib.Path) -> Network:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = leaf
-    return _create(config, tuple(facts["classes"]), facts["image_shape"], variables, facts["about"])
+    return _create(config, classes, image_shape, variables, about)
 
 
 def _create(

@@ -29,7 +29,7 @@ def _shift(rows: int, columns: int) -> View:
 
     def view(images: Images) -> Images:
         height, width = images.shape[1:3]
-        down, right = rows * height // 24, columns * width // 24
+        down, right = rows * (height // 24), columns * (width // 24)
         padded = jnp.pad(images, ((0, 0), (abs(down),) * 2, (abs(right),) * 2, (0, 0)), mode="edge")
         return padded[:, abs(down) - down :, abs(right) - right :][:, :height, :width]
 

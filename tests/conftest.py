@@ -31,6 +31,17 @@ def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("FERJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """The folder of a tiny run that has come to its end; tests read it, and change copies."""
+    import ferjax
+    from tests.tiny import SMALL
+
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    ferjax.train("quickstart", folder, {**SMALL, "train.epochs": 1, "train.best_metric": "loss"})
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def _own_logging():
     """A command of one test sets up the process; the next test is to find it as it was."""

@@ -214,7 +214,8 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         best = read_leaves(checkpoint, "best")
         epoch = int(best["best.epoch"])
-        state = {} if epoch else read_leaves(checkpoint, "state")
+        # Nothing else of the state is needed, which has two or three times the size of the best.
+        state = {"step": np.asarray(newest.step)} if epoch and newest.current else read_leaves(checkpoint, "state")
     except Exception as error:  # Orbax raises nearly anything on broken bytes, with the reason as its cause
         reason = (str(error.__cause__ or error).splitlines() or [repr(error)])[0]
         raise UserError(
@@ -234,4 +235,4 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
             for parent in parents:
                 place = place.setdefault(parent, {})
             place[last] = leaf
-    return variables, {"checkpoint": newest.name, "best_epoch": epoch}
+    return variables, {"checkpoint": newest.name, "step": int(state["step"]), "best_epoch": epoch}

@@ -82,9 +82,8 @@ def test_what_nobody_foresaw_is_a_traceback():
             "--config.train.epochs=0 is out of range: it must be >= 1.",
         ),
         (
-            "Lower optim.learning_rate, set optim.clip_norm, or lengthen optim.warmup_epochs, and go on.",
-            "Lower --config.optim.learning_rate, set --config.optim.clip_norm, or lengthen --config.optim.warmup_epochs, "
-            "and go on.",
+            "Lower optim.learning_rate, set optim.clip_norm, or train.epochs, and go on.",
+            "Lower --config.optim.learning_rate, set --config.optim.clip_norm, or --config.train.epochs, and go on.",
         ),
         ("Use data.split=stratified.", "Use --config.data.split=stratified."),
         ("The key is data.path.", "The key is --config.data.path."),
@@ -106,12 +105,24 @@ def test_what_nobody_foresaw_is_a_traceback():
         ("no.such key, data.paths", "no.such key, data.paths"),
     ],
 )
-def test_keys_are_spelled_as_the_flags_that_change_them(capsys, sentence, said):
-    assert end_with(UserError(sentence)) == 1
-    assert capsys.readouterr().err == f"ferjax: {said}\n"
-    # What is wrong with flags speaks of flags already.
-    assert endings.fail(sentence, 2) == 2
-    assert capsys.readouterr().err == f"ferjax: {sentence}\n"
+def test_keys_are_spelled_as_the_flags_that_change_them(sentence, said):
+    assert endings.spell_keys(sentence, Parser("ferjax command", None, takes_config=True)) == said
+    # A command without such flags leaves them as they are.
+    assert endings.spell_keys(sentence, Parser("ferjax command", None)) == sentence
+
+
+def test_a_command_of_data_flags_spells_only_those():
+    parser = Parser("ferjax command", None, takes_data=True)
+    assert endings.spell_keys("data.path=x, train.seed=3", parser) == "--data.path=x, train.seed=3"
+
+
+def test_a_mistake_is_said_in_the_flags_of_the_command(capsys):
+    def work(_):
+        raise UserError("train.epochs=0 is out of range.")
+
+    parser = Parser("ferjax command", None, takes_config=True)
+    assert endings.run(parser, ["--config", "quickstart"], work, folder=lambda _: pathlib.Path()) == 1
+    assert capsys.readouterr().err == "ferjax: --config.train.epochs=0 is out of range.\n"
 
 
 def test_progress_goes_to_stderr_and_libraries_are_quiet(capsys):

@@ -1,0 +1,173 @@
+"""What a run leaves, loaded: it answers as the run did, and touches nothing."""
+
+import dataclasses
+from typing import ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array, Float
+from PIL import Image
+
+import ferjax
+from ferjax.data.datasets.fer2013 import EMOTIONS
+from ferjax.network import Network
+from ferjax.networks.base import INFERENCE, Classifier, Context
+from ferjax.report import read_predictions
+from ferjax.training.checkpoint import list_places
+from ferjax.views import VIEWS
+from ferjax.workdir import Workdir
+from tests.answers import close, read_faces
+
+
+@pytest.fixture(scope="module")
+def network(finished_run):
+    return ferjax.load(finished_run)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return read_faces()
+
+
+class Linear(Classifier):
+    """A network that compiles at once."""
+
+    in_channels: ClassVar[int] = 1
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b h w c"], context: Context = INFERENCE) -> Float[Array, "b k"]:
+        return nn.Dense(self.num_classes)(images.reshape(len(images), -1))
+
+
+@pytest.fixture(scope="module")
+def linear(network):
+    """The run's network with another module in its place."""
+    module = Linear(7, "flatten", (), 0.0, 1.0, jnp.float32, False)
+    variables = module.init(jax.random.key(0), jnp.zeros((1, 48, 48, 1)))
+    return dataclasses.replace(network, module=module, variables=variables)
+
+
+def list_files(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in [folder, *folder.rglob("*")]}
+
+
+def test_it_answers_as_the_run_did_and_says_where_it_comes_from(finished_run, network, faces):
+    predictions = read_predictions(finished_run / "predictions.csv")
+    assert predictions.row.tolist() == faces[1].tolist()
+    probabilities = network(faces[0].images[faces[1]])
+    assert probabilities.dtype == np.float32
+    close(probabilities, predictions.probabilities)
+    assert np.ptp(predictions.probabilities, axis=0).max() > 1e-3  # not one answer for all
+    assert network.classes == EMOTIONS == predictions.classes
+    assert (network.image_shape, network.scaling) == ((48, 48, 1), "minmax")
+    assert network.config == Workdir(finished_run).read_config()
+    newest = list_places(finished_run / "checkpoints")[-1].name
+    assert network.about == {
+        "path": str(finished_run),
+        "checkpoint": newest,
+        "step": 5,
+        "best_epoch": 1,
+        "data": "synthetic",
+    }
+
+
+def test_loading_changes_nothing_takes_no_lock_and_is_quiet(finished_run, faces, caplog):
+    before = list_files(finished_run)
+    with Workdir(finished_run).lock():
+        ferjax.load(finished_run)(faces[0].images[:3])
+    assert list_files(finished_run) == before
+    assert not caplog.records
+
+
+def test_batches_of_other_sizes_give_the_same_answers(linear, faces):
+    images = faces[0].images[:10]
+    whole = linear(images)
+    for size in (1, 3, 10, 64):
+        close(linear(images, batch_size=size), whole)
+    close(linear(images[3:4]), whole[3:4])
+
+
+def test_images_of_every_form(linear, faces):
+    images = faces[0].images[:4]
+    answers = linear(images)
+    close(linear(images[..., 0]), answers)
+    close(linear(images.astype(np.float32)), answers)
+    close(linear(images.astype(np.float64)), answers)
+    close(linear(np.repeat(images, 3, axis=-1)), answers)
+    close(linear(np.repeat(images, 3, axis=-1).astype(np.float32)), answers, 1e-5)
+
+
+def test_a_single_image(linear, faces):
+    image = faces[0].images[5]
+    answer = linear(faces[0].images[5:6])
+    for single in (image[..., 0], image, np.repeat(image, 3, axis=-1)):
+        assert linear(single).shape == (1, 7)
+        close(linear(single), answer)
+
+
+@pytest.mark.parametrize("shape", [(0, 48, 48), (0, 48, 48, 1), (0, 30, 20, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_no_images_have_no_answers(linear, shape, dtype):
+    answers = linear(np.zeros(shape, dtype))
+    assert answers.shape == (0, 7)
+    assert answers.dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [(96, 96), (30, 20), (48, 60), (100, 48)])
+def test_images_of_any_size_are_scaled_by_pillow(linear, size):
+    height, width = size
+    colour = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    gray = [Image.fromarray(image).convert("L") for image in colour]
+    expected = np.stack([np.asarray(image.resize((48, 48), Image.Resampling.BILINEAR)) for image in gray])[..., None]
+    fitted = linear.fit(colour)
+    assert fitted.dtype == np.uint8
+    np.testing.assert_array_equal(fitted, expected)
+    np.testing.assert_array_equal(linear.fit(np.stack([np.asarray(image) for image in gray])), expected)
+    as_floats = linear.fit(colour.astype(np.float32))
+    assert as_floats.dtype == np.float32
+    close(as_floats, expected, 1.5)  # nothing is rounded on the way
+    assert linear(colour).shape == (2, 7)
+    close(linear(colour), linear(expected))
+
+
+def test_a_network_of_colour_images_is_fed_colour(linear):
+    colour = dataclasses.replace(linear, image_shape=(24, 32, 3))
+    images = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(colour.fit(images), images)
+    np.testing.assert_array_equal(colour.fit(images[..., :1]), np.repeat(images[..., :1], 3, axis=-1))
+
+
+@pytest.mark.parametrize("shape", [(48,), (2, 48, 48, 2), (2, 48, 48, 4), (2, 0, 48, 1), (1, 2, 48, 48, 1)])
+def test_an_array_of_no_images_is_refused(linear, shape):
+    with pytest.raises(ValueError, match="are none: give"):
+        linear(np.zeros(shape, np.uint8))
+
+
+def test_unknown_views_are_refused(linear):
+    with pytest.raises(ValueError, match=r"views='mirrors' is not one of none, mirror, shifts"):
+        linear(np.zeros((1, 48, 48), np.uint8), views="mirrors")
+
+
+@pytest.mark.parametrize("views", VIEWS)
+def test_probabilities_of_all_views_sum_to_1(linear, faces, views):
+    answers = linear(faces[0].images[:5], views=views)
+    close(answers.sum(axis=1), 1, 1e-5)
+    assert (answers >= 0).all()
+    if views != "none":
+        assert np.abs(answers - linear(faces[0].images[:5])).max() > 1e-6
+
+
+def test_mirror_is_the_mean_over_image_and_mirror_image(network, faces):
+    images = faces[0].images[:6]
+    mean = (network(images) + network(images[:, :, ::-1])) / 2
+    close(network(images, views="mirror"), mean)
+    assert np.abs(mean - network(images)).max() > 1e-5
+
+
+def test_a_network_cannot_be_changed_by_mistake(network):
+    assert isinstance(network, Network)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        network.scaling = "none"
