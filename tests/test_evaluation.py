@@ -210,7 +210,7 @@ def test_the_command_takes_a_split_views_and_a_place(tmp_path, copy, capsys):
     ("arguments", "code", "said"),
     [
         (["--data.path=nowhere.csv"], 1, "There is no data set at nowhere.csv"),
-        (["--data.split=half"], 1, "--config.data.split='half' is out of range"),
+        (["--data.split=half"], 1, "--data.split='half' is out of range"),
         (["--data.pth=x"], 2, "There is no flag --data.pth; did you mean --data.path?"),
         (["--data.path"], 2, "--data.path lacks its value"),
         (["--split=half"], 2, "invalid choice: 'half'"),
