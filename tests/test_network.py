@@ -90,6 +90,13 @@ def test_batches_of_other_sizes_give_the_same_answers(linear, faces):
     close(linear(images[3:4]), whole[3:4])
 
 
+def test_batches_of_one_size_compile_once(linear, faces):
+    fresh = dataclasses.replace(linear)
+    for rows in (1, 5, 8, 11):
+        fresh(faces[0].images[:rows], batch_size=8)
+    assert fresh._predict["none"]._cache_size() == 1
+
+
 def test_images_of_every_form(linear, faces):
     images = faces[0].images[:4]
     answers = linear(images)

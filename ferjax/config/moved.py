@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -53,18 +53,14 @@ def move(flat: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return moved, notes
 
 
-def resolve(
-    config: ConfigDict, overrides: Mapping[str, Any] = MappingProxyType({}), silent: Collection[str] = ()
-) -> ConfigDict:
+def resolve(config: ConfigDict, overrides: Mapping[str, Any] = MappingProxyType({})) -> ConfigDict:
     """Copy a config with what its old keys say in the new ones' place; log a line for each old key that says something.
 
-    `overrides` are values of old keys that go over the config's own; an old key of the config itself says nothing where
-    the new one is among `silent`. Keys that nobody knows stay where they are, for `check_keys` to refuse.
+    `overrides` are values of old keys that go over the config's own. Keys that nobody knows stay where they are, for
+    `check_keys` to refuse.
     """
     resolved = ConfigDict(config.to_dict())
-    own = {old: _take(resolved, old) for old in MOVED}
-    said = {old: value for old, value in own.items() if MOVED[old].now not in silent}
-    moved, notes = move({**said, **overrides})
+    moved, notes = move({old: _take(resolved, old) for old in MOVED} | dict(overrides))
     for note in notes:
         logger.info("%s", note)
     for key, value in moved.items():

@@ -57,7 +57,7 @@ def override(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     for key, value in old.items():
         if not isinstance(value, find_kind(key)):
             raise _wrong_kind(key, value, find_kind(key))
-    changed = resolve(config, old, silent=overrides)
+    changed = resolve(config, old)
     check_keys(changed)
     for key, value in overrides.items():
         if key not in MOVED:
