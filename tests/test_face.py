@@ -1,5 +1,6 @@
 """`import ferjax`: light, typed, documented, and all of it works."""
 
+import importlib
 import inspect
 import pathlib
 import subprocess
@@ -121,3 +122,9 @@ def test_a_config_with_a_key_that_nobody_reads_is_refused(tmp_path):
     with pytest.raises(KeyMistake, match=r"no config key train\.epoch; did you mean train\.epochs\?"):
         ferjax.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_door_of_evaluate_does_not_take_the_place_of_the_function():
+    with pytest.raises(ImportError, match="call the function"):
+        importlib.import_module("ferjax.evaluate")
+    assert inspect.isfunction(ferjax.evaluate)
