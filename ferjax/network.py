@@ -40,7 +40,7 @@ class Network:
     """
 
     module: Classifier
-    variables: Mapping[str, PyTree]
+    variables: Mapping[str, PyTree] = dataclasses.field(repr=False)  # it would be pages of numbers
     classes: tuple[str, ...]
     scaling: str
     image_shape: tuple[int, int, int]

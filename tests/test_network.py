@@ -178,3 +178,10 @@ def test_a_network_cannot_be_changed_by_mistake(network):
     assert isinstance(network, Network)
     with pytest.raises(dataclasses.FrozenInstanceError):
         network.scaling = "none"
+
+
+def test_its_text_is_short_and_says_what_it_is(linear):
+    text = repr(linear)
+    assert "Linear(" in text
+    assert str(EMOTIONS) in text
+    assert "kernel" not in text, "a line, not pages of parameters"
