@@ -37,8 +37,12 @@ SMALL = {
     "optim.plateau_patience_epochs": 1,
     "optim.plateau_min_delta": 10.0,
 }
-# Every augmentation off.
-STILL = {f"augment.{name}": type(key.default)(0) for name, key in augment.KEYS.items() if name != "erase_px"}
+# Every augmentation off: 0 wherever that is a legal number, which it is not for the side of a square.
+STILL = {
+    f"augment.{name}": type(key.default)(0)
+    for name, key in augment.KEYS.items()
+    if isinstance(key.default, int | float) and type(key.default)(0) in key.legal
+}
 FACES = Task((48, 48, 1), (16,) * 7)
 
 

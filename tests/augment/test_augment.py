@@ -10,17 +10,20 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from ferjax import augment
-from ferjax.augment import affine, erasing, mixup
 from ferjax.augment.shards import Shards
 from ferjax.batch import Batch
-from ferjax.ingredients import Ingredient
+from ferjax.ingredients import Ingredient, complete
 from ferjax.parallel import create_layout
 from ferjax.randomness import stream_key
+from tests.tiny import STILL
 
-OFF = {name: type(key.default)(0) for name, key in augment.KEYS.items()}
+OFF = {key.removeprefix("augment."): value for key, value in STILL.items()}
+# Those that change an image by itself, and then those that mix rows too.
 ON = {**OFF, "flip_prob": 0.5, "shift_fraction": 0.1, "shear_deg": 10.0, "erase_prob": 0.7, "erase_px": 12}
+ALL_ON = {**ON, "mixup_alpha": 0.4}
 RNG = np.random.default_rng(0)
 SEED, STEP = jnp.uint32(3), jnp.int32(5)
+FIRST = ["affine", "erasing", "mixup"]  # others may stand anywhere between them
 
 
 def draw_batch(rows=8, mask=None):
@@ -45,12 +48,14 @@ def test_all_off_is_a_cast_and_traces_nothing_else():
 
 def test_it_is_its_parts_in_order_each_with_a_stream_of_its_own():
     batch = draw_batch()
-    changed = jax.jit(augment.create(**{**ON, "mixup_alpha": 0.4}))(SEED, STEP, batch)
+    changed = jax.jit(augment.create(**ALL_ON))(SEED, STEP, batch)
     expected = batch.replace(images=batch.images.astype(jnp.float32))
-    options = {**ON, "mixup_alpha": 0.4}
-    for name, module in (("affine", affine), ("erasing", erasing), ("mixup", mixup)):
-        transform = module.create(**{key: options[key] for key in module.KEYS})
-        expected = transform(stream_key(SEED, f"augment/{name}", STEP), expected, Shards(8))
+    values = complete(augment.KEYS, ALL_ON)
+    assert [name for name in augment.AUGMENTATIONS if name in FIRST] == FIRST
+    for name, augmentation in augment.AUGMENTATIONS.items():
+        transform = augmentation.create_from(values)
+        if transform is not None:
+            expected = transform(stream_key(SEED, f"augment/{name}", STEP), expected, Shards(8))
     # Fused arithmetic rounds elsewhere; noise turns 1e-5 of a pixel into a hundredth of a gray level.
     np.testing.assert_allclose(changed.images, expected.images, atol=2e-2)
     np.testing.assert_allclose(changed.targets, expected.targets, atol=1e-6)
@@ -82,7 +87,7 @@ def test_seeds_and_steps_draw_anew():
 def test_a_batch_changes_on_many_devices_as_on_one(rows):
     # Six rows are eight on four devices, of which the last two only pad.
     batch = draw_batch(8, jnp.arange(8) < rows)
-    change = augment.create(**{**ON, "mixup_alpha": 0.4})
+    change = augment.create(**ALL_ON)
     short = jax.tree.map(lambda leaf: leaf[:rows], batch)
     alone = jax.jit(change)(SEED, STEP, short.replace(mask=None))
     mesh, spread = create_layout("pmap", 4).mesh, PartitionSpec("shards")
