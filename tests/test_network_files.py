@@ -167,6 +167,7 @@ def test_a_run_that_has_validated_no_epoch_gives_its_last_parameters(tmp_path, f
     close(*answer_as(tmp_path, faces))
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_the_network(tmp_path, faces):
     # Before the first validation, and behind it.
     for steps, best in ((2, 0), (0, 1)):

@@ -7,6 +7,7 @@ from ferjax.training import run
 from tests.tiny import interrupt_after, read_bits, read_metrics, shrink
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_straight_bit_for_bit(tmp_path, monkeypatch):
     config = shrink(**{"optim.average_decay": 0.9, "train.epochs": 2})
     straight = run.run(config, tmp_path / "straight")

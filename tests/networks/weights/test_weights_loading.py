@@ -158,7 +158,7 @@ def test_caffes_weights_in_torchs_layout_keep_their_scaling(vgg11_file, weights,
     change_source(monkeypatch, "vgg11", "torchvision", other_scalings={weights.sha256[:8]: "imagenet_caffe"})
     assert pretrained.load(str(vgg11_file), "vgg11").scaling == "imagenet_caffe"
     change_source(monkeypatch, "vgg11", "torchvision", other_scalings={weights.sha256[:8]: None})
-    with pytest.raises(UserError, match=r"data\.scaling does not have"):
+    with pytest.raises(UserError, match=r"input\.scaling does not have"):
         pretrained.load(str(vgg11_file), "vgg11")
 
 
