@@ -14,8 +14,8 @@ from ferjax.scores.sums import Sums
 class Score:
     """A score of sums; `of` takes those of numpy and of jax, with any leading axes, which its result then has too.
 
-    `unit` is '%' for a share of 0..1, which is shown in percent. `of_loss_function` says that the score depends on the
-    loss that a run trains by, so that runs with different losses cannot be compared by it.
+    `unit` is '%' for a share of 0..1, which is shown in percent, and '' for a plain number. `of_loss_function` says
+    that the score depends on the loss that a run trains by, so that runs with other losses cannot be compared by it.
     """
 
     title: str
@@ -36,8 +36,8 @@ class Score:
 
     @property
     def label(self) -> str:
-        """The title with the unit."""
-        return f"{self.title} ({self.unit})"
+        """The title with the unit, if there is one."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
     def is_better(self, one: Float32[Array, "..."], other: Float32[Array, "..."]) -> Bool[Array, "..."]:
         """Return whether `one` is better than `other`; never, where one of them is NaN."""

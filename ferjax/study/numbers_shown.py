@@ -1,6 +1,6 @@
 """How a study shows its numbers: the digits and the units of a score, a difference, an interval and a p value."""
 
-from ferjax.study.summary import IN_NATS, Score
+from ferjax.study.summary import NOT_IN_PERCENT, Score
 
 NONE = "\N{EN DASH}"
 
@@ -23,10 +23,10 @@ def show_p(value: float | None) -> str:
 
 
 def show_statistic(score: Score, name: str, value: float | None) -> str:
-    """Show a statistic of a score: a share in percent, its variance in squared percent, the loss in nats."""
+    """Show a statistic of a score: a share in percent, its variance in squared percent, another number as it is."""
     if value is None:
         return NONE
-    if score.metric in IN_NATS:
+    if score.metric in NOT_IN_PERCENT:
         return f"{value:.4f}"
     return f"{1e4 * value:.3f}" if name == "variance" else f"{100 * value:.2f}"
 

@@ -17,7 +17,7 @@ from ferjax.study.reference import Reference
 from ferjax.study.runs import Run, Setting
 
 PER_CLASS: tuple[Literal["precision", "recall", "f1"], ...] = ("precision", "recall", "f1")
-# Every other score, with how it is called; all but those in nats are shares, shown in percent.
+# Every other score, with how it is called; those that are not shares are not shown in percent.
 OVERALL = {
     **{name: score.title for name, score in SCORES.items()},
     "loss": "NLL (nats)",
@@ -25,7 +25,7 @@ OVERALL = {
     "accuracy_without_copies": "accuracy without copies",
     "macro_f1_without_copies": "macro F1 without copies",
 }
-IN_NATS = tuple(name for name, score in SCORES.items() if score.unit == "nats")
+NOT_IN_PERCENT = tuple(name for name, score in SCORES.items() if score.unit != "%")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from ferjax.scores import SCORES, Sums, compute_scores
+from ferjax.scores import SCORES, Score, Sums, compute_scores
 from ferjax.scores.confusion import confusion_matrix, count_answers, score_classes
 
 CASES = {
@@ -91,8 +91,18 @@ def test_every_score_says_which_way_is_better():
         assert not score.is_better(jnp.float32(np.nan), jnp.float32(score.worst))
         assert score.is_better(jnp.float32(low), jnp.float32(score.worst))
         assert min((low, high), key=score.rank) == high
-        assert (name == "loss") == score.of_loss_function == (score.format(0.5) == "0.5000")
-    assert [SCORES[name].label for name in ("macro_f1", "loss")] == ["macro F1 (%)", "loss (nats)"]
+        assert (name == "loss") == score.of_loss_function
+        assert score.format(0.5) == ("50.00%" if score.unit == "%" else "0.5000")
+
+
+def test_a_score_says_its_unit():
+    kappa = Score("kappa", lambda sums: sums.loss, unit="")
+    assert [score.label for score in (SCORES["macro_f1"], SCORES["loss"], kappa)] == [
+        "macro F1 (%)",
+        "loss (nats)",
+        "kappa",
+    ]
+    assert kappa.format(0.5) == "0.5000"
 
 
 @pytest.mark.parametrize("mode", ["jit", "vmap", "scan"])
