@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from ferjax import __version__
-from ferjax.cli.endings import fail
+from ferjax.cli.endings import fail, show
 
 # The command's file, and what it does.
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -26,11 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the first argument names; its exit code, or 2 where there is no such command."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ("",)
     if name in ("", "-h", "--help", "help"):
-        print(_describe())
-        return 0 if name else 2
+        return show(_describe(), 0 if name else 2)
     if name == "--version":
-        print(f"ferjax {__version__}")
-        return 0
+        return show(f"ferjax {__version__}", 0)
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
         return fail(f"There is no command {name}; did you mean {nearest}? ferjax --help lists all.", 2)

@@ -54,12 +54,16 @@ def run(
     start_logging()
     try:
         found = parser.parse(arguments)
+        sys.stdout.flush()  # here rather than at the interpreter's exit, where a closed pipe is a traceback
     except FlagMistake as mistake:
         return fail(str(mistake), 2)
+    except BrokenPipeError:
+        return _end_at_closed_pipe()
     if found is None:
         return 0
     try:
         work(found)
+        sys.stdout.flush()
     except FlagMistake as mistake:
         return fail(str(mistake), 2)
     except UserError as error:
@@ -67,9 +71,7 @@ def run(
         sys.unraisablehook = lambda _: None
         return fail(spell_keys(str(error), parser), 1)
     except BrokenPipeError:
-        # Whoever read the output, such as `head`, has had enough of it. Nothing is left to flush into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return _end_at_closed_pipe()
     except OSError as error:
         place = error.filename or folder(found)
         return fail(f"{place}: {error.strerror or error}; mend that, and the same command goes on.", 1)
@@ -77,6 +79,21 @@ def run(
         code = 128 + getattr(stopped, "signum", signal.SIGINT)
         return fail(str(stopped) or interrupted, code)
     return 0
+
+
+def _end_at_closed_pipe() -> int:
+    """Leave nothing to flush into the pipe that its reader, such as `head`, has closed; return the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
+
+
+def show(text: str, code: int) -> int:
+    """Print a text on stdout, and return the exit code."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        return _end_at_closed_pipe()
+    return code
 
 
 def fail(sentence: str, code: int) -> int:

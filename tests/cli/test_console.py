@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pathlib
+import signal
 import subprocess
 import sys
 import tomllib
@@ -92,3 +93,12 @@ def test_python_m_ferjax_is_the_same():
     ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert ended.returncode == 2
     assert ended.stderr == "ferjax: There is no command trian; did you mean train? ferjax --help lists all.\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["configs"], ["configs", "--keys"]], ids=str)
+def test_a_reader_who_has_had_enough_is_no_mistake(arguments):
+    command = [sys.executable, "-m", "ferjax", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as ended:
+        ended.stdout.close()
+        assert ended.stderr.read() == ""
+        assert ended.wait(timeout=60) == 128 + signal.SIGPIPE
