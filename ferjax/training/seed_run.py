@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 from ferjax import report
 from ferjax.data import Rows
-from ferjax.files import replacing
+from ferjax.report.mistakes import write_worst_mistakes
 from ferjax.state import TrainState
 from ferjax.training.checkpoint import Checkpoints, Place
 from ferjax.training.metrics_log import MetricsLog
@@ -60,10 +60,7 @@ class SeedRun:
         if self._log is None:
             return
         worst = report.choose_worst(rows.labels[index], probabilities)
-        shown = rows.images[index][worst]
-        with replacing(self.workdir.worst_mistakes) as beside:
-            # Gray images are kept without an axis of channels.
-            np.savez(beside, pixels=shown[..., 0] if rows.channels == 1 else shown, row=index[worst])
+        write_worst_mistakes(self.workdir.worst_mistakes, rows.images[index][worst], index[worst])
         report.write_predictions(
             self.workdir.predictions,
             row=index,
