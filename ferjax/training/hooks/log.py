@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ferjax.scores import SCORES
 from ferjax.training.hooks.base import EpochTold, Hook, Loop, StepTold
 
 _SHOWN = ("loss", "accuracy")
@@ -26,6 +27,7 @@ class Log(Hook):
             run.write(step=told.step, epoch=epoch, split="train_step", images_per_s=rate, **line)
 
     def on_epoch(self, loop: Loop, told: EpochTold) -> None:
+        metric = loop.parts.config.train.best_metric
         for run, epoch in told.runs.items():
             run.write(step=told.step, epoch=float(told.epoch), split="train", **epoch.train, **told.speed)
             run.write(step=told.step, epoch=float(told.epoch), split="validation", **epoch.validation)
@@ -33,6 +35,7 @@ class Log(Hook):
                 f"{'' if loop.alone else f'seed {run.seed}, '}epoch {told.epoch}: train loss "
                 f"{epoch.train['loss']:.4f}, accuracy {epoch.train['accuracy']:.2%}; validation loss "
                 f"{epoch.validation['loss']:.4f}, accuracy {epoch.validation['accuracy']:.2%}"
+                f"{'' if metric in _SHOWN else f', {metric} {SCORES[metric].format(epoch.validation[metric])}'}"
                 f"{', the best so far' if epoch.is_best else ''}"
                 f"{f'; learning rate cut to {epoch.scale:.3g} of the schedule' if epoch.scale < 1 else ''}"
             )
