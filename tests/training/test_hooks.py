@@ -1,0 +1,51 @@
+"""What single hooks do, on a loop that only looks like one."""
+
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+
+from ferjax.training.hooks import EarlyStop, EpochTold, Log, NotFinite, RunEpoch, StepTold
+from ferjax.training.seed_run import SeedRun
+
+
+@pytest.fixture
+def seed_run():
+    """A run without files."""
+    run = SeedRun.__new__(SeedRun)
+    run.seed, run.failure, run.epochs_since_best, run._log = 0, None, 0, None
+    return run
+
+
+def create_loop(**config):
+    loop = MagicMock()
+    loop.parts.config.train = SimpleNamespace(**config)
+    loop.alone, loop.step = True, 7
+    return loop
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown"), [("accuracy", "accuracy 50.00%, the"), ("macro_f1", "accuracy 50.00%, macro_f1 25.00%, the")]
+)
+def test_an_epochs_line_has_the_score_that_picks_the_best(seed_run, metric, shown):
+    loop = create_loop(best_metric=metric)
+    scores = {"loss": 1.5, "accuracy": 0.5, "macro_f1": 0.25}
+    Log(10).on_epoch(loop, EpochTold(1, 7, {seed_run: RunEpoch(scores, scores, 1.0, True)}, {}))
+    (line,) = loop.progress.say.call_args_list[0].args
+    assert f"validation loss 1.5000, {shown} best so far" in line
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "name"), [(1.0, 1.0, None), (float("nan"), 1.0, "loss"), (1.0, float("inf"), "update's norm")]
+)
+def test_a_number_that_is_not_finite_fails_its_run(seed_run, loss, norm, name):
+    loop = create_loop()
+    NotFinite().on_step(loop, StepTold(3, {seed_run: {"loss": loss, "update_norm": norm}}, None))
+    assert [call.args for call in loop.fail.call_args_list] == ([] if name is None else [(seed_run, 3, name)])
+    NotFinite().on_validated(loop, {seed_run: {"loss": loss}})
+    assert loop.fail.call_count == (2 if name == "loss" else int(name is not None))
+
+
+def test_patience_ends_a_run_and_0_never_does(seed_run):
+    seed_run.epochs_since_best = 3
+    assert [EarlyStop(patience).has_enough(seed_run) for patience in (0, 2, 3, 4)] == [False, True, True, False]
