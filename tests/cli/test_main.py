@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from ferjax.training.checkpoint import list_places
+
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = [
     "--config.data.synthetic_rows=140",
@@ -84,7 +86,8 @@ def test_kill_resume_evaluate(quickstart, tmp_path):
     assert again.stdout == output
     assert "report   " in output
 
-    newest = max((tmp_path / "run" / "checkpoints").glob("[0-9]*"), key=lambda folder: int(folder.name))
+    checkpoints = tmp_path / "run" / "checkpoints"
+    newest = checkpoints / list_places(checkpoints)[-1].name
     for path in (newest / "state").glob("**/d/*"):
         os.truncate(path, 20)
     code, _, errors = run(*quickstart, *more, folder=tmp_path)
