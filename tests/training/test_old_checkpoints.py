@@ -26,7 +26,8 @@ def to_old(parts):
     return parts
 
 
-@pytest.mark.parametrize("metric", ["accuracy", pytest.param("loss", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
 def test_a_run_goes_on_from_an_old_checkpoint_as_if_there_had_been_no_change(tmp_path, monkeypatch, caplog, metric):
     config = shrink(**{"train.best_metric": metric, "train.epochs": 2})
     straight = run.run(config, tmp_path / "straight")

@@ -98,8 +98,11 @@ def programs(monkeypatch):
 
 @pytest.mark.parametrize(
     ("way", "seeds"),
-    [(IN_TURN, (0, 1)), (ONE_A_DEVICE, (0, 1)), (SPREAD, (0, 1, 2))],
-    ids=["in turn", "one a device", "several a device"],
+    [
+        pytest.param(IN_TURN, (0, 1), id="in turn"),
+        pytest.param(ONE_A_DEVICE, (0, 1), id="one a device", marks=pytest.mark.slow),
+        pytest.param(SPREAD, (0, 1, 2), id="several a device"),
+    ],
 )
 def test_each_seed_equals_its_run_alone(alone, tmp_path, programs, way, seeds):
     reports = run.run_seeds(choose(seeds, **way), tmp_path)

@@ -170,6 +170,7 @@ def test_a_group_that_never_comes_to_train_is_told(caplog):
     assert "The pattern 'nothing' of optim.groups (frozen) is the first match of no parameter" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_goes_on_has_no_results_until_it_ends(tmp_path, monkeypatch):
     run.run(shrink(**{"train.steps": 1}), tmp_path)
     assert (tmp_path / "predictions.csv").exists()
@@ -266,6 +267,7 @@ def test_another_network_in_the_workdir_is_a_sentence(straight):
         run.run(shrink(**{"model.width": 0.1}), workdir, allow_config_change=True)
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best(tmp_path):
     config = shrink(
         **{
