@@ -9,6 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from ferjax.ingredients import complete, join_keys
 from ferjax.keys import FLAG, SIZE, Choice, Each, Key, Keys, Range
 from ferjax.networks import compact, vgg
 from ferjax.networks.base import Classifier, Context, Entry
@@ -53,15 +54,8 @@ def merge_keys(entries: Mapping[str, Entry]) -> Keys:
 
     Raises ValueError where two declare one key differently.
     """
-    keys = {
-        "name": Key("vgg19", Choice(tuple(entries)), "which network; names that end in _bn have batch norm"),
-        **COMMON_KEYS,
-    }
-    for name, entry in entries.items():
-        for key, declared in entry.keys.items():
-            if keys.setdefault(key, declared) != declared:
-                raise ValueError(f"The network {name} declares the key {key}, which is declared differently before.")
-    return types.MappingProxyType(keys)
+    name = Key("vgg19", Choice(tuple(entries)), "which network; names that end in _bn have batch norm")
+    return join_keys({"name": name}, COMMON_KEYS, *(entry.keys for entry in entries.values()))
 
 
 KEYS: Keys = merge_keys(NETWORKS)
@@ -73,10 +67,9 @@ def create(*, name: str, num_classes: int, **options: Any) -> Classifier:
     `options` are values of KEYS by name. One that is left out has the default of its declaration, and one that belongs
     to another network is not read. Raises TypeError for an option that no network declares.
     """
-    if unknown := options.keys() - KEYS.keys():
-        raise TypeError(f"No network has the option {', '.join(sorted(unknown))}: the options are {', '.join(KEYS)}.")
+    values = complete(KEYS, options)
     entry = NETWORKS[name]
-    fields = {key: options.get(key, declared.default) for key, declared in {**COMMON_KEYS, **entry.keys}.items()}
+    fields = {key: values[key] for key in (*COMMON_KEYS, *entry.keys)}
     fields |= {"hidden": tuple(fields["hidden"]), "dtype": jnp.dtype(fields["dtype"])}
     return entry.create(num_classes=num_classes, **fields)
 

@@ -15,16 +15,16 @@ from ferjax.networks.vgg import VGG
 def test_an_option_left_out_has_its_declared_default_and_an_unknown_one_is_refused():
     given = {name: key.default for name, key in networks.KEYS.items()}
     assert networks.create(**given, num_classes=7) == networks.create(name="vgg19", num_classes=7)
-    with pytest.raises(TypeError, match=r"option withd: .*width"):
+    with pytest.raises(TypeError, match=r"option withd; .*width"):
         networks.create(name="vgg19", num_classes=7, withd=1.0)
 
 
 def test_networks_share_a_key_only_if_they_declare_it_alike():
     one, same, other = (Entry(VGG, keys={"depth": Key(2, legal, "blocks")}) for legal in (SIZE, SIZE, FLAG))
     assert networks.merge_keys({"one": one, "same": same})["depth"].legal == SIZE
-    with pytest.raises(ValueError, match="network other declares the key depth"):
+    with pytest.raises(ValueError, match="key 'depth' is declared twice"):
         networks.merge_keys({"one": one, "other": other})
-    with pytest.raises(ValueError, match="declares the key width"):
+    with pytest.raises(ValueError, match="key 'width' is declared twice"):
         networks.merge_keys({"one": Entry(VGG, keys={"width": Key(2, SIZE, "blocks")})})
 
 
