@@ -42,6 +42,22 @@ def finished_run(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def network(finished_run):
+    """What that run left."""
+    import ferjax
+
+    return ferjax.load(finished_run)
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """The rows of its data set, and their numbers in its test split."""
+    from tests.answers import read_faces
+
+    return read_faces()
+
+
 @pytest.fixture(autouse=True)
 def _own_logging():
     """A command of one test sets up the process; the next test is to find it as it was."""

@@ -20,11 +20,6 @@ from ferjax.report import create_report, read_predictions
 
 
 @pytest.fixture(scope="module")
-def network(finished_run):
-    return ferjax.load(finished_run)
-
-
-@pytest.fixture(scope="module")
 def others():
     """Faces that the run has not seen."""
     return draw(70, seed=3)

@@ -19,17 +19,7 @@ from ferjax.report import read_predictions
 from ferjax.training.checkpoint import list_places
 from ferjax.views import VIEWS
 from ferjax.workdir import Workdir
-from tests.answers import close, read_faces
-
-
-@pytest.fixture(scope="module")
-def network(finished_run):
-    return ferjax.load(finished_run)
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return read_faces()
+from tests.answers import close
 
 
 class Linear(Classifier):

@@ -17,18 +17,8 @@ from ferjax.errors import UserError
 from ferjax.network import FORMAT
 from ferjax.training import run
 from ferjax.training.checkpoint import list_places
-from tests.answers import answer_as, close, read_faces
+from tests.answers import answer_as, close
 from tests.tiny import read_checkpoint, shrink
-
-
-@pytest.fixture(scope="module")
-def network(finished_run):
-    return ferjax.load(finished_run)
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return read_faces()
 
 
 def flatten(network):

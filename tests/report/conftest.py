@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from ferjax.report import write_predictions
+
 
 @pytest.fixture
 def answers():
@@ -9,3 +11,11 @@ def answers():
     logits = rng.normal(size=(60, 7)) + 2 * np.eye(7)[labels]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return labels, probabilities.astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path, answers):
+    labels, probabilities = answers
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, row=np.arange(100, 160), split="test", labels=labels, probabilities=probabilities)
+    return path

@@ -9,16 +9,7 @@ from ferjax.report import (
     COLUMNS,
     choose_worst,
     read_predictions,
-    write_predictions,
 )
-
-
-@pytest.fixture
-def path(tmp_path, answers):
-    labels, probabilities = answers
-    path = tmp_path / "predictions.csv"
-    write_predictions(path, row=np.arange(100, 160), split="test", labels=labels, probabilities=probabilities)
-    return path
 
 
 def test_predictions_come_back_bit_for_bit(path, answers):

@@ -18,14 +18,6 @@ from ferjax.report import (
 )
 
 
-@pytest.fixture
-def path(tmp_path, answers):
-    labels, probabilities = answers
-    path = tmp_path / "predictions.csv"
-    write_predictions(path, row=np.arange(100, 160), split="test", labels=labels, probabilities=probabilities)
-    return path
-
-
 def test_json_markdown_and_csv_agree(tmp_path, answers):
     report = create_report(*answers, "validation")
     write_report(tmp_path, report)
