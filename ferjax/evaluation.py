@@ -77,7 +77,8 @@ def evaluate(
         )
     if not len(index):
         raise UserError(f"{rows.source} has no rows in its {split} split: choose another of {', '.join(SPLITS)}.")
-    probabilities = network(rows.images[index], views=views or str(network.config["eval.views"]))
+    # As a run's end does, so that the two can be compared.
+    probabilities = network.uncalibrated()(rows.images[index], views=views or str(network.config["eval.views"]))
     labels = rows.labels[index]
     scored = report.create_report(labels, probabilities, split, classes=network.classes)
     return Evaluation(split, index, labels, probabilities, network.classes, scored, rows.notes)

@@ -36,7 +36,9 @@ class Network:
 
     `variables` are {'params', 'batch_stats'}; `image_shape` is (height, width, channels) of the images that it was
     trained on, `scaling` how their values 0..255 were scaled, `config` the run's config by whole names, and `about`
-    says where the network comes from. Nothing of it changes, and loading it changes nothing where it comes from.
+    says where the network comes from. Logits are divided by `temperature`, and answers less confident than
+    `unsure_below` were wrong at least every second time; both are of validation, and 1 and 0 where the run did not end.
+    Nothing of a network changes, and loading it changes nothing where it comes from.
     """
 
     module: Classifier
@@ -46,6 +48,8 @@ class Network:
     image_shape: tuple[int, int, int]
     config: Mapping[str, Any]
     about: Mapping[str, Any]
+    temperature: float = 1.0
+    unsure_below: float = 0.0
 
     def __call__(self, images: ImageArray, *, views: str = "none", batch_size: int = 64) -> Float32[np.ndarray, "n k"]:
         """Return the probability of each class, in the order of `classes`, for each of the images.
@@ -63,6 +67,10 @@ class Network:
             for batch, rows in _batches(self.fit(images), batch_size)
         ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
+
+    def uncalibrated(self) -> "Network":
+        """Return the same network with a temperature of 1: it answers as its run did, for predictions.csv."""
+        return dataclasses.replace(self, temperature=1.0)
 
     def fit(self, images: ImageArray) -> ImageArray:
         """Return images as [n, h, w, c] of the size and channels that the network was trained on, values 0..255.
@@ -97,7 +105,8 @@ class Network:
         def predict(variables: PyTree, images: Array, views: str) -> Float32[Array, "b k"]:
             values = images.astype(jnp.float32)
             logits = [self.module.apply(variables, prepare(view(values))) for view in VIEWS[views]]
-            return jnp.exp(average_views(logits))  # type: ignore[arg-type]
+            averaged = average_views(logits)  # type: ignore[arg-type]
+            return jnp.exp(averaged) if self.temperature == 1 else jax.nn.softmax(averaged / self.temperature)
 
         return {views: jax.jit(functools.partial(predict, views=views)) for views in VIEWS}
 
@@ -115,6 +124,8 @@ class Network:
             "image_shape": self.image_shape,
             "config": dict(self.config),
             "about": dict(self.about),
+            "temperature": self.temperature,
+            "unsure_below": self.unsure_below,
         }
         with replacing(pathlib.Path(path)) as beside:
             beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps(facts)}))
@@ -135,7 +146,8 @@ def load(path: str | pathlib.Path) -> Network:
         raise UserError(f"{path} holds no trained network: name a run's folder, or a file that Network.save wrote.")
     variables, about = read_network(workdir.checkpoints)
     classes, image_shape = tuple(data["classes"]), data["image_shape"]
-    return _create(config, classes, image_shape, variables, {"path": str(path), **about, "data": data["path"]})
+    about = {"path": str(path), **about, "data": data["path"]}
+    return _create(config, classes, image_shape, variables, about, workdir.read_calibration())
 
 
 def _load_file(path: pathlib.Path) -> Network:
@@ -159,7 +171,7 @@ def _load_file(path: pathlib.Path) -> Network:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = leaf
-    return _create(config, classes, image_shape, variables, about)
+    return _create(config, classes, image_shape, variables, about, facts)
 
 
 def _create(
@@ -168,6 +180,7 @@ def _create(
     image_shape: list[int],
     variables: Mapping[str, PyTree],
     about: Mapping[str, Any],
+    calibration: Mapping[str, Any],
 ) -> Network:
     model = {key.removeprefix("model."): config[key] for key in KEYS if key.startswith("model.")}
     height, width, channels = image_shape
@@ -179,6 +192,8 @@ def _create(
         image_shape=(height, width, channels),
         config=config,
         about=about,
+        temperature=float(calibration.get("temperature", 1.0)),
+        unsure_below=float(calibration.get("unsure_below", 0.0)),
     )
 
 

@@ -25,6 +25,7 @@ METRICS_FILE = "metrics.jsonl"
 PREDICTIONS_FILE = "predictions.csv"
 MISTAKES_FILE = "worst_mistakes.npz"
 REPORT_FILE = "report.json"
+CALIBRATION_FILE = "calibration.json"
 REPORT_FILES = ("report.md", REPORT_FILE, "report.csv")
 FIGURES_FOLDER = "figures"
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -99,6 +100,11 @@ class Workdir:
         return self.folder / PREDICTIONS_FILE
 
     @property
+    def calibration(self) -> pathlib.Path:
+        """The temperature that validation gave the network, and the calibration errors without and with it."""
+        return self.folder / CALIBRATION_FILE
+
+    @property
     def worst_mistakes(self) -> pathlib.Path:
         """The images whose wrong answers were the most confident."""
         return self.folder / MISTAKES_FILE
@@ -137,6 +143,18 @@ class Workdir:
         found: DataFacts = {"image_shape": [48, 48, 1], "copies": {}, "counts": {}, **facts}  # type: ignore[typeddict-item]
         return found
 
+    def read_calibration(self) -> dict[str, Any]:
+        """Read calibration.json; empty where the run has not come to its end, or was made before there was one.
+
+        Raises UserError for a file that cannot be read.
+        """
+        found = self._read(self.calibration)
+        if found is None:
+            return {}
+        if not isinstance(found, dict) or not {"temperature", "unsure_below"} <= found.keys():
+            raise UserError(f"{self.calibration} holds no temperature: delete it, and end the run again.")
+        return found
+
     def check(self, wanted: Mapping[str, Any] | ConfigDict, facts: DataFacts, *, allow_change: bool) -> str:
         """Return what differs from the run that has checkpoints here, empty where nothing does.
 
@@ -166,7 +184,7 @@ class Workdir:
     def begin(self, wanted: ConfigDict, facts: DataFacts, start: Mapping[str, Any]) -> None:
         """Write config.json and data.json, and add this `start` to versions.json; an earlier start's results go."""
         # Until this start ends, an earlier one's results would be taken for this one's.
-        for name in (PREDICTIONS_FILE, MISTAKES_FILE, *REPORT_FILES):
+        for name in (PREDICTIONS_FILE, MISTAKES_FILE, CALIBRATION_FILE, *REPORT_FILES):
             (self.folder / name).unlink(missing_ok=True)
         for name in RUN_FIGURES:
             (self.figures / name).unlink(missing_ok=True)

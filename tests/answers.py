@@ -20,4 +20,4 @@ def close(one, other, atol=1e-6):
 def answer_as(workdir, faces):
     """The probabilities of predictions.csv, and those that what is loaded of the run gives for the same rows."""
     predictions = read_predictions(workdir / "predictions.csv")
-    return predictions.probabilities, ferjax.load(workdir)(faces[0].images[predictions.row])
+    return predictions.probabilities, ferjax.load(workdir).uncalibrated()(faces[0].images[predictions.row])

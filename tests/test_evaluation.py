@@ -47,7 +47,7 @@ def check_scores(scored, network, rows, index, split):
     assert scored.split == scored.report["split"] == split
     assert scored.row.tolist() == list(index)
     np.testing.assert_array_equal(scored.labels, rows.labels[index])
-    answers = network(rows.images[index])
+    answers = network.uncalibrated()(rows.images[index])
     np.testing.assert_allclose(scored.probabilities, answers, rtol=0, atol=1e-6)
     assert scored.report["n"] == len(index)
     assert scored.report["accuracy"] == (answers.argmax(1) == rows.labels[index]).mean()

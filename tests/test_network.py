@@ -1,6 +1,7 @@
 """What a run leaves, loaded: it answers as the run did, and touches nothing."""
 
 import dataclasses
+import shutil
 from typing import ClassVar
 
 import flax.linen as nn
@@ -13,9 +14,11 @@ from PIL import Image
 
 import ferjax
 from ferjax.data.datasets.fer2013 import EMOTIONS
+from ferjax.errors import UserError
 from ferjax.network import Network
 from ferjax.networks.base import INFERENCE, Classifier, Context
 from ferjax.report import read_predictions
+from ferjax.scores.temperature import scale
 from ferjax.training.checkpoint import list_places
 from ferjax.views import VIEWS
 from ferjax.workdir import Workdir
@@ -47,7 +50,7 @@ def list_files(folder):
 def test_it_answers_as_the_run_did_and_says_where_it_comes_from(finished_run, network, faces):
     predictions = read_predictions(finished_run / "predictions.csv")
     assert predictions.row.tolist() == faces[1].tolist()
-    probabilities = network(faces[0].images[faces[1]])
+    probabilities = network.uncalibrated()(faces[0].images[faces[1]])
     assert probabilities.dtype == np.float32
     close(probabilities, predictions.probabilities)
     assert np.ptp(predictions.probabilities, axis=0).max() > 1e-3  # not one answer for all
@@ -159,9 +162,29 @@ def test_probabilities_of_all_views_sum_to_1(linear, faces, views):
 
 def test_mirror_is_the_mean_over_image_and_mirror_image(network, faces):
     images = faces[0].images[:6]
-    mean = (network(images) + network(images[:, :, ::-1])) / 2
-    close(network(images, views="mirror"), mean)
-    assert np.abs(mean - network(images)).max() > 1e-5
+    raw = network.uncalibrated()
+    mean = (raw(images) + raw(images[:, :, ::-1])) / 2
+    close(raw(images, views="mirror"), mean)
+    assert np.abs(mean - raw(images)).max() > 1e-5
+
+
+def test_it_answers_with_the_temperature_that_its_run_found_on_validation(finished_run, network, faces):
+    saved = Workdir(finished_run).read_calibration()
+    assert saved["split"] == "validation"
+    assert (network.temperature, network.unsure_below) == (saved["temperature"], saved["unsure_below"])
+    assert network.temperature != 1
+    images = faces[0].images[:9]
+    close(network(images), scale(network.uncalibrated()(images), network.temperature))
+
+
+def test_a_run_that_has_not_ended_has_no_temperature(tmp_path, finished_run):
+    shutil.copytree(finished_run, tmp_path / "run")
+    Workdir(tmp_path / "run").calibration.unlink()
+    network = ferjax.load(tmp_path / "run")
+    assert (network.temperature, network.unsure_below) == (1, 0)
+    Workdir(tmp_path / "run").calibration.write_text("[1]")
+    with pytest.raises(UserError, match=r"calibration\.json holds no temperature"):
+        ferjax.load(tmp_path / "run")
 
 
 def test_a_network_cannot_be_changed_by_mistake(network):

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float32, Int, PyTree
 
 from ferjax import report
-from ferjax.data import Rows
+from ferjax.data import Rows, Splits
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
@@ -222,26 +222,35 @@ class Loop:
     def _is_to_stop_evaluating(self) -> bool:
         return self.wishes.stop_evaluating
 
-    def evaluate_best(self, rows: Rows, index: Int[np.ndarray, " n"], split: str) -> dict[int, report.Report]:
-        """Evaluate each seed's best epoch on a split; write predictions.csv and worst_mistakes.npz.
+    def evaluate_best(self, rows: Rows, splits: Splits, split: str) -> dict[int, report.Report]:
+        """Evaluate each seed's best epoch on a split; write calibration.json, predictions.csv and worst_mistakes.npz.
 
         The reports are by seed, without those that failed. A run that stopped within its first epoch has no best yet;
-        its last parameters are evaluated.
+        its last parameters are evaluated. The temperature is fitted on validation, whatever split is evaluated.
         """
         if all(run.failure for run in self.runs):
             return {}
-        placed = place(rows, index, self.compiled.layout)
+        index, chosen = splits[split], splits["validation"]
         variables = self.compiled.choose_best(self.state)
-        result = self.compiled.evaluate_finally(variables, placed, self._is_to_stop_evaluating)
-        if result is None:
-            self._leave()
-        probabilities = np.asarray(result[1]).reshape(-1, len(index), len(rows.classes))
+        answers = self._answer(variables, rows, index)
+        validated = answers if split == "validation" else self._answer(variables, rows, chosen)
         reports = {}
-        for run, own in zip(self.runs, probabilities, strict=False):
+        for run, own, for_choice in zip(self.runs, answers, validated, strict=False):
             if run.failure is None:
+                run.write_calibration(rows.labels[chosen], for_choice, "validation")
                 run.write_predictions(rows, index, split, own)
                 reports[run.seed] = report.create_report(rows.labels[index], own, split, classes=rows.classes)
         return reports
+
+    def _answer(
+        self, variables: dict[str, PyTree], rows: Rows, index: Int[np.ndarray, " n"]
+    ) -> Float32[np.ndarray, "slots n k"]:
+        """Return each slot's probabilities for the rows `index`, over the views of a run's end."""
+        placed = place(rows, index, self.compiled.layout)
+        result = self.compiled.evaluate_finally(variables, placed, self._is_to_stop_evaluating)
+        if result is None:
+            self._leave()
+        return np.asarray(result[1]).reshape(-1, len(index), len(rows.classes))
 
     def close(self) -> None:
         """Finish all writing, and close."""

@@ -7,8 +7,6 @@ import logging
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from ferjax import data, report
@@ -131,8 +129,8 @@ class _Setting:
     validation: Resident
     rows: Rows
     facts: DataFacts
-    split: str
-    index: Int[np.ndarray, " n"]  # of the rows that the end of a run evaluates
+    splits: Splits
+    split: str  # the one that the end of a run evaluates
 
 
 def _prepare(config: ConfigDict, workdirs: dict[int, Workdir], together: int, allow_config_change: bool) -> _Setting:
@@ -155,7 +153,7 @@ def _prepare(config: ConfigDict, workdirs: dict[int, Workdir], together: int, al
     compiled = compile_parts(parts, place(rows, splits["train"], layout), layout)
     describe_parameters(parts)
     validation = place(rows, splits["validation"], layout)
-    return _Setting(parts, compiled, validation, rows, facts, split, splits[split])
+    return _Setting(parts, compiled, validation, rows, facts, splits, split)
 
 
 def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch: Dispatch | None = None) -> Compiled:
@@ -233,7 +231,7 @@ def _train_together(
                 seed_run.workdir.begin(config, setting.facts, describe_start(seed_run.step))
         interrupt.defer()
         loop.train()
-        reports = loop.evaluate_best(setting.rows, setting.index, setting.split)
+        reports = loop.evaluate_best(setting.rows, setting.splits, setting.split)
         return reports, [seed_run.failure for seed_run in loop.runs if seed_run.failure]
     except RuntimeError:
         lost = count_processes() > 1

@@ -1,11 +1,15 @@
 """One seed's run: the files in its folder, and the step that it has reached."""
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from ferjax import report
 from ferjax.data import Rows
+from ferjax.files import write_json
 from ferjax.report.mistakes import write_worst_mistakes
+from ferjax.scores.temperature import fit_calibration
 from ferjax.state import TrainState
 from ferjax.training.checkpoint import Checkpoints, Place
 from ferjax.training.metrics_log import MetricsLog
@@ -69,6 +73,14 @@ class SeedRun:
             probabilities=probabilities,
             classes=rows.classes,
         )
+
+    def write_calibration(
+        self, labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n k"], split: str
+    ) -> None:
+        """Fit the network's temperature to its answers for a split that is not for tests; write calibration.json."""
+        if self._log is not None:
+            fit = fit_calibration(labels, probabilities, split)
+            write_json(self.workdir.calibration, dataclasses.asdict(fit), sort_keys=True)
 
     def close(self) -> None:
         """Finish all writing, and close."""
