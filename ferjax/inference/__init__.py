@@ -6,8 +6,8 @@ from ferjax.inference.answers import CONTRACT, Answer, Face, list_columns, to_fr
 from ferjax.inference.faces import Classifier
 from ferjax.inference.fusion import fit_weight, fuse
 from ferjax.inference.layouts import LAYOUTS, to_layout
+from ferjax.inference.pipeline import Options, stream
 from ferjax.inference.sources import Counts, Source
-from ferjax.inference.stream import Options, stream
 
 if TYPE_CHECKING:
     import pandas as pd

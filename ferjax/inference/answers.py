@@ -101,8 +101,12 @@ def describe_place(picture: Picture) -> str:
 
 
 def describe_faces(answer: Answer, classes: Sequence[str]) -> str:
-    """Say in words what was found: the label of each face with its probability, or why there is none."""
+    """Say in words what was found: the label of each face with its probability, or why there is none.
+
+    Of a face that goes on over frames, the label is that of the smoothed probabilities.
+    """
     if not answer.readable:
         return answer.picture.reason
-    best = [(face.probabilities, int(face.probabilities.argmax())) for face in answer.faces]
+    shown = [face.probabilities if face.smooth is None else face.smooth for face in answer.faces]
+    best = [(row, int(row.argmax())) for row in shown]
     return ", ".join(f"{classes[k]} {row[k]:.0%}" for row, k in best) or "no face"

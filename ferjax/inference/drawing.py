@@ -37,7 +37,7 @@ def draw_faces(
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(11, round(min(image.size) / 32)))
     for face in answer.faces:
-        _mark(draw, face, classes, font, scale)
+        _mark(draw, face, classes, font, scale, image.width)
     return np.asarray(image)
 
 
@@ -47,6 +47,7 @@ def _mark(
     classes: Sequence[str],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     scale: float,
+    picture_width: int,
 ) -> None:
     probabilities = face.probabilities if face.smooth is None else face.smooth
     best = int(probabilities.argmax())
@@ -55,9 +56,10 @@ def _mark(
     line = max(2, round(width / 60))
     draw.rectangle((left, top, left + width, top + height), outline=color, width=line)
     text = f"{classes[best]} {probabilities[best]:.0%}"
-    _, _, wide, high = draw.textbbox((0, 0), text, font=font)
+    ink_left, ink_top, ink_right, ink_bottom = draw.textbbox((0, 0), text, font=font)
+    wide, high = ink_right - ink_left, ink_bottom - ink_top
     # Above the face, or within it where the picture ends.
-    corner_x = min(max(0.0, left), max(0.0, draw.im.size[0] - wide - 6))
-    corner_y = top - high - 5 if top - high - 5 >= 0 else max(0.0, top)
-    draw.rectangle((corner_x, corner_y, corner_x + wide + 6, corner_y + high + 5), fill=color)
-    draw.text((corner_x + 3, corner_y + 1), text, fill="white", font=font)
+    corner_x = min(max(0.0, left), max(0.0, picture_width - wide - 6))
+    corner_y = top - high - 6 if top - high - 6 >= 0 else max(0.0, top)
+    draw.rectangle((corner_x, corner_y, corner_x + wide + 6, corner_y + high + 6), fill=color)
+    draw.text((corner_x + 3 - ink_left, corner_y + 3 - ink_top), text, fill="white", font=font)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -13,10 +13,11 @@ from ferjax.inference import crops, detectors
 from ferjax.inference.pictures import Picture, Pixels, to_rgb
 from ferjax.inference.sources import Load
 
-# [n, 4] for every picture, or by source, or for each picture in turn; x, y, width and height in pixels.
-Boxes: TypeAlias = np.ndarray | Mapping[str, np.ndarray] | Iterable[np.ndarray]
+# x, y, width and height in pixels: [n, 4] for every picture, or such arrays or lists by source or for each in turn.
+Boxes: TypeAlias = np.ndarray | Mapping[str, Any] | Iterable[Any]
 
 
+@runtime_checkable
 class Classifier(Protocol):
     """What is asked of a network; ferjax.network.Network is one."""
 
@@ -84,7 +85,7 @@ def _create_find(chosen: str | detectors.Detector | None) -> Find:
 
     def find(pixels: Pixels) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
         found = detector(to_rgb(pixels))
-        return found.boxes.astype(np.float64), found.scores.astype(np.float64)
+        return found.boxes.astype(np.float64), found.scores.astype(np.float64).round(4)
 
     return find
 
@@ -100,6 +101,8 @@ def _keep(boxes: np.ndarray) -> np.ndarray:
 
 def _pair(loads: Iterable[Load], boxes: Boxes) -> Iterator[tuple[Load, Find]]:
     """Pair every picture with its boxes."""
+    if isinstance(boxes, list | tuple) and boxes and all(np.shape(box) == (4,) for box in boxes):
+        boxes = np.array(boxes)
     if isinstance(boxes, Mapping):
         for load in loads:
             # Only the loaded picture tells its source.
@@ -123,8 +126,8 @@ def _give(picture: Picture) -> Load:
     return lambda: picture
 
 
-def _find_given(given: np.ndarray) -> Find:
-    boxes = np.asarray(given, np.float64).reshape(-1, 4) if np.size(given) in (0, 4) else np.asarray(given, np.float64)
+def _find_given(given: Any) -> Find:
+    boxes = np.zeros((0, 4)) if np.size(given) == 0 else np.asarray(given, np.float64)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all() or (boxes[:, 2:] <= 0).any():
         raise UserError(
             f"boxes of shape {list(np.shape(given))} are none: give [n, 4], which are x, y, width and height in pixels."

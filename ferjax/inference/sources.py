@@ -112,15 +112,16 @@ class _Finder:
         except OSError as error:
             yield _fail(str(folder), f"a folder that cannot be read ({error.strerror})")
             return
-        aside = 0
+        aside = []
         for name in tree.names:
             if _is_picture(folder / name):
                 yield from self._find_in_file(str(folder / name), folder / name)
             else:
-                aside += 1
+                aside.append(name)
         if aside:
-            logger.info("Left aside %d files of %s that are neither images nor videos.", aside, folder)
-        if aside == len(tree.names):
+            some = ", ".join(aside[:4]) + (f" and {len(aside) - 4:,} more" if len(aside) > 4 else "")
+            logger.info("Left aside what is neither an image nor a video in %s: %s", folder, some)
+        if len(aside) == len(tree.names):
             yield _fail(str(folder), "a folder without any image or video")
 
     def _find_in_file(self, name: str, path: pathlib.Path) -> Iterator[Load]:

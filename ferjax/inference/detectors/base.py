@@ -1,7 +1,7 @@
 """What a face detector is: it takes one picture and gives the boxes of its faces."""
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -25,6 +25,7 @@ class Detections:
         return len(self.scores)
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Finds faces; it is called from several threads at once."""
 

@@ -72,7 +72,7 @@ class ContactSheet:
         )
 
     def _gather(self) -> str:
-        some = f"Every {self._every}th picture is shown." if self._every > 1 else ""
+        some = f"One picture in {self._every:,} is shown; the other files have all of them." if self._every > 1 else ""
         return (html_page.paragraph(some, note=True) if some else "") + html_page.gallery(self._shown)
 
     def _list_unreadable(self) -> str:

@@ -21,8 +21,8 @@ from ferjax.inference.tracks import MEMORY_S, Tracker
 
 # How many faces a batch has: of a folder or a video, of one picture, of a camera, which does not wait.
 _BATCH, _BATCH_OF_ONE, _BATCH_OF_CAMERA = 64, 8, 1
-# Pictures that are kept wait for their batch, at most with so many pixels together; and at most so many without faces.
-_MOST_WAITING_PIXELS, _MOST_WAITING = 50_000_000, 256
+# Pictures wait for their batch, at most with so many bytes together where they are kept, and at most so many.
+_MOST_WAITING_BYTES, _MOST_WAITING = 300_000_000, 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +104,10 @@ class _Queue:
 
     def is_full(self) -> bool:
         """Say whether there is a batch of faces, or so many pictures that they should wait no longer."""
-        pixels = sum(faces.picture.pixels.size for faces in self._waiting if faces.picture.pixels is not None)
-        return len(self._inputs) >= self._size or len(self._waiting) >= _MOST_WAITING or pixels > _MOST_WAITING_PIXELS
+        kept_bytes = sum(faces.picture.pixels.size for faces in self._waiting if faces.picture.pixels is not None)
+        return (
+            len(self._inputs) >= self._size or len(self._waiting) >= _MOST_WAITING or kept_bytes > _MOST_WAITING_BYTES
+        )
 
     def classify(self) -> None:
         """Classify the full batches, or what there is where it does not fill one."""
