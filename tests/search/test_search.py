@@ -86,7 +86,8 @@ def trained(monkeypatch):
             with path.open("a") as file:
                 file.write(json.dumps({"step": epoch, "epoch": float(epoch), "split": "validation", **scores}) + "\n")
             for hook in hooks:
-                hook.on_epoch(MagicMock(), EpochTold(epoch, epoch, {seed_run: RunEpoch({}, scores, 1.0, False)}, {}))
+                told = {seed_run: RunEpoch({}, scores, 1.0, False)}
+                hook.on_epoch(MagicMock(), EpochTold(epoch, epoch, told, {}, 1.0))
         return report.create_report(np.arange(7), np.eye(7, dtype=np.float32)[[3] * 7], config.eval.split)
 
     monkeypatch.setattr(worker.run, "run", run)
