@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ferjax.inference.faces import Boxes
 
 FORMAT = "ferjax network 1"
+# A network for FER-2013's seven emotions, and beside it what is known of it, as JSON.
+SHIPPED = pathlib.Path(__file__).parent / "shipped" / "fer2013.safetensors"
 
 ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
@@ -108,6 +110,10 @@ class Network:
             stride=stride,
         )
 
+    def count_parameters(self) -> int:
+        """Return how many numbers the network has learnt."""
+        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self.variables["params"]))
+
     def uncalibrated(self) -> "Network":
         """Return the same network with a temperature of 1: it answers as its run did, for predictions.csv."""
         return dataclasses.replace(self, temperature=1.0)
@@ -150,15 +156,18 @@ class Network:
 
         return {views: jax.jit(functools.partial(predict, views=views)) for views in VIEWS}
 
-    def save(self, path: str | pathlib.Path) -> None:
+    def save(self, path: str | pathlib.Path, *, half: bool = False) -> None:
         """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it.
 
-        The file is written whole or not at all. Raises OSError where it cannot be written.
+        With `half` kernels are rounded to float16, and the file is half as large. The file is written whole or not at
+        all. Raises OSError where it cannot be written.
         """
         leaves = {
             jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf)
             for place, leaf in jax.tree_util.tree_flatten_with_path(dict(self.variables))[0]
         }
+        if half:
+            leaves = {name: leaf.astype(np.float16) if leaf.ndim > 1 else leaf for name, leaf in leaves.items()}
         facts = {
             "classes": self.classes,
             "image_shape": self.image_shape,
@@ -171,13 +180,13 @@ class Network:
             beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps(facts)}))
 
 
-def load(path: str | pathlib.Path) -> Network:
+def load(path: str | pathlib.Path | None = None) -> Network:
     """Load what a run left: from its folder, the best epoch of its newest checkpoint, or from a file by `Network.save`.
 
-    Nothing in the folder is changed or locked, so that the run may go on meanwhile. Raises UserError where there is no
-    trained network.
+    Without a path it is the network that ferjax brings along (ferjax/shipped/). Nothing in the folder is changed or
+    locked, so that the run may go on meanwhile. Raises UserError where there is no trained network.
     """
-    path = pathlib.Path(path)
+    path = SHIPPED if path is None else pathlib.Path(path)
     if path.is_file():
         return _load_file(path)
     workdir = Workdir(path)
@@ -194,7 +203,8 @@ def _load_file(path: pathlib.Path) -> Network:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            leaves = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            # Parameters are float32, whatever a file rounds them to. `file` is no dict.
+            leaves = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
         if metadata.get("format") != FORMAT:
             raise ValueError("it is not marked as a network of ferjax")
         facts = json.loads(metadata["facts"])

@@ -95,7 +95,7 @@ def read_metrics(workdir, split=None):
     """The lines of metrics.jsonl without what depends on the machine's speed."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [
-        {key: value for key, value in line.items() if key not in ("images_per_s", "model_flop_utilisation")}
+        {key: value for key, value in line.items() if key not in ("images_per_s", "model_flop_utilisation", "seconds")}
         for line in lines
         if split in (None, line["split"])
     ]

@@ -11,14 +11,19 @@ set nor the network is needed: everything comes from the files that training lef
     ferjax evaluate --workdir workdir/NAME --data.path=OTHER [--split test] [--views mirror]
 
 scores the network of a finished run on another file, folder, labelling or split; --data.KEY are the config's keys of
-the group data, and what is not said is as in the run. `python -m ferjax.evaluate` is the same.
+the group data, and what is not said is as in the run.
+
+    ferjax evaluate --ensemble A B C [--data.path=OTHER] [--split test] [--views mirror]
+
+has the networks of several finished runs answer together: means of their probabilities, beside each network alone.
+`python -m ferjax.evaluate` is the same.
 """
 
 import argparse
 import pathlib
 from collections.abc import Sequence
 
-from ferjax import evaluation, study
+from ferjax import ensemble, evaluation, study
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser
 from ferjax.course_report import CourseReport
@@ -29,16 +34,28 @@ from ferjax.workdir import PREDICTIONS_FILE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, evaluate, print; return the exit code."""
-    return endings.run(_create_parser(), arguments, _evaluate, folder=lambda found: found.output or found.workdir[0])
+    return endings.run(_create_parser(), arguments, _evaluate, folder=_choose_folder)
+
+
+def _choose_folder(found: argparse.Namespace) -> pathlib.Path:
+    first: pathlib.Path = found.output or (found.workdir or found.ensemble)[0]
+    return first
 
 
 def _create_parser() -> Parser:
     parser = Parser("ferjax evaluate", __doc__, takes_data=True)
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--ensemble",
+        type=pathlib.Path,
+        nargs="+",
+        metavar="RUN",
+        help="folders of runs, or files of networks, that answer together",
+    )
+    what.add_argument(
         "--workdir",
         type=pathlib.Path,
         nargs="+",
-        required=True,
         metavar="DIR",
         help="folders of runs, of settings (SETTING/seed_<n>) or of studies (STUDY/SETTING or STUDY/SETTING/seed_<n>)",
     )
@@ -47,7 +64,7 @@ def _create_parser() -> Parser:
         type=pathlib.Path,
         metavar="DIR",
         help="where a setting's or study's report goes; the first --workdir, or 'repeats' in a run that holds its own; "
-        "of a run on other images, its folder 'other_data'",
+        "of a run on other images, its folder 'other_data'; of an ensemble, the folder 'ensemble' where you are",
     )
     parser.add_argument(
         "--baseline", metavar="NAME", help="the setting that the others are compared with; 'optimal' where there is one"
@@ -61,6 +78,9 @@ def _create_parser() -> Parser:
 
 def _evaluate(found: argparse.Namespace) -> None:
     """Score a run on other images; or evaluate a run, or a study, or both where a run's folder holds its repeats."""
+    if found.ensemble:
+        _score_together(found)
+        return
     workdirs, output, baseline = found.workdir, found.output, found.baseline
     if found.data or found.split or found.views:
         if len(workdirs) > 1 or baseline:
@@ -84,6 +104,17 @@ def _score_elsewhere(found: argparse.Namespace) -> None:
     for note in scored.notes:
         print(f"note     {note}")
     print(format_table(scored.report))
+    print(f"\nreport   {folder}")
+
+
+def _score_together(found: argparse.Namespace) -> None:
+    """Score an ensemble, and print its table and where the files are."""
+    if found.baseline:
+        raise FlagMistake("--baseline is for settings: leave it out with --ensemble.")
+    folder = found.output or pathlib.Path("ensemble")
+    together = ensemble.create_ensemble(found.ensemble, found.data, split=found.split or "auto", views=found.views)
+    together.write(folder)
+    print(together.describe())
     print(f"\nreport   {folder}")
 
 

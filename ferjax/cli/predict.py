@@ -59,7 +59,12 @@ def _create_parser() -> Parser:
         metavar="NAMES",
         help=f"{', '.join(FORMATS)}, several with commas, or all",
     )
-    add("--network", type=pathlib.Path, metavar="RUN", help="a run's folder, or a file of Network.save; ferjax's own")
+    add(
+        "--network",
+        type=pathlib.Path,
+        metavar="RUN",
+        help="a run's folder, or a file of Network.save; without it, ferjax's own network",
+    )
     add("--views", choices=VIEWS, default="none", help="the views of each face that are averaged")
     add("--stride", type=whole_number(1), default=1, metavar="N", help="of a video take every N-th frame only")
     add("--batch_size", type=whole_number(1), metavar="N", help="faces in a batch; 64, for one picture 8, a camera 1")
@@ -117,13 +122,14 @@ def _check(found: argparse.Namespace) -> None:
 
 def _predict(found: argparse.Namespace) -> int:
     _check(found)
+    import ferjax
     from ferjax import runtime
 
     runtime.keep_compiled()
     from ferjax.inference import Counts, Options, stream
     from ferjax.inference.results import Results, Wanted
 
-    network = _load(found.network)
+    network = ferjax.load(found.network)
     wanted = Wanted(found.output, found.format or (), found.layout, found.draw)
     sources = [_to_source(text) for text in found.source]
     options = Options(
@@ -144,14 +150,6 @@ def _predict(found: argparse.Namespace) -> int:
     if fusion is not None and (unused := len(fusion.votes.rows) - len(fusion.used)):
         _say(f"{unused} lines of {found.context} are on none of these faces.")
     return UNREADABLE if results.unreadable else 0
-
-
-def _load(path: pathlib.Path | None) -> "Network":
-    import ferjax
-
-    if path is None:
-        raise UserError("--network is missing: name a run's folder, or a file that Network.save wrote.")
-    return ferjax.load(path)
 
 
 def _to_source(text: str) -> str | int:

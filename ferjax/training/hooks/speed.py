@@ -28,6 +28,8 @@ class Speed(Hook):
         share = "" if used is None else f", model FLOP utilisation {used:.1%}"
         loop.progress.say(f"epoch {told.epoch}: {rate * seeds:.4g} images/s{share}")
         told.speed["images_per_s"] = rate
+        # At the measured speed: an epoch that was begun before a restart is counted whole.
+        told.speed["seconds"] = loop.rows / rate
         if used is not None:
             told.speed["model_flop_utilisation"] = used / seeds
 
