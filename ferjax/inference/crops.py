@@ -7,8 +7,7 @@ from ferjax.inference.pictures import Pixels
 
 # Of the mean of the box's width and height: the crop's side, and how far its centre lies above the box's. FER-2013's
 # crops of faces, pasted into empty pictures and found there, lie so in the median, for both detectors; and so cut, they
-# get the same answers as the crops themselves most often (scripts/benchmarks/choose_margin.py, docs/predict.md). Faces
-# are not turned upright, since those of the training images are not.
+# get the same answers as the crops themselves most often (scripts/benchmarks/choose_margin.py, docs/predict.md).
 SIDE, RAISE = 1.08, 0.02
 
 
