@@ -46,7 +46,8 @@ _COMMON: Keys = types.MappingProxyType(
             "official",
             Choice(MODES),
             "how rows are divided into training, validation and test: 'official' as the data set's authors "
-            "did (the column Usage of fer2013.csv), 'stratified' at random, 80/10/10 % of each class",
+            "did (the column Usage of fer2013.csv), 'stratified' at random, 80/10/10 % of each class, 'auto' as the "
+            "authors did as far as they did it, and the rest at random",
             resume="never",
         ),
         "split_seed": Key(0, COUNT, "seed of the random draws of the stratified split", resume="never"),
