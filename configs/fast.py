@@ -12,12 +12,11 @@ from configs import default
 
 def get_config() -> ConfigDict:
     config = default.get_config()
-    config.augment.rotation_deg = 15.0
+    config.augment.rotation_deg = 10.0
     config.augment.shift_fraction = 0.1
     config.augment.zoom_fraction = 0.15
     config.augment.shear_deg = 5.0
-    config.augment.erase_prob = 0.5
-    config.augment.mixup_alpha = 0.2
+    config.augment.erase_prob = 0.3
     config.model.name = "compact"
     config.model.pool = "both"
     config.model.dropout = 0.3

@@ -17,7 +17,6 @@ def get_config() -> ConfigDict:
     config.data.name = "folder"
     config.data.split = "auto"
     config.init.pretrained = "ferjax"
-    config.augment.mixup_alpha = 0.0
     config.optim.name = "adam"
     config.optim.learning_rate = 2e-3
     config.optim.groups = (("block1_.*", "frozen"), ("block2_.*", 0.1), ("block3_.*", 0.3), (".*", 1.0))
