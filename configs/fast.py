@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     config.loss.label_smoothing = 0.1
     config.optim.name = "muon"
     config.optim.muon_momentum = 0.9
-    config.optim.learning_rate = 3e-3
+    config.optim.learning_rate = 8e-3
     config.optim.weight_decay = 0.05
     config.optim.schedule = "cosine"
     config.optim.warmup_epochs = 2.0

@@ -39,14 +39,14 @@ class Change:
 CHANGES: Mapping[str, Change] = MappingProxyType(
     {
         BASE: Change({}, "what the others are compared with"),
-        "adam": Change({"optim.name": "adam"}, "worse: Muon learns more from a step", cost=0.92),
+        "adam": Change({"optim.name": "adam", "optim.learning_rate": 2e-3}, "worse: Muon learns more from a step", cost=0.92),
         "sgd": Change(
             {"optim.name": "sgd", "optim.learning_rate": 0.1, "optim.weight_decay": 5e-3},
             "worse in so few epochs",
             cost=0.9,
         ),
-        "rate_half": Change({"optim.learning_rate": 1.5e-3}, "a little worse"),
-        "rate_double": Change({"optim.learning_rate": 6e-3}, "equal or worse"),
+        "rate_half": Change({"optim.learning_rate": 4e-3}, "a little worse"),
+        "rate_double": Change({"optim.learning_rate": 1.6e-2}, "equal or worse"),
         "decay_0": Change({"optim.weight_decay": 0.0}, "a little worse"),
         "batch_128": Change({"train.batch_size": 128}, "equal, and slower", cost=1.08),
         "batch_512": Change({"train.batch_size": 512}, "worse in so few steps", cost=0.96),
