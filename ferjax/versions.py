@@ -10,7 +10,9 @@ from typing import Any
 
 import jax
 
-_PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
+from ferjax import __version__
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
 
 
 def describe_start(step: int) -> dict[str, Any]:
@@ -19,7 +21,8 @@ def describe_start(step: int) -> dict[str, Any]:
         "step": step,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        # ferjax itself may run from a checkout that nobody installed.
+        "packages": {"ferjax": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}},
         "git_commit": _find_commit(),
         "platform": platform.platform(),
         "devices": [str(device) for device in jax.devices()],

@@ -18,7 +18,8 @@ from ferjax.data.threads import map_ahead
 from ferjax.errors import UserError
 
 _TRAIN, _VALIDATION, _TEST = range(3)
-_USAGE_FOLDERS = {
+# By the name in lower case, of letters alone.
+USAGE_FOLDERS = {
     "train": _TRAIN,
     "training": _TRAIN,
     "val": _VALIDATION,
@@ -120,8 +121,8 @@ def _place(name: str, form: Form, codes: Mapping[str, int]) -> _Place | str:
         key = re.sub("[^a-z]", "", folder.lower())
         if key in _MIXED_FOLDERS:
             return _Place(label, _TEST, assumed=True) if prefix is None else _Place(label, prefix)
-        if key in _USAGE_FOLDERS:
-            return _Place(label, _USAGE_FOLDERS[key])
+        if key in USAGE_FOLDERS:
+            return _Place(label, USAGE_FOLDERS[key])
     if prefix is None:
         first, second, third = form.usages
         return f"neither under a train, validation or test folder nor named {first}_, {second}_ or {third}_"
