@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,13 @@ from ferjax.preprocess import preprocess
 from ferjax.training.checkpoint import list_places, read_network
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ferjax.inference import Source
+    from ferjax.inference.detectors import Detector
+    from ferjax.inference.faces import Boxes
 
 ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
@@ -61,6 +68,39 @@ class Network:
             for batch, rows in _batches(self.fit(images), batch_size)
         ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
+
+    def predict(
+        self,
+        source: "Source",
+        *,
+        detect: bool = True,
+        boxes: "Boxes | None" = None,
+        detector: "str | Detector | None" = None,
+        views: str = "none",
+        batch_size: int | None = None,
+        stride: int = 1,
+    ) -> "pd.DataFrame":
+        """Find the faces of pictures and return a row for each, with the columns that docs/predict.md lists.
+
+        `source` is an array, an image of Pillow, a path, a glob, a folder, a video, a camera's number, or an iterable
+        of these; nothing of it is lost: a picture without a face and one that cannot be read have a row each, which
+        says so. With `detect=False` each picture is a ready crop of one face; `boxes` are faces that the caller has
+        found already, [n, 4] of x, y, width and height in pixels, for every picture, by source, or for each in turn.
+        `detector` is a name of ferjax.inference.detectors.DETECTORS. Of a video every `stride`-th frame counts. Raises
+        UserError where no detector is installed.
+        """
+        from ferjax.inference import predict
+
+        return predict(
+            self,
+            source,
+            detect=detect,
+            boxes=boxes,
+            detector=detector,
+            views=views,
+            batch_size=batch_size,
+            stride=stride,
+        )
 
     def count_parameters(self) -> int:
         """Return how many numbers the network has learnt."""

@@ -39,7 +39,9 @@ class Change:
 CHANGES: Mapping[str, Change] = MappingProxyType(
     {
         BASE: Change({}, "what the others are compared with"),
-        "adam": Change({"optim.name": "adam", "optim.learning_rate": 2e-3}, "worse: Muon learns more from a step", cost=0.92),
+        "adam": Change(
+            {"optim.name": "adam", "optim.learning_rate": 2e-3}, "worse: Muon learns more from a step", cost=0.92
+        ),
         "sgd": Change(
             {"optim.name": "sgd", "optim.learning_rate": 0.1, "optim.weight_decay": 5e-3},
             "worse in so few epochs",

@@ -1,7 +1,7 @@
 """How every command ends: one sentence for what went wrong, and its exit code.
 
-Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 130 or 143 interrupted and
-saved.
+Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 3 done, but some of the
+inputs could not be read and are listed, 130 or 143 interrupted and saved.
 """
 
 import argparse
@@ -42,14 +42,15 @@ def be_quiet() -> None:
 def run(
     parser: Parser,
     arguments: Sequence[str] | None,
-    work: Callable[[argparse.Namespace], None],
+    work: Callable[[argparse.Namespace], int | None],
     *,
     folder: Callable[[argparse.Namespace], pathlib.Path],
     interrupted: str = "Interrupted before the run began.",
 ) -> int:
     """Parse the flags, do the work, and turn what went wrong into a sentence and an exit code.
 
-    `folder` is the one that the work writes to; `interrupted` is printed after a Ctrl-C that comes without a message.
+    `work` returns its exit code where that is not 0. `folder` is the one that the work writes to; `interrupted` is
+    printed after a Ctrl-C that comes without a message.
     """
     start_logging()
     try:
@@ -62,7 +63,7 @@ def run(
     if found is None:
         return 0
     try:
-        work(found)
+        code = work(found) or 0
         sys.stdout.flush()
     except FlagMistake as mistake:
         return fail(str(mistake), 2)
@@ -78,7 +79,7 @@ def run(
     except KeyboardInterrupt as stopped:
         code = 128 + getattr(stopped, "signum", signal.SIGINT)
         return fail(str(stopped) or interrupted, code)
-    return 0
+    return code
 
 
 def _end_at_closed_pipe() -> int:

@@ -23,7 +23,7 @@ import numpy as np
 from ferjax.data.rows import Rows
 from ferjax.files import replacing
 
-FORMAT = 2  # increase it when the same file would now give other rows, or the layout of a cache file changes
+FORMAT = 3  # increase it when the same file would now give other rows, or the layout of a cache file changes
 # A file that changed this recently may change again without a difference in its times.
 _CLOCK_TICK_NS = 50_000_000
 # The fields of Rows that a file in the cache holds. Wide numbers come first, so that they lie at even addresses.

@@ -2,17 +2,17 @@
 
 import collections
 import dataclasses
-import io
 import re
 from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ferjax.data.form import Form
 from ferjax.data.readers.archive import Tree
 from ferjax.data.readers.csv_file import SKIP_HINT
+from ferjax.data.readers.image_file import NotAnImage, open_image
 from ferjax.data.rows import Rows
 from ferjax.data.threads import map_ahead
 from ferjax.errors import UserError
@@ -133,34 +133,15 @@ def _decode(name: str, data: bytes, form: Form) -> _Decoded:
     """Decode one image to the size and the channels of the data set."""
     wanted = (form.side_px, form.side_px)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            size, mode = image.size, image.mode
-            levels = _to_gray(image) if form.channels == 1 else image.convert("RGB")
-            if size != wanted:
-                levels = levels.resize(wanted, Image.Resampling.BILINEAR)
-            resized_from = "" if size == wanted else f"{size[0]}x{size[1]}"
-            pixels = np.array(levels, np.uint8).reshape(*wanted, form.channels)
-            return _Decoded(name, pixels=pixels, resized_from=resized_from, mode=mode)
-    except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
-        if not data:
-            return _Decoded(name, reason="an empty file, not an image")
-        detail = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
-        return _Decoded(name, reason=f"not a readable image ({detail})")
-
-
-def _to_gray(image: Image.Image) -> Image.Image:
-    """Turn an image into gray levels 0..255; deeper images, which Pillow's own conversion clips, by their range."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        levels = np.asarray(image).astype(np.float64)
-        if not (np.isfinite(levels).all() and levels.min() >= 0 and levels.max() <= 65535):
-            raise ValueError(f"its levels go from {levels.min():g} to {levels.max():g}, not within 0..65535")
-        # The format does not say which range is meant: 0..1, 8 bits or 16 bits, whichever holds all levels.
-        top = 1.0 if image.mode == "F" and levels.max() <= 1 else 255.0 if levels.max() <= 255 else 65535.0
-        return Image.fromarray(np.rint(levels * (255.0 / top)).astype(np.uint8))
-    return image.convert("L")
+        image, mode = open_image(data)
+    except NotAnImage as error:
+        return _Decoded(name, reason=str(error))
+    size, levels = image.size, image.convert("L" if form.channels == 1 else "RGB")
+    if size != wanted:
+        levels = levels.resize(wanted, Image.Resampling.BILINEAR)
+    resized_from = "" if size == wanted else f"{size[0]}x{size[1]}"
+    pixels = np.array(levels, np.uint8).reshape(*wanted, form.channels)
+    return _Decoded(name, pixels=pixels, resized_from=resized_from, mode=mode)
 
 
 def _in_order(names: list[str]) -> tuple[list[str], str]:
