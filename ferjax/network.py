@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,13 +16,14 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from ferjax import networks
+from ferjax import arithmetic, networks, paths
 from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
 from ferjax.files import replacing
 from ferjax.networks import Classifier
 from ferjax.preprocess import preprocess
-from ferjax.training.checkpoint import list_places, read_network
+from ferjax.training.checkpoint import read_network
+from ferjax.training.places import list_places
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
 
@@ -58,10 +60,11 @@ class Network:
         """
         if views not in VIEWS:
             raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
-        answers = [
-            np.asarray(self._predict[views](self.variables, batch))[:rows]
-            for batch, rows in _batches(self.fit(images), batch_size)
-        ]
+        with arithmetic.fixed():
+            answers = [
+                np.asarray(self._predict[views](self.variables, batch))[:rows]
+                for batch, rows in _batches(self.fit(images), batch_size)
+            ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
 
     def fit(self, images: ImageArray) -> ImageArray:
@@ -111,12 +114,13 @@ class Network:
             for place, leaf in jax.tree_util.tree_flatten_with_path(dict(self.variables))[0]
         }
         facts = {
+            "crc32": {name: zlib.crc32(leaf.tobytes()) for name, leaf in leaves.items()},
             "classes": self.classes,
             "image_shape": self.image_shape,
             "config": dict(self.config),
             "about": dict(self.about),
         }
-        with replacing(pathlib.Path(path)) as beside:
+        with replacing(paths.parse(path)) as beside:
             beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps(facts)}))
 
 
@@ -126,7 +130,7 @@ def load(path: str | pathlib.Path) -> Network:
     Nothing in the folder is changed or locked, so that the run may go on meanwhile. Raises UserError where there is no
     trained network.
     """
-    path = pathlib.Path(path)
+    path = paths.parse(path)
     if path.is_file():
         return _load_file(path)
     workdir = Workdir(path)
@@ -146,6 +150,10 @@ def _load_file(path: pathlib.Path) -> Network:
         if metadata.get("format") != FORMAT:
             raise ValueError("it is not marked as a network of ferjax")
         facts = json.loads(metadata["facts"])
+        # Files of older versions have no checksums.
+        broken = [name for name, crc32 in facts.get("crc32", {}).items() if zlib.crc32(leaves[name].tobytes()) != crc32]
+        if broken:
+            raise ValueError(f"{broken[0]} has other values than were saved")
         config = upgrade(nest(facts["config"]))
         classes, image_shape, about = tuple(facts["classes"]), facts["image_shape"], facts["about"]
     except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken

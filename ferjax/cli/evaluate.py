@@ -18,9 +18,9 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from ferjax import evaluation, study
+from ferjax import evaluation, runtime, study
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser
+from ferjax.cli.flags import FlagMistake, Parser, file_path
 from ferjax.course_report import CourseReport
 from ferjax.report import format_table
 from ferjax.views import VIEWS
@@ -36,7 +36,7 @@ def _create_parser() -> Parser:
     parser = Parser("ferjax evaluate", __doc__, takes_data=True)
     parser.add_argument(
         "--workdir",
-        type=pathlib.Path,
+        type=file_path,
         nargs="+",
         required=True,
         metavar="DIR",
@@ -44,7 +44,7 @@ def _create_parser() -> Parser:
     )
     parser.add_argument(
         "--output",
-        type=pathlib.Path,
+        type=file_path,
         metavar="DIR",
         help="where a setting's or study's report goes; the first --workdir, or 'repeats' in a run that holds its own; "
         "of a run on other images, its folder 'other_data'",
@@ -78,6 +78,7 @@ def _evaluate(found: argparse.Namespace) -> None:
 
 def _score_elsewhere(found: argparse.Namespace) -> None:
     """Score the network of a run on other images, and print its scores and where the files are."""
+    runtime.find_devices()
     folder = found.output or found.workdir[0] / "other_data"
     scored = evaluation.evaluate(found.workdir[0], found.data, split=found.split or "auto", views=found.views)
     scored.write(folder)

@@ -53,7 +53,7 @@ def test_help_ends_with_0_and_works_not(capsys):
             "disk/file: No space left on device; mend that, and the same command goes on.",
         ),
         (OSError("odd"), ["--workdir=x"], 1, "x: odd; mend that, and the same command goes on."),
-        (KeyboardInterrupt(), [], 130, "Interrupted before the run began."),
+        (KeyboardInterrupt(), [], 130, "Interrupted; the same command starts again."),
         (InterruptedRun(signal.SIGINT, "Saved step 3."), [], 130, "Saved step 3."),
         (InterruptedRun(signal.SIGTERM, "Saved step 3."), [], 143, "Saved step 3."),
         (LeftAtOnce(signal.SIGTERM, "Left at once."), [], 143, "Left at once."),

@@ -3,7 +3,7 @@
 import pathlib
 import stat
 
-from ferjax import networks
+from ferjax import networks, paths
 from ferjax.errors import UserError
 from ferjax.networks.weights import converted, copies, published_file
 from ferjax.networks.weights.variables import Weights, join_words
@@ -22,7 +22,7 @@ def load(weights: str, model: str) -> Weights:
     network, and for values that are not finite.
     """
     _check_model(model)
-    return read(copies.find(weights, model) if weights in list_sources() else pathlib.Path(weights), model)
+    return read(copies.find(weights, model) if weights in list_sources() else paths.parse(weights), model)
 
 
 def check(weights: str, model: str, width: float) -> None:
@@ -42,7 +42,7 @@ def check(weights: str, model: str, width: float) -> None:
         )
     if weights in list_sources():
         copies.check(weights, model)
-    elif _is_folder(path := pathlib.Path(weights).expanduser()):
+    elif _is_folder(path := paths.parse(weights)):
         converted.read_note(path, model)
 
 
@@ -51,7 +51,6 @@ def read(path: pathlib.Path, model: str | None) -> Weights:
 
     Raises UserError.
     """
-    path = path.expanduser()
     return converted.read(path, model) if _is_folder(path) else published_file.read(path, model)
 
 
