@@ -14,6 +14,8 @@ import re
 import signal
 import sys
 import traceback
+import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 from ferjax.cli.flags import FlagMistake, Parser
@@ -32,8 +34,16 @@ def start_logging() -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    sys.excepthook = _show_uncaught
     # Orbax and clu log through absl, and Orbax the pages of each error that it raises, too.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="PIL")  # of odd images, whose fate we say ourselves
+
+
+def _show_uncaught(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+    """Show a fault as Python does, but for what Orbax's threads complain of behind a save or restore that failed."""
+    if not (isinstance(error, RuntimeError) and "Event loop is closed" in str(error)):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _speak_plainly() -> None:
