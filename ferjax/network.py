@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from PIL import Image
 
-from ferjax import networks
+from ferjax import arithmetic, networks, paths
 from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
 from ferjax.networks import Classifier, saved
 from ferjax.preprocess import preprocess
-from ferjax.training.checkpoint import list_places, read_network
+from ferjax.training.checkpoint import read_network
+from ferjax.training.places import list_places
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
 
@@ -63,10 +64,11 @@ class Network:
         """
         if views not in VIEWS:
             raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
-        answers = [
-            np.asarray(self._predict[views](self.variables, batch))[:rows]
-            for batch, rows in _batches(self.fit(images), batch_size)
-        ]
+        with arithmetic.fixed():
+            answers = [
+                np.asarray(self._predict[views](self.variables, batch))[:rows]
+                for batch, rows in _batches(self.fit(images), batch_size)
+            ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
 
     def predict(
@@ -162,7 +164,7 @@ class Network:
             "temperature": self.temperature,
             "unsure_below": self.unsure_below,
         }
-        saved.write(pathlib.Path(path), self.variables, facts, half=half)
+        saved.write(paths.parse(path), self.variables, facts, half=half)
 
 
 def load(path: str | pathlib.Path | None = None) -> Network:
@@ -171,7 +173,7 @@ def load(path: str | pathlib.Path | None = None) -> Network:
     Without a path it is the network that ferjax brings along (ferjax/shipped/). Nothing in the folder is changed or
     locked, so that the run may go on meanwhile. Raises UserError where there is no trained network.
     """
-    path = saved.SHIPPED if path is None else pathlib.Path(path)
+    path = saved.SHIPPED if path is None else paths.parse(path)
     if path.is_file():
         return _load_file(path)
     workdir = Workdir(path)

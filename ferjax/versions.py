@@ -10,6 +10,8 @@ from typing import Any
 
 import jax
 
+from ferjax import arithmetic
+
 _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
 
 
@@ -24,6 +26,7 @@ def describe_start(step: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "devices": [str(device) for device in jax.devices()],
         "cpu_count": os.cpu_count(),
+        "numbers_depend_on": arithmetic.describe(),
     }
 
 

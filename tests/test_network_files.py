@@ -16,7 +16,7 @@ import ferjax
 from ferjax.errors import UserError
 from ferjax.networks.saved import FORMAT
 from ferjax.training import run
-from ferjax.training.checkpoint import list_places
+from ferjax.training.places import list_places
 from tests.answers import answer_as, close
 from tests.tiny import read_checkpoint, shrink
 

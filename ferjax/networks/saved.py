@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +27,9 @@ def write(path: pathlib.Path, variables: Mapping[str, PyTree], facts: Mapping[st
     }
     if half:
         leaves = {name: leaf.astype(np.float16) if leaf.ndim > 1 else leaf for name, leaf in leaves.items()}
+    crc32 = {name: zlib.crc32(leaf.tobytes()) for name, leaf in leaves.items()}
     with replacing(path) as beside:
-        beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps(facts)}))
+        beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps({**facts, "crc32": crc32})}))
 
 
 def read(path: pathlib.Path) -> tuple[dict[str, PyTree], dict[str, Any]]:
@@ -35,17 +37,22 @@ def read(path: pathlib.Path) -> tuple[dict[str, PyTree], dict[str, Any]]:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            leaves = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 - no dict
+            leaves = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
         if metadata.get("format") != FORMAT:
             raise ValueError("it is not marked as a network of ferjax")
         facts = json.loads(metadata["facts"])
         if not isinstance(facts, dict):
             raise ValueError("what it says of itself is no object")
+        # Files of older versions have no checksums.
+        broken = [name for name, crc32 in facts.get("crc32", {}).items() if zlib.crc32(leaves[name].tobytes()) != crc32]
+        if broken:
+            raise ValueError(f"{broken[0]} has other values than were saved")
     except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken
         raise UserError(
             f"{path} cannot be read as a network ({error}): name a file that Network.save wrote."
         ) from error
-    return {"params": {}, "batch_stats": {}, **flax.traverse_util.unflatten_dict(leaves, sep="/")}, facts
+    whole = {name: leaf.astype(np.float32) for name, leaf in leaves.items()}
+    return {"params": {}, "batch_stats": {}, **flax.traverse_util.unflatten_dict(whole, sep="/")}, facts
 
 
 def is_saved(path: pathlib.Path) -> bool:

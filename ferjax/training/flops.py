@@ -54,6 +54,7 @@ class Peak(NamedTuple):
 
     flops_per_s: float | None
     source: str
+    measured: bool = False
 
 
 def count_layers(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
@@ -110,7 +111,9 @@ def find_peak(dtype: str) -> Peak:
     device = jax.devices()[0]
     if device.platform == "cpu":
         flops_per_s = _measure_product() / jax.local_device_count()
-        return Peak(flops_per_s, f"measured: {_PRODUCT_SIDE} x {_PRODUCT_SIDE} matrix product, float32, whole CPU")
+        return Peak(
+            flops_per_s, f"measured: {_PRODUCT_SIDE} x {_PRODUCT_SIDE} matrix product, float32, whole CPU", True
+        )
     return look_up(device.device_kind, dtype)
 
 

@@ -1,12 +1,12 @@
 """Anyone's own images in class folders: the classes are the folders' names, in the order of the alphabet."""
 
 import os
-import pathlib
-import re
 from typing import Any
 
+from ferjax import paths
 from ferjax.data.form import Form
 from ferjax.data.readers.archive import FolderTree, is_image_name
+from ferjax.data.readers.placing import name_usage
 from ferjax.data.reading import read_files
 from ferjax.data.rows import SPLITS, Rows
 from ferjax.errors import UserError
@@ -20,18 +20,15 @@ def read(path: str | os.PathLike[str], on_bad_row: str, **_: Any) -> Rows:
 
     Raises UserError for a path that is no folder, for fewer than two classes, and for whatever is wrong with the files.
     """
-    place = pathlib.Path(path).expanduser()
+    place = paths.parse(path)
     if not place.is_dir():
         raise UserError(f"{place} is no folder: data.name=folder reads one with a folder of images for each class.")
-    # Imported here because it brings Pillow, which a run on other data does not need.
-    from ferjax.data.readers.folder import USAGE_FOLDERS
-
     parents = {tuple(name.split("/")[:-1]) for name in FolderTree(place).names if is_image_name(name)}
     classes = sorted({folders[-1] for folders in parents if folders}, key=lambda name: (name.lower(), name))
     if not 2 <= len(classes) <= MOST_CLASSES:
         found = f"the class {classes[0]} alone" if classes else "no folder with images"
         raise UserError(f"{place} holds {found}: put the images of each class, of two at least, into its own folder.")
-    divided = any(re.sub("[^a-z]", "", above.lower()) in USAGE_FOLDERS for folders in parents for above in folders[:-1])
+    divided = any(name_usage(above) is not None for folders in parents for above in folders[:-1])
     form = Form(
         name="folder",
         title="image folder",

@@ -3,7 +3,7 @@
 import pathlib
 import stat
 
-from ferjax import networks
+from ferjax import networks, paths
 from ferjax.errors import UserError
 from ferjax.networks import saved
 from ferjax.networks.weights import converted, copies, own_network, published_file
@@ -26,7 +26,7 @@ def load(weights: str, model: str) -> Weights:
     if own := _find_own(weights):
         return own_network.read(own, model)
     _check_model(model)
-    return read(copies.find(weights, model) if weights in list_sources() else pathlib.Path(weights), model)
+    return read(copies.find(weights, model) if weights in list_sources() else paths.parse(weights), model)
 
 
 def check(weights: str, model: str, width: float) -> None:
@@ -49,7 +49,7 @@ def check(weights: str, model: str, width: float) -> None:
         )
     if weights in list_sources():
         copies.check(weights, model)
-    elif _is_folder(path := pathlib.Path(weights).expanduser()):
+    elif _is_folder(path := paths.parse(weights)):
         converted.read_note(path, model)
 
 
@@ -58,7 +58,6 @@ def read(path: pathlib.Path, model: str | None) -> Weights:
 
     Raises UserError.
     """
-    path = path.expanduser()
     return converted.read(path, model) if _is_folder(path) else published_file.read(path, model)
 
 
@@ -66,7 +65,7 @@ def _find_own(weights: str) -> pathlib.Path | None:
     """Return the file of a network of ferjax that `weights` names; None where it names something else."""
     if weights == own_network.WORD:
         return saved.SHIPPED
-    path = pathlib.Path(weights).expanduser()
+    path = paths.parse(weights)
     return path if path.is_file() and saved.is_saved(path) else None
 
 
