@@ -26,6 +26,8 @@ from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
 
 FORMAT = "ferjax network 1"
+# The name of the network's file in a folder that `ferjax export` wrote.
+EXPORTED_FILE = "model.safetensors"
 
 ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
@@ -139,12 +141,15 @@ class Network:
 def load(path: str | pathlib.Path) -> Network:
     """Load what a run left: from its folder, the best epoch of its newest checkpoint, or from a file by `Network.save`.
 
+    A folder that `ferjax export` wrote is taken for the file in it.
     Nothing in the folder is changed or locked, so that the run may go on meanwhile. Raises UserError where there is no
     trained network.
     """
     path = pathlib.Path(path)
     if path.is_file():
         return _load_file(path)
+    if (path / EXPORTED_FILE).is_file():
+        return _load_file(path / EXPORTED_FILE)
     workdir = Workdir(path)
     config, data = workdir.read_config(), workdir.read_data()
     if config is None or data is None or not list_places(workdir.checkpoints):

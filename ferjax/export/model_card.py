@@ -56,7 +56,7 @@ def create_card(measured: Measured, exported: Exported, *, name: str, licence: s
 
 def _describe(measured: Measured, name: str, licence: str) -> dict[str, Any]:
     """Return the card's metadata in the names that model hubs read."""
-    found, data_name = measured.report, str(measured.config["data.name"])
+    found, data_name = measured.report, measured.data_set
     metrics = [
         {"type": "accuracy", "name": "Accuracy", "value": round(found["accuracy"], 4)},
         {"type": "f1", "name": "Macro F1", "value": round(found["macro_f1"], 4)},
@@ -111,7 +111,7 @@ def _tell_data(measured: Measured) -> str:
     leaked = ", ".join(f"{count:,} of {sum(counts[split]):,} in {split}" for split, count in copies.items())
     rest = found["without_copies"]
     lines = [
-        f"Data set: {escape_markdown(str(measured.config['data.name']))} (`{pathlib.Path(data['path']).name}`), split: "
+        f"Data set: {escape_markdown(measured.data_set)} (`{pathlib.Path(data['path']).name}`), split: "
         f"{measured.config['data.split']}, labels: {measured.config['data.labels']}, SHA-256 of the rows and their "
         f"split: `{data['digest'][:16]}...`.",
         "",
@@ -205,7 +205,7 @@ def _tell_calibration(measured: Measured) -> str:
 
 
 def _tell_licences(measured: Measured, licence: str) -> str:
-    data_set = DATASETS.get(str(measured.config["data.name"]))
+    data_set = DATASETS.get(measured.data_set)
     of_data = (
         data_set.licence if data_set else ""
     ) or "ferjax does not know the terms of this data set: ask who published it."
