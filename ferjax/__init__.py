@@ -42,19 +42,21 @@ def train(
     """
     from ml_collections import ConfigDict
 
+    from ferjax import paths
     from ferjax.config import load_config, override
     from ferjax.training.run import run
 
     # The values of a ConfigDict are checked by `run`.
     given = isinstance(config, ConfigDict)
     chosen = override(config, overrides or {}) if given else load_config(config, overrides)
-    return run(chosen, pathlib.Path(workdir), allow_config_change=allow_config_change)
+    return run(chosen, paths.parse(workdir), allow_config_change=allow_config_change)
 
 
-def load(path: str | pathlib.Path) -> "Network":
+def load(path: str | pathlib.Path | None = None) -> "Network":
     """Load the network that a run left, from its folder or from a file that `Network.save` wrote.
 
-    Nothing where it comes from is changed or locked. Raises ferjax.errors.UserError where there is none.
+    Without a path it is the network for FER-2013's seven emotions that ferjax brings along. Nothing where it comes from
+    is changed or locked. Raises ferjax.errors.UserError where there is none.
     """
     from ferjax.network import load
 

@@ -1,10 +1,13 @@
-"""Ctrl-C and SIGTERM as a question that the loop asks between steps, so that a run can save before it leaves."""
+"""Ctrl-C, TERM and the like as a question that the loop asks between steps, so that a run can save before it leaves."""
 
 import logging
 import signal
 import types
 
 logger = logging.getLogger("ferjax")
+
+# Of a person, of a cluster or another process, of a terminal that was closed, and of a limit on CPU time.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
 
 
 class InterruptedRun(KeyboardInterrupt):
@@ -31,7 +34,9 @@ class Interrupt:
         self._old: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # nohup
             self._old[number] = signal.signal(number, self._receive)
         return self
 

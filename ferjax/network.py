@@ -2,30 +2,33 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from PIL import Image
-from safetensors import safe_open
-from safetensors.numpy import save
 
-from ferjax import networks
+from ferjax import arithmetic, networks, paths
 from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
-from ferjax.files import replacing
-from ferjax.networks import Classifier
+from ferjax.networks import Classifier, saved
 from ferjax.preprocess import preprocess
-from ferjax.training.checkpoint import list_places, read_network
+from ferjax.training.checkpoint import read_network
+from ferjax.training.places import list_places
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
 
-FORMAT = "ferjax network 1"
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ferjax.inference import Source
+    from ferjax.inference.detectors import Detector
+    from ferjax.inference.faces import Boxes
+
 # The name of the network's file in a folder that `ferjax export` wrote.
 EXPORTED_FILE = "model.safetensors"
 
@@ -64,11 +67,49 @@ class Network:
         """
         if views not in VIEWS:
             raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
-        answers = [
-            np.asarray(self._predict[views](self.variables, batch))[:rows]
-            for batch, rows in _batches(self.fit(images), batch_size)
-        ]
+        with arithmetic.fixed():
+            answers = [
+                np.asarray(self._predict[views](self.variables, batch))[:rows]
+                for batch, rows in _batches(self.fit(images), batch_size)
+            ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
+
+    def predict(
+        self,
+        source: "Source",
+        *,
+        detect: bool = True,
+        boxes: "Boxes | None" = None,
+        detector: "str | Detector | None" = None,
+        views: str = "none",
+        batch_size: int | None = None,
+        stride: int = 1,
+    ) -> "pd.DataFrame":
+        """Find the faces of pictures and return a row for each, with the columns that docs/predict.md lists.
+
+        `source` is an array, an image of Pillow, a path, a glob, a folder, a video, a camera's number, or an iterable
+        of these; nothing of it is lost: a picture without a face and one that cannot be read have a row each, which
+        says so. With `detect=False` each picture is a ready crop of one face; `boxes` are faces that the caller has
+        found already, [n, 4] of x, y, width and height in pixels, for every picture, by source, or for each in turn.
+        `detector` is a name of ferjax.inference.detectors.DETECTORS. Of a video every `stride`-th frame counts. Raises
+        UserError where no detector is installed.
+        """
+        from ferjax.inference import predict
+
+        return predict(
+            self,
+            source,
+            detect=detect,
+            boxes=boxes,
+            detector=detector,
+            views=views,
+            batch_size=batch_size,
+            stride=stride,
+        )
+
+    def count_parameters(self) -> int:
+        """Return how many numbers the network has learnt."""
+        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self.variables["params"]))
 
     def uncalibrated(self) -> "Network":
         """Return the same network with a temperature of 1: it answers as its run did, for predictions.csv."""
@@ -117,15 +158,12 @@ class Network:
         """One compiled function for each name of VIEWS."""
         return {views: jax.jit(functools.partial(self.compute_probabilities, views=views)) for views in VIEWS}
 
-    def save(self, path: str | pathlib.Path) -> None:
+    def save(self, path: str | pathlib.Path, *, half: bool = False) -> None:
         """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it.
 
-        The file is written whole or not at all. Raises OSError where it cannot be written.
+        With `half` kernels are rounded to float16, and the file is half as large. The file is written whole or not at
+        all. Raises OSError where it cannot be written.
         """
-        leaves = {
-            jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf)
-            for place, leaf in jax.tree_util.tree_flatten_with_path(dict(self.variables))[0]
-        }
         facts = {
             "classes": self.classes,
             "image_shape": self.image_shape,
@@ -134,18 +172,17 @@ class Network:
             "temperature": self.temperature,
             "unsure_below": self.unsure_below,
         }
-        with replacing(pathlib.Path(path)) as beside:
-            beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps(facts)}))
+        saved.write(paths.parse(path), self.variables, facts, half=half)
 
 
-def load(path: str | pathlib.Path) -> Network:
+def load(path: str | pathlib.Path | None = None) -> Network:
     """Load what a run left: from its folder, the best epoch of its newest checkpoint, or from a file by `Network.save`.
 
-    A folder that `ferjax export` wrote is taken for the file in it.
-    Nothing in the folder is changed or locked, so that the run may go on meanwhile. Raises UserError where there is no
-    trained network.
+    A folder that `ferjax export` wrote is taken for the file in it, and without a path it is the network that ferjax
+    brings along (ferjax/shipped/). Nothing in the folder is changed or locked, so that the run may go on meanwhile.
+    Raises UserError where there is no trained network.
     """
-    path = pathlib.Path(path)
+    path = saved.SHIPPED if path is None else paths.parse(path)
     if path.is_file():
         return _load_file(path)
     if (path / EXPORTED_FILE).is_file():
@@ -161,27 +198,14 @@ def load(path: str | pathlib.Path) -> Network:
 
 
 def _load_file(path: pathlib.Path) -> Network:
+    variables, facts = saved.read(path)
     try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            leaves = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-        if metadata.get("format") != FORMAT:
-            raise ValueError("it is not marked as a network of ferjax")
-        facts = json.loads(metadata["facts"])
         config = upgrade(nest(facts["config"]))
-        classes, image_shape, about = tuple(facts["classes"]), facts["image_shape"], facts["about"]
-    except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken
+        return _create(config, tuple(facts["classes"]), facts["image_shape"], variables, facts["about"], facts)
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read as a network ({error}): name a file that Network.save wrote."
         ) from error
-    variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    for name, leaf in leaves.items():
-        *parents, last = name.split("/")
-        place = variables
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = leaf
-    return _create(config, classes, image_shape, variables, about, facts)
 
 
 def _create(

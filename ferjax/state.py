@@ -12,7 +12,8 @@ from ferjax.scores import SCORES, Sums
 class Best(flax.struct.PyTreeNode):
     """The network at the best validated epoch (see `network_variables`), and the score by which that is the best.
 
-    Before the first one `epoch` is 0, and `score` is worse than any.
+    Where a run keeps its last epoch, the network and `epoch` are that one's, and `score` is still the best. Before the
+    first epoch `epoch` is 0, and `score` is worse than any.
     """
 
     params: PyTree

@@ -108,11 +108,13 @@ def make_eval_step(
 
 
 def make_finish_epoch(
-    optimizer: Optimizer, best_metric: str
+    optimizer: Optimizer, best_metric: str, *, keep_last: bool = False
 ) -> Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]:
     """Bind the parts; the result is `finish_epoch(state, validation_sums) -> (state, improved)`.
 
     It feeds the plateau rule, keeps the best variables by `best_metric`, a name of SCORES, and opens the next epoch.
+    With `keep_last` it keeps the variables of every epoch until the next one; `best.score` is the best one still, by
+    which an early stop goes.
     """
     score = SCORES[best_metric]
 
@@ -120,7 +122,9 @@ def make_finish_epoch(
         value = score.of(validation)
         improved = score.is_better(value, state.best.score)
         candidate = Best(**network_variables(state), epoch=state.epoch + 1, score=value)
-        best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), candidate, state.best)
+        kept = jnp.logical_or(improved, keep_last)
+        best = jax.tree.map(lambda new, old: jnp.where(kept, new, old), candidate, state.best)
+        best = best.replace(score=jnp.where(improved, value, state.best.score))
         new_state = state.replace(
             epoch=state.epoch + 1,
             plateau=optimizer.update_plateau(state.plateau, validation),

@@ -111,10 +111,11 @@ def test_mirror_averages_probabilities():
     np.testing.assert_allclose(sums.loss, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("keep_last", [False, True])
 @pytest.mark.parametrize(("metric", "best_epoch"), [("accuracy", 2), ("loss", 3)])
-def test_finish_epoch_keeps_the_best_and_feeds_the_plateau(metric, best_epoch):
+def test_finish_epoch_keeps_the_best_or_the_last_and_feeds_the_plateau(metric, best_epoch, keep_last):
     parts = Parts()
-    finish = jax.jit(make_finish_epoch(parts.optimizer, metric))
+    finish = jax.jit(make_finish_epoch(parts.optimizer, metric, keep_last=keep_last))
     state = parts.state.replace(best=parts.state.best.replace(score=jnp.float32(SCORES[metric].worst)))
     for epoch, (correct, loss) in enumerate([(3.0, 20.0), (5.0, 15.0), (5.0, 10.0), (4.0, 12.0)], start=1):
         state = state.replace(params=jax.tree.map(lambda leaf, n=epoch: jnp.full_like(leaf, n), state.params))
@@ -122,8 +123,9 @@ def test_finish_epoch_keeps_the_best_and_feeds_the_plateau(metric, best_epoch):
             state, Sums(jnp.float32(loss), jnp.zeros((7, 7)).at[0, 0].set(correct).at[0, 1].set(10.0 - correct))
         )
         assert bool(improved) == (epoch <= best_epoch)
-    assert int(state.best.epoch) == best_epoch
+    kept_epoch = 4 if keep_last else best_epoch
+    assert int(state.best.epoch) == kept_epoch
     assert float(state.best.score) == np.float32({"accuracy": 0.5, "loss": 1.0}[metric])
-    assert {float(leaf.max()) for leaf in jax.tree.leaves(state.best.params)} == {float(best_epoch)}
+    assert {float(leaf.max()) for leaf in jax.tree.leaves(state.best.params)} == {float(kept_epoch)}
     assert int(state.epochs_since_best) == 4 - best_epoch
     assert float(state.plateau.scale) == 0.25  # patience 1: epochs 3 and 4 brought no better accuracy

@@ -19,8 +19,9 @@ from ferjax.interrupt import Interrupt
 from ferjax.parallel import create_layout, place
 from ferjax.training import run
 from ferjax.training.build import Task, build, describe_task
-from ferjax.training.checkpoint import list_places, read_leaves
+from ferjax.training.checkpoint import read_leaves
 from ferjax.training.loop import Loop
+from ferjax.training.places import list_places
 from ferjax.workdir import Workdir
 
 SMALL = {
@@ -95,7 +96,7 @@ def read_metrics(workdir, split=None):
     """The lines of metrics.jsonl without what depends on the machine's speed."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [
-        {key: value for key, value in line.items() if key not in ("images_per_s", "model_flop_utilisation")}
+        {key: value for key, value in line.items() if key not in ("images_per_s", "model_flop_utilisation", "seconds")}
         for line in lines
         if split in (None, line["split"])
     ]

@@ -1,7 +1,7 @@
-"""A mirror image, rotation, shift, shear and zoom of each image, in one sampling.
+"""A mirror image, rotation, shift, shear, zoom and crop of each image, in one sampling.
 
 They follow Keras's legacy `ImageDataGenerator`, which the course report's notebooks used: the same matrices in the same
-order, the same centre, bilinear interpolation, and the nearest edge pixel outside the image.
+order, the same centre, bilinear interpolation, and the nearest edge pixel outside the image. The crop is not theirs.
 """
 
 from typing import NamedTuple
@@ -23,14 +23,20 @@ KEYS: Keys = {
     ),
     "zoom_fraction": Key(0.15, Range(0, 0.9), "each axis of an image is scaled by a factor drawn from 1 +- this"),
     "shear_deg": Key(0.0, Range(0, 80), "each image is sheared by an angle drawn from +- this, in degrees"),
+    "crop_fraction": Key(
+        1.0,
+        Range(0.1, 1),
+        "side of a square at a random place of each image, as a share of the image's side, that is cut out and "
+        "enlarged to the whole; 1 is off, and 11/12 is what eval.views=crops looks at",
+    ),
 }
 
 
 class Moves(NamedTuple):
     """What was drawn for each image of a batch; None where that move is off.
 
-    `shift_px` and `zoom` hold (row, column). A zoom above 1 shrinks the face, as in Keras: it scales output to input
-    coordinates.
+    `shift_px`, `zoom` and `crop_px` hold (row, column). A zoom above 1 shrinks the face, as in Keras: it scales output
+    to input coordinates. `crop_px` is the way from the image's centre to that of the square which is cut out.
     """
 
     flip: Bool[Array, " b"] | None = None
@@ -38,16 +44,23 @@ class Moves(NamedTuple):
     shift_px: Float32[Array, "b 2"] | None = None
     shear_deg: Float32[Array, " b"] | None = None
     zoom: Float32[Array, "b 2"] | None = None
+    crop_px: Float32[Array, "b 2"] | None = None
 
 
 def create(
-    *, flip_prob: float, rotation_deg: float, shift_fraction: float, zoom_fraction: float, shear_deg: float
+    *,
+    flip_prob: float,
+    rotation_deg: float,
+    shift_fraction: float,
+    zoom_fraction: float,
+    shear_deg: float,
+    crop_fraction: float,
 ) -> Transform | None:
     """Make the transform that moves each image; None where every move is off.
 
     The ranges are those of `draw_moves`; a move whose range is 0 is not traced at all.
     """
-    if not any((flip_prob, rotation_deg, shift_fraction, zoom_fraction, shear_deg)):
+    if not any((flip_prob, rotation_deg, shift_fraction, zoom_fraction, shear_deg, crop_fraction < 1)):
         return None
 
     def move(key: PRNGKeyArray, batch: Batch, shards: Shards) -> Batch:
@@ -63,9 +76,10 @@ def create(
                 shift_fraction=shift_fraction,
                 zoom_fraction=zoom_fraction,
                 shear_deg=shear_deg,
+                crop_fraction=crop_fraction,
             )
 
-        return batch.replace(images=apply_moves(batch.images, shards.draw(draw)))
+        return batch.replace(images=apply_moves(batch.images, shards.draw(draw), crop_fraction))
 
     return move
 
@@ -80,12 +94,14 @@ def draw_moves(
     shift_fraction: float,
     zoom_fraction: float,
     shear_deg: float,
+    crop_fraction: float = 1.0,
 ) -> Moves:
     """Draw the moves of `rows` images.
 
     Rotation and shear are uniform in +- their degrees, each axis's shift in +- `shift_fraction` of the side, each
-    axis's zoom in 1 +- `zoom_fraction`. All numbers come from one call, and each move has its own column of them:
-    turning one off leaves the others' draws as they were, and so does a longer batch those of its first images.
+    axis's zoom in 1 +- `zoom_fraction`; the square that is cut out lies anywhere within the image. All numbers but the
+    square's come from one call, and each move has its own column of them: turning one off leaves the others' draws as
+    they were, and so does a longer batch those of its first images.
     """
     u = jax.random.uniform(key, (rows, 7)).T
     signed = 2.0 * u - 1.0
@@ -95,26 +111,38 @@ def draw_moves(
         shift_px=signed[2:4].T * (shift_fraction * side_px) if shift_fraction else None,
         shear_deg=signed[4] * shear_deg if shear_deg else None,
         zoom=1.0 + signed[5:7].T * zoom_fraction if zoom_fraction else None,
+        crop_px=_draw_crops(key, rows, side_px * (1.0 - crop_fraction)) if crop_fraction < 1 else None,
     )
 
 
-def apply_moves(images: Float32[Array, "b side side c"], moves: Moves) -> Float32[Array, "b side side c"]:
-    """Move each image; a mirror image alone is not sampled, and so has the image's own values."""
+def _draw_crops(key: PRNGKeyArray, rows: int, spare_px: float) -> Float32[Array, "b 2"]:
+    """Draw from a key of their own: in the one call, two more columns would change all other draws."""
+    return (jax.random.uniform(jax.random.fold_in(key, 1), (rows, 2)) - 0.5) * spare_px
+
+
+def apply_moves(
+    images: Float32[Array, "b side side c"], moves: Moves, crop_fraction: float = 1.0
+) -> Float32[Array, "b side side c"]:
+    """Move each image; a square of `crop_fraction` of its side is cut out as `moves.crop_px` says, and enlarged.
+
+    A mirror image alone is not sampled, and so has the image's own values.
+    """
     if any(move is not None for move in moves[1:]):
-        return apply_affine(images, find_matrices(moves, side_px=images.shape[1]))
+        return apply_affine(images, find_matrices(moves, side_px=images.shape[1], crop_fraction=crop_fraction))
     if moves.flip is None:
         return images
     return jnp.where(moves.flip[:, None, None, None], images[:, :, ::-1], images)
 
 
-def find_matrices(moves: Moves, *, side_px: int) -> Float32[Array, "b 2 3"]:
+def find_matrices(moves: Moves, *, side_px: int, crop_fraction: float = 1.0) -> Float32[Array, "b 2 3"]:
     """Find the map from an output pixel's (row, column, 1) to the input's (row, column) that all moves make together.
 
     Rotation, shift, shear and zoom have the order and signs of Keras's `apply_affine_transform` (which writes them for
     (x, y) and swaps the axes) about the centre (side - 1) / 2; a shear by s degrees maps row to cos(s) row and column
-    to column - sin(s) row. The mirror comes last, as Keras flips the moved image.
+    to column - sin(s) row. The mirror comes last, as Keras flips the moved image; but for the square that is cut out of
+    what all others make.
 
-    Raises ValueError if every one of the five is None.
+    Raises ValueError if every one of the moves is None.
     """
     linear = None
     shift = jnp.zeros(2)
@@ -133,9 +161,14 @@ def find_matrices(moves: Moves, *, side_px: int) -> Float32[Array, "b 2 3"]:
     if moves.flip is not None:
         mirror = jnp.where(moves.flip, -1.0, 1.0)
         linear = _then(linear, _matrix(jnp.ones_like(mirror), jnp.zeros_like(mirror), jnp.zeros_like(mirror), mirror))
+    if moves.crop_px is not None:
+        crop_shift = moves.crop_px if linear is None else _product(linear, moves.crop_px[:, :, None])[:, :, 0]
+        shift = shift + crop_shift
+        one, zero = (jnp.full_like(moves.crop_px[:, 0], value) for value in (crop_fraction, 0.0))
+        linear = _then(linear, _matrix(one, zero, zero, one))
     if linear is None:
         if moves.shift_px is None:
-            raise ValueError("find_matrices needs at least one of flip, rotation, shift, shear and zoom.")
+            raise ValueError("find_matrices needs at least one of flip, rotation, shift, shear, zoom and crop.")
         linear = jnp.broadcast_to(jnp.eye(2), (moves.shift_px.shape[0], 2, 2))
     centre = (side_px - 1) / 2
     offset = centre - centre * linear.sum(axis=2) + shift

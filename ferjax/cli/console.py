@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -14,6 +15,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "train by a config, evaluate the best epoch, report",
         "evaluate": "report on finished runs: one, repeated ones, or settings of them; score a run on other images",
+        "predict": "find the faces of pictures and videos, and say what they express",
         "export": "write a run's network as ONNX, StableHLO, and a folder for model hubs",
         "explain": "show which pixels of a picture an answer comes from",
         "search": "search over config keys on the validation split",
@@ -34,7 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
         return fail(f"There is no command {name}; did you mean {nearest}? ferjax --help lists all.", 2)
-    code: int = importlib.import_module(f"ferjax.cli.{name}").main(rest)
+    try:
+        command = importlib.import_module(f"ferjax.cli.{name}")
+    except KeyboardInterrupt:  # the imports take seconds; later ones are the command's own affair
+        return fail("Interrupted.", 128 + signal.SIGINT)
+    code: int = command.main(rest)
     return code
 
 

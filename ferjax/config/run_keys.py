@@ -51,6 +51,12 @@ EVAL: Keys = MappingProxyType(
             "which split the end of the run evaluates; 'auto' is test where the data set has one, else validation",
             "free",
         ),
+        "epoch": Key(
+            "best",
+            Choice(("best", "last")),
+            "which epoch's network is kept, evaluated and loaded: the best by train.best_metric, or the last one, "
+            "whose score was not chosen among many and so is no luckier than the network",
+        ),
         "views": Key(
             "none",
             Choice(tuple(VIEWS)),

@@ -72,11 +72,11 @@ def paragraph(text: str, *, note: bool = False) -> str:
     return f"{opening}{html.escape(text)}</p>"
 
 
-def image(png: bytes, caption: str) -> str:
-    """Put a picture into the page itself; its caption is also its text for those who cannot see it."""
-    data = base64.b64encode(png).decode("ascii")
+def image(data: bytes, caption: str, *, kind: str = "png") -> str:
+    """Put a picture, a PNG or JPEG file, into the page itself; its caption is also for those who cannot see it."""
+    text = base64.b64encode(data).decode("ascii")
     said = html.escape(caption)
-    return f'<figure><img alt="{said}" src="data:image/png;base64,{data}"><figcaption>{said}</figcaption></figure>'
+    return f'<figure><img alt="{said}" src="data:image/{kind};base64,{text}"><figcaption>{said}</figcaption></figure>'
 
 
 def gallery(images: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import tempfile
 import types
 from collections.abc import Mapping, Sequence
 
+from ferjax import arithmetic, paths
 from ferjax.export import hub_folder, onnx_file, stablehlo_file
 from ferjax.export.format import TOLERANCE, Exported, Format, Sample, check, create_sample, prepare
 from ferjax.export.measured import read_measured
@@ -52,7 +53,7 @@ def export(
     abbreviate them. Raises UserError where there is no network, where a number that the card needs was not measured,
     and where a format does not give the network's probabilities to 1e-4; then it has written nothing of that format.
     """
-    run, folder = pathlib.Path(run), pathlib.Path(folder)
+    run, folder = paths.parse(run), paths.parse(folder)
     chosen = {each: FORMATS[each] for each in FORMATS if each in formats}
     exported = Exported(prepare(load(run)), views, storage)
     if any(each.needs_card for each in chosen.values()):
@@ -60,8 +61,9 @@ def export(
         card = create_card(read_measured(run), exported, name=name or run.resolve().name, licence=licence, files=files)
         exported = dataclasses.replace(exported, card=card)
     folder.mkdir(parents=True, exist_ok=True)
-    sample = create_sample(exported)
-    return [_write(each, exported, name, folder, sample) for name, each in chosen.items()]
+    with arithmetic.fixed():
+        sample = create_sample(exported)
+        return [_write(each, exported, name, folder, sample) for name, each in chosen.items()]
 
 
 def _write(chosen: Format, exported: Exported, name: str, folder: pathlib.Path, sample: Sample) -> Written:

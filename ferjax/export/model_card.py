@@ -1,6 +1,5 @@
 """The model card, README.md of an exported folder: Mitchell et al. 2019, Model Cards for Model Reporting, FAT* '19."""
 
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -86,7 +85,7 @@ def _describe(measured: Measured, name: str, licence: str) -> dict[str, Any]:
 def _introduce(measured: Measured, exported: Exported) -> str:
     network, found = exported.network, measured.report
     height, width, channels = network.image_shape
-    parameters = sum(math.prod(leaf.shape) for leaf in _leaves(network.variables["params"]))
+    parameters = network.count_parameters()
     return (
         f"A {measured.config['model.name']} network of {parameters / 1e6:.2f} M parameters that gives a picture of one "
         f"face ({height}x{width} pixels, {'gray' if channels == 1 else 'colour'}) a probability for each of "
@@ -95,10 +94,6 @@ def _introduce(measured: Measured, exported: Exported) -> str:
         f"of {found['n']:,} images) and its macro F1 {found['macro_f1']:.1%}. Written by ferjax {ferjax.__version__} "
         "from the run's own files; no number on this page was typed."
     )
-
-
-def _leaves(tree: Any) -> list[Any]:
-    return [leaf for value in tree.values() for leaf in _leaves(value)] if hasattr(tree, "values") else [tree]
 
 
 def _tell_data(measured: Measured) -> str:

@@ -11,13 +11,14 @@ import jax.numpy as jnp
 
 from ferjax.ingredients import complete, join_keys
 from ferjax.keys import FLAG, SIZE, Choice, Each, Key, Keys, Range
-from ferjax.networks import compact, vgg
+from ferjax.networks import compact, resnet, vgg
 from ferjax.networks.base import Classifier, Context, Entry
 
 NETWORKS: Mapping[str, Entry] = types.MappingProxyType(
     {
         **vgg.NETWORKS,
         **compact.NETWORKS,
+        **resnet.NETWORKS,
     }
 )
 

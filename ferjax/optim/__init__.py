@@ -12,7 +12,7 @@ import optax
 
 from ferjax.ingredients import Ingredient, complete, join_keys
 from ferjax.keys import NOT_NEGATIVE, POSITIVE, Choice, Key, Keys
-from ferjax.optim import adam, averaging, groups, plateau, schedules, sgd
+from ferjax.optim import adam, averaging, groups, muon, plateau, schedules, sgd
 from ferjax.optim.averaging import Averaging
 from ferjax.optim.optimizer import Optimizer, kernel_mask, make_grouped
 from ferjax.optim.plateau import make_plateau
@@ -24,12 +24,16 @@ __all__ = ["KEYS", "OPTIMIZERS", "SCHEDULES", "Optimizer", "create"]
 OPTIMIZERS: Mapping[str, Ingredient[optax.GradientTransformation]] = types.MappingProxyType(
     {
         "adam": Ingredient(adam.create, adam.KEYS),
+        "muon": Ingredient(muon.create, muon.KEYS),
         "sgd": Ingredient(sgd.create, sgd.KEYS),
     }
 )
 _KEYS: Keys = {
     "name": Key(
-        "adam", Choice(tuple(OPTIMIZERS)), "which optimizer; 'sgd' is stochastic gradient descent with momentum"
+        "adam",
+        Choice(tuple(OPTIMIZERS)),
+        "which optimizer; 'sgd' is stochastic gradient descent with momentum, and 'muon' makes the directions of "
+        "kernels orthogonal, and is adam for all else",
     ),
     "learning_rate": Key(1e-4, POSITIVE, "the learning rate; where a schedule changes it, its highest value"),
 }

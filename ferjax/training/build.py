@@ -119,7 +119,7 @@ def build(config: ConfigDict, task: Task) -> Parts:
             train_step=make_train_step(network, optimizer, loss_fn, change, prepare),
             eval_step=eval_step,
             final_eval_step=eval_step if views == "none" else make_eval_step(network, loss_fn, prepare, views),
-            finish_epoch=make_finish_epoch(optimizer, config.train.best_metric),
+            finish_epoch=make_finish_epoch(optimizer, config.train.best_metric, keep_last=config.eval.epoch == "last"),
         )
         # Shapes alone say whether the network takes such images, and whether optim.groups covers its parameters.
         optimizer.groups.split(parts.shapes, 0)

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import math
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -188,12 +189,14 @@ class Loop:
 
     def _finish_epoch(self) -> bool:
         """Validate, keep the best, and tell the hooks; return False where a signal came in between."""
+        self.drain()  # these steps are training, whose time counts
         with self.stopwatch.pause():
-            self.drain()
+            began_s = time.monotonic()
             result = self.compiled.evaluate(network_variables(self.state), self.validation, self._is_to_stop_evaluating)
             if result is None:
                 return False
             sums = jax.device_get((self.state.epoch_sums, result[0]))
+            validation_s = time.monotonic() - began_s
             trained, validated = (split_by_seed(compute_scores(part)) for part in sums)
             slots = {run: slot for slot, run in enumerate(self.runs)}
             self._tell("on_validated", {run: validated[slots[run]] for run in self.present()})
@@ -206,7 +209,7 @@ class Loop:
             slot = slots[run]
             run.epoch, run.epochs_since_best = self.epoch, int(waited[slot])
             runs[run] = RunEpoch(trained[slot], validated[slot], float(scales[slot]), bool(best[slot]))
-        self._tell("on_epoch", EpochTold(self.epoch, self.step, runs, {}))
+        self._tell("on_epoch", EpochTold(self.epoch, self.step, runs, {}, validation_s))
         self._stride.restart()
         return True
 

@@ -15,8 +15,15 @@ from ferjax.batch import Batch
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 48, 48, 1), dtype=np.uint8)
-OFF = {name: type(key.default)(0) for name, key in affine.KEYS.items()}
-ON = {"flip_prob": 0.5, "rotation_deg": 15.0, "shift_fraction": 0.15, "zoom_fraction": 0.2, "shear_deg": 10.0}
+OFF = {name: type(key.default)(0) for name, key in affine.KEYS.items()} | {"crop_fraction": 1.0}
+ON = {
+    "flip_prob": 0.5,
+    "rotation_deg": 15.0,
+    "shift_fraction": 0.15,
+    "zoom_fraction": 0.2,
+    "shear_deg": 10.0,
+    "crop_fraction": 0.75,
+}
 FIXED = {
     "flip": np.array([True, False, True, False, True, False]),
     "rotation_deg": np.array([-180, -45, -15, 0, 7, 90], np.float32),
@@ -142,7 +149,7 @@ def test_images_of_any_side_and_any_channels(side, channels):
         np.testing.assert_allclose(moved[..., channel], alone[..., 0], atol=2e-2)
     moves = draw_moves(jax.random.key(8), 6, side_px=side, **ON)
     assert np.abs(moves.shift_px).max() <= 0.15 * side
-    matrices = np.asarray(find_matrices(moves, side_px=side))
+    matrices = np.asarray(find_matrices(moves, side_px=side, crop_fraction=0.75))
     for image, result, matrix in zip(images[..., 0].astype(float), moved[..., 0], matrices, strict=True):
         expected = scipy.ndimage.affine_transform(image, matrix[:, :2], matrix[:, 2], order=1, mode="nearest")
         np.testing.assert_allclose(result, expected, atol=5e-2)
@@ -156,6 +163,29 @@ def test_each_change_alone_changes_images(name):
     assert result.shape == IMAGES.shape
     assert not np.array_equal(result, IMAGES.astype(np.float32))
     assert 0 <= float(result.min()) <= float(result.max()) < 255.001  # the weights of four neighbours add to 1, rounded
+
+
+CORNERS = np.array([[0, 0], [12, 12], [3, 9], [12, 0], [6, 6], [1, 11]], np.float32)
+
+
+def test_a_crop_is_a_square_enlarged():
+    images = jnp.asarray(IMAGES, jnp.float32)
+    cropped = apply_moves(images, Moves(crop_px=jnp.asarray(CORNERS - 6)), 0.75)
+    for image, result, (top, left) in zip(images, cropped, CORNERS.astype(int), strict=True):
+        enlarged = jax.image.resize(image[top : top + 36, left : left + 36], (48, 48, 1), "bilinear")
+        # At the border the square's neighbours in the image are met, where resizing has none.
+        np.testing.assert_allclose(result[1:-1, 1:-1], enlarged[1:-1, 1:-1], atol=1e-2)
+
+
+def test_the_crop_is_of_what_the_other_moves_make():
+    others = make_moves(tuple(FIXED))
+    crop = others._replace(crop_px=jnp.asarray(CORNERS - 6))
+    cropped = np.asarray(find_matrices(crop, side_px=48, crop_fraction=0.75))
+    moved = np.asarray(find_matrices(others, side_px=48))
+    pixel = np.array([10.0, 30.0])
+    for with_crop, without, corner in zip(cropped, moved, CORNERS, strict=True):
+        within = 0.75 * (pixel + 0.5) - 0.5 + corner
+        np.testing.assert_allclose(with_crop @ [*pixel, 1], without @ [*within, 1], rtol=1e-4, atol=1e-3)
 
 
 def test_one_key_one_result_and_seeds_side_by_side():
@@ -177,6 +207,7 @@ def test_draws_fill_their_ranges_evenly():
         ("shear_deg", -10, 10),
         ("shift_px", -7.2, 7.2),
         ("zoom", 0.8, 1.2),
+        ("crop_px", -6, 6),
     ):
         values = np.asarray(getattr(drawn, name)).reshape(batch, -1)
         for axis in range(values.shape[1]):
@@ -195,7 +226,7 @@ def test_turning_one_change_off_leaves_the_others_draws():
     less = draw(jax.random.key(5), len(IMAGES), **{**ON, "flip_prob": 0.0, "shift_fraction": 0.0})
     assert less.flip is None
     assert less.shift_px is None
-    for name in ("rotation_deg", "shear_deg", "zoom"):
+    for name in ("rotation_deg", "shear_deg", "zoom", "crop_px"):
         np.testing.assert_array_equal(getattr(full, name), getattr(less, name))
 
 

@@ -1,7 +1,6 @@
 """The search: every point trained once and by one worker, on validation alone, whatever stops it on the way."""
 
 import csv
-import functools
 import itertools
 import json
 import logging
@@ -20,7 +19,6 @@ from ferjax.config import resolve
 from ferjax.documents.markdown import escape_markdown
 from ferjax.errors import UserError
 from ferjax.figures.search import draw_search
-from ferjax.networks.compact import Compact
 from ferjax.search import worker
 from ferjax.search.results import create_rows, format_table, write_results
 from ferjax.search.space import grid_points, name_folder, parse_space
@@ -86,7 +84,8 @@ def trained(monkeypatch):
             with path.open("a") as file:
                 file.write(json.dumps({"step": epoch, "epoch": float(epoch), "split": "validation", **scores}) + "\n")
             for hook in hooks:
-                hook.on_epoch(MagicMock(), EpochTold(epoch, epoch, {seed_run: RunEpoch({}, scores, 1.0, False)}, {}))
+                told = {seed_run: RunEpoch({}, scores, 1.0, False)}
+                hook.on_epoch(MagicMock(), EpochTold(epoch, epoch, told, {}, 1.0))
         return report.create_report(np.arange(7), np.eye(7, dtype=np.float32)[[3] * 7], config.eval.split)
 
     monkeypatch.setattr(worker.run, "run", run)
@@ -123,8 +122,8 @@ def test_a_stopped_search_goes_on_from_its_checkpoint(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(Loop, "_take_steps", take_then_signal)
     # One convolution: the loop is the real one, and its network compiles in seconds.
-    shallow = functools.partial(Compact, stages=((64,),))
-    monkeypatch.setattr(networks, "create", lambda *, name, **keys: shallow(**keys))
+    create = networks.create
+    monkeypatch.setattr(networks, "create", lambda **named: create(**named).clone(stages=((64,),)))
     overrides = [f"--config.{key}={value}" for key, value in (SMALL | STILL).items()]
     argv = ["--config", quickstart.__file__, "--workdir", "s", "--space", f"train.{KEY}=5,6", *overrides]
     starts.append(1)

@@ -30,7 +30,7 @@ def create_loop(**config):
 def test_an_epochs_line_has_the_score_that_picks_the_best(seed_run, metric, shown):
     loop = create_loop(best_metric=metric)
     scores = {"loss": 1.5, "accuracy": 0.5, "macro_f1": 0.25}
-    Log(10).on_epoch(loop, EpochTold(1, 7, {seed_run: RunEpoch(scores, scores, 1.0, True)}, {}))
+    Log(10).on_epoch(loop, EpochTold(1, 7, {seed_run: RunEpoch(scores, scores, 1.0, True)}, {}, 2.5))
     (line,) = loop.progress.say.call_args_list[0].args
     assert f"validation loss 1.5000, {shown} best so far" in line
 

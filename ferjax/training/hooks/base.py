@@ -40,12 +40,16 @@ class RunEpoch:
 
 @dataclasses.dataclass(frozen=True)
 class EpochTold:
-    """What a hook is told of a validated epoch. `speed` is filled by one hook, for the hooks after it to write."""
+    """What a hook is told of a validated epoch, and how many seconds its validation took.
+
+    `speed` is filled by one hook, for the hooks after it to write.
+    """
 
     epoch: int
     step: int
     runs: Mapping[SeedRun, RunEpoch]
     speed: dict[str, float]
+    validation_s: float
 
 
 @runtime_checkable

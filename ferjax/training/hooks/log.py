@@ -29,8 +29,9 @@ class Log(Hook):
     def on_epoch(self, loop: Loop, told: EpochTold) -> None:
         metric = loop.parts.config.train.best_metric
         for run, epoch in told.runs.items():
+            validated = {**epoch.validation, "seconds": told.validation_s}
             run.write(step=told.step, epoch=float(told.epoch), split="train", **epoch.train, **told.speed)
-            run.write(step=told.step, epoch=float(told.epoch), split="validation", **epoch.validation)
+            run.write(step=told.step, epoch=float(told.epoch), split="validation", **validated)
             loop.progress.say(
                 f"{'' if loop.alone else f'seed {run.seed}, '}epoch {told.epoch}: train loss "
                 f"{epoch.train['loss']:.4f}, accuracy {epoch.train['accuracy']:.2%}; validation loss "

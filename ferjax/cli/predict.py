@@ -1,0 +1,213 @@
+"""Find the faces of pictures and videos, and say what they express.
+
+    ferjax predict photo.jpg                            in words
+    ferjax predict holiday/ -o out -f csv,html          a folder: a table, and a page with the pictures
+    ferjax predict talk.mp4 -o out -f csv --draw        a video: a table, a chart over time, an annotated copy
+    ferjax predict 0 -f jsonl                           the camera, until Ctrl-C
+
+A SOURCE is an image, a video, a folder, a glob or the number of a camera. What cannot be read has a row too, is listed
+at the end, and makes the exit code 3. docs/predict.md says what each column means. Nothing is sent anywhere.
+`python -m ferjax.predict` is the same.
+"""
+
+import argparse
+import pathlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ferjax.cli import endings
+from ferjax.cli.flags import FlagMistake, Parser, whole_number
+from ferjax.errors import UserError
+
+if TYPE_CHECKING:
+    from ferjax.inference import Answer, Counts
+    from ferjax.inference.results import Results
+    from ferjax.network import Network
+
+# The names of what ferjax.inference has in tables; a test compares them. Its own import takes a second.
+FORMATS = ("csv", "json", "jsonl", "parquet", "md", "html")
+LAYOUTS = ("deepface", "fer", "pyfeat")
+DETECTORS = ("libfacedetection", "mtcnn")
+VIEWS = ("none", "mirror", "shifts", "crops", "mirror_shifts", "mirror_crops")
+
+UNREADABLE = 3
+_LISTED = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the flags, predict, write; return the exit code."""
+    return endings.run(
+        _create_parser(),
+        arguments,
+        _predict,
+        folder=lambda found: found.output or pathlib.Path(),
+        interrupted="Interrupted: the files hold what was found until then.",
+    )
+
+
+def _create_parser() -> Parser:
+    parser = Parser("ferjax predict", __doc__)
+    add = parser.add_argument
+    add("source", nargs="+", metavar="SOURCE", help="images, videos, folders, globs, or the number of a camera")
+    add("-o", "--output", type=pathlib.Path, metavar="DIR", help="where the files go; without it, stdout")
+    add(
+        "-f",
+        "--format",
+        type=_parse_formats,
+        metavar="NAMES",
+        help=f"{', '.join(FORMATS)}, several with commas, or all",
+    )
+    add(
+        "--network",
+        type=pathlib.Path,
+        metavar="RUN",
+        help="a run's folder, or a file of Network.save; without it, ferjax's own network",
+    )
+    add("--views", choices=VIEWS, default="none", help="the views of each face that are averaged")
+    add("--stride", type=whole_number(1), default=1, metavar="N", help="of a video take every N-th frame only")
+    add("--batch_size", type=whole_number(1), metavar="N", help="faces in a batch; 64, for one picture 8, a camera 1")
+    add("--detector", choices=DETECTORS, help="what finds the faces; the first that is installed")
+    parser.add_switch("--crops", "every picture is a ready crop of one face: no face is sought")
+    parser.add_switch("--draw", "write copies with the faces marked to DIR/annotated")
+    add("--layout", choices=LAYOUTS, help="write the shapes and class names of another tool")
+    add(
+        "--context",
+        type=pathlib.Path,
+        metavar="CSV",
+        help="another source's votes on the pictures, fused with ferjax's",
+    )
+    add("--weight", type=_parse_weight, metavar="W", help="how much these votes count, 0..1; else the csv's labels say")
+    return parser
+
+
+def _parse_formats(text: str) -> tuple[str, ...]:
+    names = FORMATS if text == "all" else tuple(text.split(","))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(FORMATS)}, all")
+    return tuple(dict.fromkeys(names))
+
+
+def _parse_weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number within 0 and 1")
+    return weight
+
+
+def _check(found: argparse.Namespace) -> None:
+    """Raise a FlagMistake for flags that do not go together."""
+    formats = found.format or ()
+    if found.output is None and len(formats) > 1:
+        raise FlagMistake("Several formats need a folder: -o DIR.")
+    if found.output is None and formats in (("parquet",), ("html",)):
+        raise FlagMistake(f"-f {formats[0]} needs a folder: -o DIR.")
+    if found.output is None and found.draw:
+        raise FlagMistake("--draw needs a folder: -o DIR.")
+    if found.weight is not None and found.context is None:
+        raise FlagMistake("--weight is for --context.")
+    if found.layout is not None:
+        allowed = ("json", "jsonl", "csv", "parquet") if found.layout == "pyfeat" else ("json", "jsonl")
+        found.format = formats or ("json",)
+        if bad := [name for name in found.format if name not in allowed]:
+            raise FlagMistake(f"--layout {found.layout} is for -f {', '.join(allowed)}, not for {bad[0]}.")
+    elif found.output is not None and not formats:
+        found.format = ("csv",)
+
+
+def _predict(found: argparse.Namespace) -> int:
+    _check(found)
+    import ferjax
+    from ferjax import runtime
+
+    runtime.keep_compiled()
+    from ferjax.inference import Counts, Options, stream
+    from ferjax.inference.results import Results, Wanted
+
+    network = ferjax.load(found.network)
+    wanted = Wanted(found.output, found.format or (), found.layout, found.draw)
+    sources = [_to_source(text) for text in found.source]
+    options = Options(
+        detect=not found.crops,
+        detector=found.detector,
+        views=found.views,
+        stride=found.stride,
+        batch_size=found.batch_size,
+    )
+    counts, start_s = Counts(), time.perf_counter()
+    fusion = _create_fusion(found, network, sources, options)
+    source = sources[0] if len(sources) == 1 else sources
+    answers = stream(network, source, options, counts=counts, keep_pixels=wanted.pixels, change=fusion)
+    with Results(wanted, network.classes, network.unsure_below) as results:
+        for answer in _show_progress(answers):
+            results.add(answer)
+    _report(results, counts, time.perf_counter() - start_s, found)
+    if fusion is not None and (unused := len(fusion.votes.rows) - len(fusion.used)):
+        _say(f"{unused} lines of {found.context} are on none of these faces.")
+    return UNREADABLE if results.unreadable else 0
+
+
+def _to_source(text: str) -> str | int:
+    return int(text) if text.isdigit() and not pathlib.Path(text).exists() else text
+
+
+def _create_fusion(found: argparse.Namespace, network: "Network", sources: Sequence[Any], options: Any) -> Any:
+    """Make what fuses answers with the votes of --context, whose weight is given or fitted on labels; None without."""
+    if found.context is None:
+        return None
+    from ferjax.inference import stream
+    from ferjax.inference.votes import Fusion, choose_weight, read_votes
+
+    votes = read_votes(found.context, network.classes)
+    weight = found.weight
+    if weight is None:
+        if not votes.labels:
+            raise UserError(f"{found.context} has no labels to learn from how much it counts: say so with --weight.")
+        weight, count = choose_weight(votes, stream(network, sources, options))
+        _say(f"The votes count {weight:.2f}, by the labels of {count} faces.")
+    return Fusion(votes, weight)
+
+
+def _show_progress(answers: "Iterator[Answer]") -> "Iterator[Answer]":
+    """Pass answers on, with a bar on stderr where that is a terminal."""
+    import tqdm
+
+    with tqdm.tqdm(unit=" faces", unit_scale=True, disable=None, dynamic_ncols=True, leave=False) as bar:
+        for pictures, answer in enumerate(answers, start=1):
+            yield answer
+            bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
+            bar.update(len(answer.faces))
+
+
+def _report(results: "Results", counts: "Counts", seconds: float, found: argparse.Namespace) -> None:
+    """Say on stderr what there was, so that stdout holds the answers alone."""
+    labels = ", ".join(f"{count:,} {name}" for name, count in results.labels.most_common())
+    rate = results.faces / seconds if seconds else 0.0
+    _say(
+        f"{results.faces:,} faces in {results.pictures:,} pictures, {rate:,.1f} faces/s{': ' if labels else ''}{labels}"
+    )
+    if results.statuses["unsure"]:
+        _say(f"{results.statuses['unsure']:,} of them have an answer that is often wrong (status unsure).")
+    if results.statuses["no_face"]:
+        hint = "" if results.faces else "; are they ready crops of faces? Then say --crops"
+        _say(f"{results.statuses['no_face']:,} pictures have no face that was found{hint}.")
+    for name, skipped in counts.skipped.items():
+        if skipped:
+            _say(f"{name}: {counts.frames[name]:,} frames, {skipped:,} of them skipped by --stride={found.stride}.")
+    for path in results.written:
+        _say(f"wrote    {path}")
+    if results.unreadable:
+        _say(f"{len(results.unreadable):,} could not be read:")
+        for place, reason in results.unreadable[:_LISTED]:
+            _say(f"  {place}: {reason}")
+        if len(results.unreadable) > _LISTED:
+            _say(f"  and {len(results.unreadable) - _LISTED:,} more, which the rows of status unreadable name.")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,63 @@
+"""Annotated copies of pictures and videos, in a folder."""
+
+import pathlib
+import re
+from collections.abc import Sequence
+
+from PIL import Image
+
+from ferjax.files import replacing
+from ferjax.inference.answers import Answer
+from ferjax.inference.drawing import draw_faces
+from ferjax.inference.video import VideoWriter
+
+_QUALITY = 92
+
+
+class Copies:
+    """Writes a copy of every picture with its faces marked: images as JPEG, the frames of a video as one MP4."""
+
+    def __init__(self, folder: pathlib.Path, classes: Sequence[str]) -> None:
+        self._folder, self._classes = folder, classes
+        self._paths: dict[tuple[str, int | None], pathlib.Path] = {}
+        self._taken: set[pathlib.Path] = set()
+        self._video: VideoWriter | None = None
+        self._source = ""
+
+    @property
+    def count(self) -> int:
+        return len(self._taken)
+
+    def add(self, answer: Answer) -> None:
+        """Draw a picture that could be read."""
+        picture = answer.picture
+        if picture.pixels is None:
+            return
+        drawn = draw_faces(answer, self._classes)
+        if not picture.moving:
+            path = self._choose_path(picture.source, "" if picture.frame is None else f"_{picture.frame}", ".jpg")
+            with replacing(path) as beside:
+                Image.fromarray(drawn).save(beside, "JPEG", quality=_QUALITY)
+            return
+        if self._video is None or picture.source != self._source:
+            self.close()
+            self._source = picture.source
+            self._video = VideoWriter(self._choose_path(picture.source, "", ".mp4"))
+        self._video.add(drawn, picture.time_s or 0.0)
+
+    def close(self) -> None:
+        """Complete the video that is being written."""
+        if self._video is not None:
+            self._video.close()
+            self._video = None
+
+    def _choose_path(self, source: str, ending: str, suffix: str) -> pathlib.Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stem = re.sub(r"[^\w.-]+", "_", pathlib.PurePath(source).stem) or "picture"
+        path = self._folder / f"{stem}{ending}{suffix}"
+        number = 1
+        while path in self._taken:  # of a file of the same name in another folder
+            number += 1
+            path = self._folder / f"{stem}{ending}_{number}{suffix}"
+        self._taken.add(path)
+        return path

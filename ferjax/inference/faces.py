@@ -1,0 +1,135 @@
+"""The faces of one picture: found by a detector or given by the caller, and cut out at the network's size."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from ferjax.errors import UserError
+from ferjax.inference import crops, detectors
+from ferjax.inference.pictures import Picture, Pixels, to_rgb
+from ferjax.inference.sources import Load
+
+# x, y, width and height in pixels: [n, 4] for every picture, or such arrays or lists by source or for each in turn.
+Boxes: TypeAlias = np.ndarray | Mapping[str, Any] | Iterable[Any]
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What is asked of a network; ferjax.network.Network is one."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def unsure_below(self) -> float: ...
+
+    def __call__(
+        self, images: UInt8[np.ndarray, "..."], *, views: str = ..., batch_size: int = ...
+    ) -> Float32[np.ndarray, "n k"]: ...
+
+    def fit(self, images: UInt8[np.ndarray, "..."]) -> np.ndarray: ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces of a picture: boxes, how sure the detector is (nan where none was asked), and the network's inputs."""
+
+    picture: Picture
+    boxes: Float[np.ndarray, "n 4"]
+    scores: Float[np.ndarray, " n"]
+    inputs: np.ndarray | None = None  # [n, h, w, c]; None where there is no face
+
+
+Find: TypeAlias = Callable[[Pixels], tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]]
+Task: TypeAlias = tuple[Load, Find, Callable[[np.ndarray], np.ndarray]]
+
+
+def create_tasks(
+    loads: Iterable[Load], *, detect: bool, boxes: Boxes | None, detector: str | detectors.Detector | None
+) -> Iterator[Task]:
+    """Yield for every picture how it is loaded, how its faces are found, and which margin their boxes get.
+
+    Raises UserError where there is no detector, and where `boxes` are too few.
+    """
+    if boxes is not None:
+        for load, given in _pair(loads, boxes):
+            yield load, given, _keep
+    elif not detect:
+        for load in loads:
+            yield load, _take_all, _keep
+    else:
+        find = _create_find(detector)
+        for load in loads:
+            yield load, find, crops.add_margin
+
+
+def cut_out(task: Task, network: Classifier, *, keep_pixels: bool) -> Faces:
+    """Load a picture, find its faces and cut them out."""
+    load, find, add_margin = task
+    picture = load()
+    if picture.pixels is None:
+        return Faces(picture, np.zeros((0, 4)), np.zeros(0))
+    boxes, scores = find(picture.pixels)
+    cuts = [network.fit(crops.cut(picture.pixels, place)[None]) for place in add_margin(boxes)]
+    inputs = np.concatenate(cuts) if cuts else None  # a copy, so that nothing holds the whole picture
+    kept = picture if keep_pixels else dataclasses.replace(picture, pixels=None)
+    return Faces(kept, boxes, scores, inputs)
+
+
+def _create_find(chosen: str | detectors.Detector | None) -> Find:
+    detector = detectors.create(chosen) if chosen is None or isinstance(chosen, str) else chosen
+
+    def find(pixels: Pixels) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
+        found = detector(to_rgb(pixels))
+        return found.boxes.astype(np.float64), found.scores.astype(np.float64).round(4)
+
+    return find
+
+
+def _take_all(pixels: Pixels) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
+    height, width = pixels.shape[:2]
+    return np.array([[0.0, 0.0, width, height]]), np.array([math.nan])
+
+
+def _keep(boxes: np.ndarray) -> np.ndarray:
+    return boxes
+
+
+def _pair(loads: Iterable[Load], boxes: Boxes) -> Iterator[tuple[Load, Find]]:
+    """Pair every picture with its boxes."""
+    if isinstance(boxes, list | tuple) and boxes and all(np.shape(box) == (4,) for box in boxes):
+        boxes = np.array(boxes)
+    if isinstance(boxes, Mapping):
+        for load in loads:
+            # Only the loaded picture tells its source.
+            picture = load()
+            if picture.source not in boxes:
+                raise UserError(f"boxes has none of {picture.source}: give an empty list where there is no face.")
+            yield _give(picture), _find_given(boxes[picture.source])
+    elif isinstance(boxes, np.ndarray) and boxes.ndim == 2:
+        for load in loads:
+            yield load, _find_given(boxes)
+    else:
+        each = iter(boxes)
+        for number, load in enumerate(loads):
+            given = next(each, None)
+            if given is None:
+                raise UserError(f"boxes has only {number} entries, and there are more pictures: give one for each.")
+            yield load, _find_given(given)
+
+
+def _give(picture: Picture) -> Load:
+    return lambda: picture
+
+
+def _find_given(given: Any) -> Find:
+    boxes = np.zeros((0, 4)) if np.size(given) == 0 else np.asarray(given, np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all() or (boxes[:, 2:] <= 0).any():
+        raise UserError(
+            f"boxes of shape {list(np.shape(given))} are none: give [n, 4], which are x, y, width and height in pixels."
+        )
+    return lambda pixels: (boxes, np.full(len(boxes), math.nan))

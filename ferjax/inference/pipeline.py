@@ -1,0 +1,134 @@
+"""From pictures to answers: decoded and searched in threads, classified in batches of one shape, given on in order."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image
+
+from ferjax.data.readers.archive import is_image_name
+from ferjax.data.threads import map_ahead
+from ferjax.errors import UserError
+from ferjax.inference.answers import Answer, Face
+from ferjax.inference.detectors import Detector
+from ferjax.inference.faces import Boxes, Classifier, Faces, create_tasks, cut_out
+from ferjax.inference.sources import Counts, Source, find_pictures
+from ferjax.inference.tracks import MEMORY_S, Tracker
+
+# How many faces a batch has: of a folder or a video, of one picture, of a camera, which does not wait.
+_BATCH, _BATCH_OF_ONE, _BATCH_OF_CAMERA = 64, 8, 1
+# Pictures wait for their batch, at most with so many bytes together where they are kept, and at most so many.
+_MOST_WAITING_BYTES, _MOST_WAITING = 300_000_000, 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How pictures are searched and classified.
+
+    Without `detect` each picture is a ready crop of one face; `boxes` are the faces' places where the caller knows
+    them, and are cut out as they are. `detector` is a name of ferjax.inference.detectors.DETECTORS or a detector
+    itself; by default it is the first that is installed. `views` are the test-time views. `batch_size` is the number of
+    faces of a batch, by default 64, or less for one picture or a camera. Every `stride`-th frame of a video counts.
+    `memory_s` is how long probabilities are smoothed over, in seconds.
+    """
+
+    detect: bool = True
+    boxes: Boxes | None = None
+    detector: str | Detector | None = None
+    views: str = "none"
+    batch_size: int | None = None
+    stride: int = 1
+    memory_s: float = MEMORY_S
+
+
+def stream(
+    network: Classifier,
+    source: Source,
+    options: Options = Options(),
+    *,
+    counts: Counts | None = None,
+    keep_pixels: bool = False,
+    change: Callable[[Answer], Answer] | None = None,
+) -> Iterator[Answer]:
+    """Yield an answer for every picture of a source, in order, however many there are; see sources.find_pictures.
+
+    Faces of several pictures fill one batch, and all batches have one shape, so that the network compiles once. Only a
+    few pictures are in memory at a time, and the answers hold none unless `keep_pixels`. `change` is applied to every
+    answer before it is smoothed over time. Raises UserError where no detector is installed and for boxes of another
+    form.
+    """
+    if options.stride < 1:
+        raise UserError(f"stride={options.stride}: give a whole number from 1 up.")
+    loads = find_pictures(source, stride=options.stride, counts=counts)
+    tasks = create_tasks(loads, detect=options.detect, boxes=options.boxes, detector=options.detector)
+    queue = _Queue(network, options.views, options.batch_size or _choose_batch_size(source))
+    tracker = Tracker(options.memory_s)
+
+    def finish(answer: Answer) -> Answer:
+        return tracker.follow(answer if change is None else change(answer))
+
+    for faces in map_ahead(lambda task: cut_out(task, network, keep_pixels=keep_pixels), tasks):
+        queue.add(faces)
+        if queue.is_full():
+            queue.classify()
+            yield from map(finish, queue.pop())
+    queue.classify()
+    yield from map(finish, queue.pop())
+
+
+def _choose_batch_size(source: Source) -> int:
+    if isinstance(source, int):
+        return _BATCH_OF_CAMERA
+    one_file = isinstance(source, str | os.PathLike) and is_image_name(pathlib.Path(source).name)
+    one_array = isinstance(source, np.ndarray) and source.ndim < 4
+    return _BATCH_OF_ONE if one_file or one_array or isinstance(source, bytes | Image.Image) else _BATCH
+
+
+class _Queue:
+    """Pictures in order, whose faces wait for a full batch."""
+
+    def __init__(self, network: Classifier, views: str, size: int) -> None:
+        self._network, self._views, self._size = network, views, size
+        self._waiting: collections.deque[Faces] = collections.deque()
+        self._inputs: list[np.ndarray] = []
+        self._probabilities: list[Float32[np.ndarray, " k"]] = []  # of the first faces that wait
+
+    def add(self, faces: Faces) -> None:
+        self._waiting.append(faces)
+        if faces.inputs is not None:
+            self._inputs.extend(faces.inputs)
+
+    def is_full(self) -> bool:
+        """Say whether there is a batch of faces, or so many pictures that they should wait no longer."""
+        kept_bytes = sum(faces.picture.pixels.size for faces in self._waiting if faces.picture.pixels is not None)
+        return (
+            len(self._inputs) >= self._size or len(self._waiting) >= _MOST_WAITING or kept_bytes > _MOST_WAITING_BYTES
+        )
+
+    def classify(self) -> None:
+        """Classify the full batches, or what there is where it does not fill one."""
+        count = len(self._inputs) // self._size * self._size or len(self._inputs)
+        if count:
+            images = np.stack(self._inputs[:count])
+            self._probabilities.extend(self._network(images, views=self._views, batch_size=self._size))
+            del self._inputs[:count]
+
+    def pop(self) -> Iterator[Answer]:
+        """Yield the answers that are complete."""
+        while self._waiting and len(self._waiting[0].scores) <= len(self._probabilities):
+            found = self._waiting.popleft()
+            rows = [self._probabilities.pop(0) for _ in found.scores]
+            faces = (
+                Face(_round(box), float(score), row)
+                for box, score, row in zip(found.boxes, found.scores, rows, strict=True)
+            )
+            yield Answer(found.picture, tuple(faces))
+
+
+def _round(box: np.ndarray) -> tuple[int, int, int, int]:
+    left, top, width, height = (round(float(value)) for value in box)
+    return left, top, width, height

@@ -1,0 +1,214 @@
+"""Where pictures come from: arrays, images of Pillow, paths, globs, folders, videos, cameras, iterators of these."""
+
+import contextlib
+import dataclasses
+import glob
+import logging
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
+from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image, to_plain
+from ferjax.inference import video
+from ferjax.inference.pictures import Picture, to_pixels
+
+# An iterable holds sources too.
+Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | int | Iterable[Any]
+
+# A picture that is still to be decoded: what that gives, in a thread of its own.
+Load: TypeAlias = Callable[[], Picture]
+
+# Photographs that need a plugin of Pillow: without it they are unreadable, and not left aside.
+_MORE_IMAGE_SUFFIXES = frozenset({".heic", ".heif"})
+# Formats that may hold several pictures; a telephone's MPO holds one photograph and its depth or gain map.
+_SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
+_HEAD_BYTES = 16
+
+logger = logging.getLogger("ferjax")
+
+
+@dataclasses.dataclass
+class Counts:
+    """How many frames there were, and how many of them `stride` skipped, by source; it grows while pictures come."""
+
+    frames: Counter[str] = dataclasses.field(default_factory=Counter)
+    skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+def find_pictures(source: Source, *, stride: int = 1, counts: Counts | None = None) -> Iterator[Load]:
+    """Yield a function for each picture of a source, which decodes it; what cannot be read is a Picture with a reason.
+
+    `source` may be an array of one image, [h, w] or [h, w, c], or of several, [n, h, w] or [n, h, w, c]; an image of
+    Pillow; the bytes of an image file; a path of an image, a video or a folder of these, which is searched with its
+    folders; a glob such as 'photos/**/*.jpg'; the number of a camera; or an iterable of any of these. Of a video, or of
+    an image file with several pictures, every `stride`-th frame counts. Pictures without a name are called by their
+    numbers, from 0.
+    """
+    yield from _Finder(stride, counts or Counts()).find(source)
+
+
+class _Finder:
+    """Walks through a source; it counts the pictures that have no name, and the frames that it skips."""
+
+    def __init__(self, stride: int, counts: Counts) -> None:
+        self.stride, self.counts, self.unnamed = stride, counts, 0
+
+    def find(self, source: Source) -> Iterator[Load]:
+        if isinstance(source, np.ndarray):
+            yield from self._find_in_array(source)
+        elif isinstance(source, Image.Image):
+            yield _load_image(self._name(str(getattr(source, "filename", ""))), source)
+        elif isinstance(source, bytes):
+            yield _load_file(self._name(""), source)
+        elif isinstance(source, int) and not isinstance(source, bool):
+            yield from self._find_frames(f"camera {source}", source)
+        elif isinstance(source, str | os.PathLike):
+            yield from self._find_in_path(os.fspath(source))
+        elif isinstance(source, Iterable):
+            for part in source:
+                yield from self.find(part)
+        else:
+            raise TypeError(f"{source!r} is no source of pictures: give an array, an image, a path or an iterable.")
+
+    def _name(self, name: str) -> str:
+        if name:
+            return name
+        self.unnamed += 1
+        return str(self.unnamed - 1)
+
+    def _find_in_array(self, array: np.ndarray) -> Iterator[Load]:
+        # No image is so narrow that its last side is that of channels.
+        one = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
+        for image in array[None] if one or array.ndim not in (3, 4) else array:
+            yield _load_array(self._name(""), image)
+
+    def _find_in_path(self, text: str) -> Iterator[Load]:
+        path = pathlib.Path(text).expanduser()
+        if path.is_dir():
+            yield from self._find_in_folder(path)
+        elif path.exists():
+            yield from self._find_in_file(str(path), path)
+        elif glob.has_magic(text):
+            names = sorted(glob.iglob(os.path.expanduser(text), recursive=True))
+            if not names:
+                yield _fail(text, "no file is called so")
+            for name in names:
+                if not os.path.isdir(name):
+                    yield from self._find_in_file(name, pathlib.Path(name))
+        elif "://" in text:
+            yield _fail(text, "an address, and nothing is fetched: download it first")
+        else:
+            yield _fail(text, "there is no such file")
+
+    def _find_in_folder(self, folder: pathlib.Path) -> Iterator[Load]:
+        try:
+            tree = FolderTree(folder)
+        except OSError as error:
+            yield _fail(str(folder), f"a folder that cannot be read ({error.strerror})")
+            return
+        aside = []
+        for name in tree.names:
+            if _is_picture(folder / name):
+                yield from self._find_in_file(str(folder / name), folder / name)
+            else:
+                aside.append(name)
+        if aside:
+            some = ", ".join(aside[:4]) + (f" and {len(aside) - 4:,} more" if len(aside) > 4 else "")
+            logger.info("Left aside what is neither an image nor a video in %s: %s", folder, some)
+        if len(aside) == len(tree.names):
+            yield _fail(str(folder), "a folder without any image or video")
+
+    def _find_in_file(self, name: str, path: pathlib.Path) -> Iterator[Load]:
+        if path.suffix.lower() in video.SUFFIXES:
+            yield from self._find_frames(name, path)
+            return
+        with contextlib.suppress(Exception), Image.open(path) as image:  # what is wrong is found as it is decoded
+            if image.format in _SEQUENCES and getattr(image, "n_frames", 1) > 1:
+                yield from self._find_in_sequence(name, image)
+                return
+        yield _load_file(name, path)
+
+    def _find_in_sequence(self, name: str, image: Image.Image) -> Iterator[Load]:
+        time_s = 0.0
+        for number, part in enumerate(ImageSequence.Iterator(image)):
+            if self._takes(name, number):
+                yield _load_image(name, part.copy(), frame=number, time_s=time_s)
+            time_s += part.info.get("duration", 0) / 1000
+
+    def _find_frames(self, name: str, source: pathlib.Path | int) -> Iterator[Load]:
+        try:
+            for frame in video.read_frames(source):
+                # A damaged part is told even where it would have been skipped.
+                if self._takes(name, frame.number) or frame.reason:
+                    yield _load_frame(name, frame)
+        except video.NotAVideo as error:
+            yield _fail(name, str(error))
+
+    def _takes(self, name: str, number: int) -> bool:
+        taken = number % self.stride == 0
+        self.counts.frames[name] += 1
+        self.counts.skipped[name] += not taken
+        return taken
+
+
+def _is_picture(path: pathlib.Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in video.SUFFIXES or suffix in _MORE_IMAGE_SUFFIXES or is_image_name(path.name):
+        return True
+    if suffix:
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return kind_of(file.read(_HEAD_BYTES)) == "image"
+    return False
+
+
+def _fail(name: str, reason: str) -> Load:
+    return lambda: Picture(name, reason=reason)
+
+
+def _load_array(name: str, array: np.ndarray) -> Load:
+    def load() -> Picture:
+        try:
+            return Picture(name, to_pixels(array))
+        except ValueError as error:
+            return Picture(name, reason=str(error))
+
+    return load
+
+
+def _load_image(name: str, image: Image.Image, **place: Any) -> Load:
+    def load() -> Picture:
+        try:
+            return Picture(name, np.asarray(to_plain(image)), **place)
+        except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
+            return Picture(name, reason=describe_failure(b"?", error), **place)
+
+    return load
+
+
+def _load_file(name: str, file: bytes | pathlib.Path) -> Load:
+    def load() -> Picture:
+        try:
+            return Picture(name, np.asarray(open_image(file)[0]))
+        except NotAnImage as error:
+            return Picture(name, reason=str(error))
+        except OSError as error:
+            return Picture(name, reason=f"a file that cannot be read ({error.strerror})")
+
+    return load
+
+
+def _load_frame(name: str, frame: video.Frame) -> Load:
+    def load() -> Picture:
+        place: dict[str, Any] = {"frame": frame.number, "time_s": frame.time_s, "moving": True}
+        if frame.reason:
+            return Picture(name, reason=frame.reason, **place)
+        return Picture(name, frame.to_pixels(), **place)
+
+    return load

@@ -1,0 +1,162 @@
+"""Videos and cameras, frame by frame.
+
+PyAV reads them: FFmpeg in one wheel of 36 MB for Linux, macOS and Windows, BSD licence (FFmpeg in it: LGPL), released
+several times a year. It gives each frame's own time and says which packets are damaged; OpenCV's wheel is twice as
+large, and says neither.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ferjax.errors import UserError
+
+SUFFIXES = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"),
+        *(".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".mjpeg", ".mjpg", ".y4m"),
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame's number, from 0, its time in seconds, and the frame itself, or the reason why it could not be decoded.
+
+    `rotation` is by how many degrees, counterclockwise, its player turns it.
+    """
+
+    number: int
+    time_s: float
+    image: Any = None
+    rotation: int = 0
+    reason: str = ""
+
+    def to_pixels(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the frame, upright, as red, green and blue."""
+        pixels: np.ndarray = self.image.to_ndarray(format="rgb24")
+        return np.ascontiguousarray(np.rot90(pixels, self.rotation // 90)) if self.rotation else pixels
+
+
+class NotAVideo(ValueError):  # noqa: N818 - a fact about a file, not an error of the program
+    """What is wrong with a file or a camera that should give frames."""
+
+
+def import_av() -> Any:
+    """Import PyAV, or raise a UserError that says how to get it."""
+    try:
+        import av
+    except ImportError as error:
+        raise UserError("Videos need the package av: pip install 'ferjax[predict]'.") from error
+    return av
+
+
+def read_frames(source: pathlib.Path | int) -> Iterator[Frame]:
+    """Yield every frame of a video file, or those of a camera, by its number, until it ends.
+
+    A damaged part is a frame with a reason. Raises NotAVideo where there are no frames at all.
+    """
+    av = import_av()
+    try:
+        container = _open_camera(av, source) if isinstance(source, int) else av.open(str(source))
+    except (OSError, ValueError) as error:
+        what = f"there is no camera {source}" if isinstance(source, int) else "not a readable video"
+        raise NotAVideo(f"{what} ({_describe(error)})") from error
+    with container:
+        if not container.streams.video:
+            raise NotAVideo("a file without any picture, such as sound")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        yield from _decode(av, container, stream)
+
+
+def _decode(av: Any, container: Any, stream: Any) -> Iterator[Frame]:
+    rate = float(stream.average_rate or 25)
+    start_s = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
+    number, time_s = 0, 0.0
+    for packet, failure in _read_packets(av, container, stream):
+        images = []
+        if packet is not None:
+            try:
+                images = packet.decode()
+            except av.FFmpegError as error:
+                failure = error
+        for image in images:
+            time_s = image.time - start_s if image.time is not None else number / rate
+            yield Frame(number, time_s, image, getattr(image, "rotation", 0) % 360)
+            number += 1
+        if failure is not None:
+            yield Frame(number, time_s, reason=f"a damaged part of the video ({_describe(failure)})")
+            number += 1
+    if number == 0:
+        raise NotAVideo("a video without any readable frame")
+
+
+def _read_packets(av: Any, container: Any, stream: Any) -> Iterator[tuple[Any, Exception | None]]:
+    """Yield packets until the end, or an error once where the file breaks off."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.FFmpegError, OSError) as error:
+            yield None, error
+            return
+        yield packet, None
+
+
+def _open_camera(av: Any, number: int) -> Any:
+    if sys.platform == "darwin":
+        return av.open(str(number), format="avfoundation", container_options={"framerate": "30"})
+    if sys.platform == "win32":
+        raise ValueError("on Windows give the camera's video as a file")
+    return av.open(f"/dev/video{number}", format="v4l2")
+
+
+def _describe(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).rstrip(".")
+
+
+class VideoWriter:
+    """Writes frames as an MP4 (H.264, or MPEG-4 where this FFmpeg has none), each with its own time."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._av = import_av()
+        self._container = self._av.open(str(path), "w", format="mp4")
+        self._stream: Any = None
+
+    def add(self, pixels: UInt8[np.ndarray, "h w 3"], time_s: float) -> None:
+        """Add a frame; all are as large as the first, whose odd last row or column is left out."""
+        if self._stream is None:
+            self._create_stream(*pixels.shape[:2])
+        height, width = self._stream.height, self._stream.width
+        image = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        if image.height // 2 * 2 == height and image.width // 2 * 2 == width:
+            image = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
+        else:
+            image = image.reformat(width=width, height=height)
+        image.pts, image.time_base = round(time_s * 90_000), self._stream.codec_context.time_base
+        self._container.mux(self._stream.encode(image))
+
+    def _create_stream(self, height: int, width: int) -> None:
+        import fractions
+
+        codec = "libx264" if "libx264" in self._av.codecs_available else "mpeg4"
+        self._stream = self._container.add_stream(codec, rate=30)
+        self._stream.width, self._stream.height = width // 2 * 2, height // 2 * 2
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = fractions.Fraction(1, 90_000)
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        with contextlib.suppress(self._av.FFmpegError):  # of a file without any frame
+            self._container.close()

@@ -1,0 +1,8 @@
+"""`python -m ferjax.predict`: find the faces of pictures and videos, and say what they express."""
+
+import sys
+
+from ferjax.cli.predict import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Where pictures come from: every kind is read as a person sees it, and nothing is lost."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferjax.inference.sources import Counts, find_pictures
+
+LEVELS = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
+
+
+def read(source, **options):
+    return [load() for load in find_pictures(source, **options)]
+
+
+def to_bytes(image, form="PNG", **options):
+    data = io.BytesIO()
+    image.save(data, form, **options)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        LEVELS,
+        LEVELS[..., None],
+        LEVELS.astype(np.uint16) * 257,
+        LEVELS.astype(np.float32) / 255,
+        LEVELS.astype(np.float64),
+        LEVELS.astype(np.int64),
+    ],
+)
+def test_a_gray_array_of_any_type_is_its_levels(array):
+    (picture,) = read(array)
+    assert picture.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(picture.pixels, LEVELS)
+
+
+def test_arrays_of_colour_and_of_several_images():
+    colour = np.stack([LEVELS, LEVELS[::-1], LEVELS[:, ::-1]], axis=-1)
+    np.testing.assert_array_equal(read(colour)[0].pixels, colour)
+    assert [picture.pixels.shape for picture in read(np.stack([colour] * 3))] == [(12, 20, 3)] * 3
+    assert [picture.source for picture in read(np.stack([LEVELS] * 3))] == ["0", "1", "2"]
+    opaque = np.concatenate([colour, np.full((12, 20, 1), 255, np.uint8)], axis=-1)
+    np.testing.assert_array_equal(read(opaque)[0].pixels, colour)
+    opaque[..., 3] = 0
+    assert (read(opaque)[0].pixels == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((1, 4, 4, 7)), "no image"),
+        (np.zeros(5), "no image"),
+        (np.full((4, 4), np.nan), "its levels go from nan"),
+        (np.full((4, 4), -1.0), "its levels go from -1"),
+    ],
+)
+def test_an_array_that_is_no_image_is_told(array, said):
+    (picture,) = read([array])[:1]
+    assert picture.pixels is None
+    assert said in picture.reason
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA", "1", "I;16", "CMYK"])
+@pytest.mark.parametrize("given", ["path", "bytes", "image"])
+def test_an_image_of_any_mode_is_what_a_person_sees(tmp_path, mode, given):
+    white = np.zeros((8, 8), np.uint8)
+    white[:, 4:] = 255
+    image = Image.fromarray(white)
+    image = Image.fromarray(white.astype(np.uint16) * 257) if mode == "I;16" else image.convert("RGB").convert(mode)
+    data = to_bytes(image, "TIFF" if mode == "CMYK" else "PNG")
+    (tmp_path / "one.png").write_bytes(data)
+    source = {"path": tmp_path / "one.png", "bytes": data, "image": Image.open(io.BytesIO(data))}[given]
+    (picture,) = read(source)
+    assert picture.reason == ""
+    gray = picture.pixels if picture.pixels.ndim == 2 else picture.pixels[..., 0]
+    np.testing.assert_array_equal(gray, white)
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by a quarter, clockwise
+    Image.fromarray(np.rot90(LEVELS)).save(tmp_path / "one.png", exif=exif)
+    np.testing.assert_array_equal(read(tmp_path / "one.png")[0].pixels, LEVELS)
+
+
+def test_transparent_is_white(tmp_path):
+    Image.fromarray(np.zeros((4, 4, 4), np.uint8), "RGBA").save(tmp_path / "one.png")
+    assert (read(str(tmp_path / "one.png"))[0].pixels == 255).all()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.png", "a.JPG", "deep/er/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(to_bytes(Image.fromarray(LEVELS), "JPEG" if name.endswith("JPG") else "PNG"))
+    (tmp_path / "notes.txt").write_text("no image")
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40)).astype(np.uint8)
+    (tmp_path / "broken.png").write_bytes(to_bytes(Image.fromarray(noise))[:800])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    return tmp_path
+
+
+def test_a_folder_is_searched_in_order_and_nothing_is_lost(folder, caplog):
+    caplog.set_level("INFO", "ferjax")
+    found = {picture.source.removeprefix(f"{folder}/"): picture.reason for picture in read(folder)}
+    assert list(found) == ["a.JPG", "b.png", "broken.png", "deep/er/c.png", "empty.jpg"]
+    assert {name for name, reason in found.items() if reason} == {"broken.png", "empty.jpg"}
+    assert found["empty.jpg"] == "an empty file, not an image"
+    assert caplog.messages == [f"Left aside what is neither an image nor a video in {folder}: notes.txt"]
+
+
+def test_globs_iterators_and_what_is_not_there(folder):
+    names = [picture.source for picture in read(f"{folder}/**/*.png")]
+    assert [name.removeprefix(f"{folder}/") for name in names] == ["b.png", "broken.png", "deep/er/c.png"]
+    told = {
+        picture.source: picture.reason
+        for picture in read(iter(["no.png", f"{folder}/*.gif", "https://a.example/b.png", LEVELS, folder / "b.png"]))
+    }
+    assert told == {
+        "no.png": "there is no such file",
+        f"{folder}/*.gif": "no file is called so",
+        "https://a.example/b.png": "an address, and nothing is fetched: download it first",
+        "0": "",
+        f"{folder}/b.png": "",
+    }
+    (folder / "nothing").mkdir()
+    assert read(folder / "nothing")[0].reason == "a folder without any image or video"
+
+
+def test_an_endless_iterator_is_taken_one_by_one():
+    def endless():
+        while True:
+            yield LEVELS
+
+    loads = find_pictures(endless())
+    assert [next(loads)().source for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_an_image_file_with_several_pictures_gives_all_of_them(tmp_path):
+    frames = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (0, 100, 200, 250)]
+    frames[0].save(tmp_path / "one.gif", save_all=True, append_images=frames[1:], duration=40)
+    counts = Counts()
+    found = read(tmp_path / "one.gif", stride=2, counts=counts)
+    assert [(picture.frame, round(picture.time_s, 3)) for picture in found] == [(0, 0.0), (2, 0.08)]
+    assert [int(np.asarray(picture.pixels).max()) for picture in found] == [0, 200]
+    (name,) = counts.frames
+    assert (counts.frames[name], counts.skipped[name]) == (4, 2)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_every_frame_of_a_video_is_there_or_counted(video_file, stride):
+    counts = Counts()
+    found = read(video_file, stride=stride, counts=counts)
+    assert [picture.frame for picture in found] == list(range(0, 20, stride))
+    np.testing.assert_allclose([picture.time_s for picture in found], np.arange(0, 20, stride) / 10, atol=1e-6)
+    assert len(found) + counts.skipped[str(video_file)] == counts.frames[str(video_file)] == 20
+    assert found[0].pixels.shape == (90, 160, 3)
+    assert found[0].moving
+
+
+def test_a_damaged_video_is_told(tmp_path, video_file):
+    data = video_file.read_bytes()
+    (tmp_path / "head.mp4").write_bytes(data[: len(data) // 3])
+    (tmp_path / "none.mp4").write_bytes(b"no video at all")
+    for name in ("head.mp4", "none.mp4"):
+        (picture,) = read(tmp_path / name)
+        assert "not a readable video" in picture.reason
+    assert "there is no camera 97" in read(97)[0].reason
