@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from ferjax import config, data
 from ferjax.errors import UserError
 from ferjax.files import write_json
 from ferjax.locks import try_take
+
+logger = logging.getLogger("ferjax")
 
 CONFIG_FILE = "config.json"
 DATA_FILE = "data.json"
@@ -161,6 +164,16 @@ class Workdir:
             raise UserError(f"{self.calibration} holds no temperature: delete it, and end the run again.")
         return found
 
+    def read_starts(self) -> list[dict[str, Any]]:
+        """Read versions.json, an entry for each start; empty where there is none. Raises UserError."""
+        found: list[dict[str, Any]] = self._read(self.versions) or []
+        return found
+
+    def read_pretrained(self) -> dict[str, Any] | None:
+        """Read which published weights the run began from; None where it began from none. Raises UserError."""
+        found: dict[str, Any] | None = self._read(self.pretrained)
+        return found
+
     def check(self, wanted: Mapping[str, Any] | ConfigDict, facts: DataFacts, *, allow_change: bool) -> str:
         """Return what differs from the run that has checkpoints here, empty where nothing does.
 
@@ -207,8 +220,7 @@ class Workdir:
             (self.folder / name).unlink(missing_ok=True)
         for name in RUN_FIGURES:
             (self.figures / name).unlink(missing_ok=True)
-        starts = self._read(self.versions) or []
-        write_json(self.versions, [*starts, start], sort_keys=True)
+        write_json(self.versions, [*self.read_starts(), start], sort_keys=True)
         write_json(self.config, json.loads(wanted.to_json()), sort_keys=True)
         write_json(self.data, facts, sort_keys=True)
 
@@ -225,6 +237,13 @@ class Workdir:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = try_take(self.folder / LOCK_FILE)
+        except NotImplementedError:
+            logger.warning(
+                "The file system of %s knows no locks, so nothing keeps a second process from training there.",
+                self.folder,
+            )
+            yield
+            return
         except OSError as error:
             raise UserError(
                 f"--workdir={self.folder} cannot be written ({error.strerror}): name a folder that you own."

@@ -16,6 +16,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "train": "train by a config, evaluate the best epoch, report",
         "evaluate": "report on finished runs: one, repeated ones, or settings of them; score a run on other images",
         "predict": "find the faces of pictures and videos, and say what they express",
+        "export": "write a run's network as ONNX, StableHLO, and a folder for model hubs",
+        "explain": "show which pixels of a picture an answer comes from",
         "search": "search over config keys on the validation split",
         "audit": "say what is wrong with a data set: copies, contradictions, flat images",
         "weights": "check and convert published ImageNet weights once",
