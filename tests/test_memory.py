@@ -26,14 +26,12 @@ def test_the_largest_batch_is_estimated(said, free, fitting):
 
 def test_the_sentence_names_it(monkeypatch):
     monkeypatch.setattr(memory, "_find_free", lambda: GIB)
-    with (
-        pytest.raises(UserError, match=r"a step of 2000 images: lower --config.train.batch_size \(by an estimate, 400"),
-        memory.explain_memory(2000),
-    ):
+    said = r"a step of 2000 images: lower --config.train.batch_size \(by an estimate, 400 images fit\), or"
+    with pytest.raises(UserError, match=said), memory.explain_memory(2000):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.")
-    with pytest.raises(UserError, match=r"lower --config\.train\.batch_size, or --config\.eval\.batch_size"):
-        with memory.explain_memory(2000):
-            raise MemoryError
+    said = r"lower --config\.train\.batch_size, or --config\.eval\.batch_size"
+    with pytest.raises(UserError, match=said), memory.explain_memory(2000):
+        raise MemoryError
     with pytest.raises(jax.errors.JaxRuntimeError), memory.explain_memory(2000):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
