@@ -141,20 +141,25 @@ class Network:
         fitted = [_fit_one(image, height, width, channels) for image in array]
         return np.stack(fitted) if fitted else np.zeros((0, height, width, channels), array.dtype)
 
+    def compute_logits(self, variables: PyTree, images: Float[Array, "b h w c"]) -> Float32[Array, "b k"]:
+        """Return the logits of images that `fit` made, a pure function, to be compiled or differentiated."""
+        dtype = self.module.dtype
+        inputs = preprocess(images, scaling=self.scaling, channels=self.module.in_channels, dtype=dtype)
+        logits: Float32[Array, "b k"] = self.module.apply(variables, inputs)  # type: ignore[assignment]
+        return logits
+
+    def compute_probabilities(
+        self, variables: PyTree, images: UInt8[Array, "b h w c"] | Float[Array, "b h w c"], views: str = "none"
+    ) -> Float32[Array, "b k"]:
+        """Return what calling the network gives for images that `fit` made; a pure function, to be compiled."""
+        values = images.astype(jnp.float32)
+        averaged = average_views([self.compute_logits(variables, view(values)) for view in VIEWS[views]])
+        return jnp.exp(averaged) if self.temperature == 1 else jax.nn.softmax(averaged / self.temperature)
+
     @functools.cached_property
     def _predict(self) -> dict[str, Callable[[PyTree, ImageArray], Float32[Array, "b k"]]]:
         """One compiled function for each name of VIEWS."""
-        prepare = functools.partial(
-            preprocess, scaling=self.scaling, channels=self.module.in_channels, dtype=self.module.dtype
-        )
-
-        def predict(variables: PyTree, images: Array, views: str) -> Float32[Array, "b k"]:
-            values = images.astype(jnp.float32)
-            logits = [self.module.apply(variables, prepare(view(values))) for view in VIEWS[views]]
-            averaged = average_views(logits)  # type: ignore[arg-type]
-            return jnp.exp(averaged) if self.temperature == 1 else jax.nn.softmax(averaged / self.temperature)
-
-        return {views: jax.jit(functools.partial(predict, views=views)) for views in VIEWS}
+        return {views: jax.jit(functools.partial(self.compute_probabilities, views=views)) for views in VIEWS}
 
     def save(self, path: str | pathlib.Path, *, half: bool = False) -> None:
         """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it.

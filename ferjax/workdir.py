@@ -155,6 +155,16 @@ class Workdir:
             raise UserError(f"{self.calibration} holds no temperature: delete it, and end the run again.")
         return found
 
+    def read_starts(self) -> list[dict[str, Any]]:
+        """Read versions.json, an entry for each start; empty where there is none. Raises UserError."""
+        found: list[dict[str, Any]] = self._read(self.versions) or []
+        return found
+
+    def read_pretrained(self) -> dict[str, Any] | None:
+        """Read which published weights the run began from; None where it began from none. Raises UserError."""
+        found: dict[str, Any] | None = self._read(self.pretrained)
+        return found
+
     def check(self, wanted: Mapping[str, Any] | ConfigDict, facts: DataFacts, *, allow_change: bool) -> str:
         """Return what differs from the run that has checkpoints here, empty where nothing does.
 
@@ -188,8 +198,7 @@ class Workdir:
             (self.folder / name).unlink(missing_ok=True)
         for name in RUN_FIGURES:
             (self.figures / name).unlink(missing_ok=True)
-        starts = self._read(self.versions) or []
-        write_json(self.versions, [*starts, start], sort_keys=True)
+        write_json(self.versions, [*self.read_starts(), start], sort_keys=True)
         write_json(self.config, json.loads(wanted.to_json()), sort_keys=True)
         write_json(self.data, facts, sort_keys=True)
 

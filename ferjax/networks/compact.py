@@ -12,7 +12,7 @@ from ferjax.networks.base import INFERENCE, Classifier, Context, Entry, check_si
 from ferjax.networks.head import Head
 from ferjax.networks.layers.conv import Conv3x3, scale_width
 from ferjax.networks.layers.norm import BatchNorm
-from ferjax.networks.layers.pool import max_pool2x2
+from ferjax.networks.layers.pool import max_pool2x2, take_corners
 
 # The widths of the convolutions of each stage.
 STAGES = ((64, 64), (128, 128), (256, 256), (512,))
@@ -45,8 +45,7 @@ class Compact(Classifier):
 
 def space_to_depth(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 4*c"]:
     """Make of each 2x2 block of pixels one pixel with four times the channels; leave out an odd last row or column."""
-    high, wide = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    return jnp.concatenate([x[:, i:high:2, j:wide:2] for i in (0, 1) for j in (0, 1)], axis=-1)
+    return jnp.concatenate(take_corners(x), axis=-1)
 
 
 NETWORKS: Mapping[str, Entry] = types.MappingProxyType({"compact": Entry(Compact)})

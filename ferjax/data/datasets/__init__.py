@@ -17,17 +17,19 @@ class DataSet:
     `read(path, on_bad_row, **own)` gives the rows, where `own` are the values of `keys`: the config keys of group
     "data" that only this data set reads. A data set whose labels depend on such a key, or that keeps some rows out of
     some splits, also has `relabel(rows, split, **own)`, which gives the rows under those labels and their splits;
-    `split(rows)` divides rows as the config says.
+    `split(rows)` divides rows as the config says. `licence` says in a sentence or two under which terms the images are
+    given out, for the model cards of networks trained on them.
     """
 
     read: Callable[..., Rows]
     keys: Keys = dataclasses.field(default_factory=dict)
     relabel: Callable[..., tuple[Rows, Splits]] | None = None
+    licence: str = ""
 
 
 DATASETS: Mapping[str, DataSet] = types.MappingProxyType(
     {
-        "fer2013": DataSet(fer2013.read, ferplus.KEYS, ferplus.relabel),
-        "synthetic": DataSet(synthetic.read, synthetic.KEYS),
+        "fer2013": DataSet(fer2013.read, ferplus.KEYS, ferplus.relabel, fer2013.LICENCE),
+        "synthetic": DataSet(synthetic.read, synthetic.KEYS, licence=synthetic.LICENCE),
     }
 )

@@ -14,6 +14,10 @@ from ferjax.data.rows import Rows
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
 SIDE_PX = 48
+LICENCE = (
+    "FER-2013 was gathered by an image search and given out for research, for the challenge of Goodfellow et al. 2013; "
+    "no licence of the photographs' owners comes with it."
+)
 
 FORM = Form(
     name="fer2013",

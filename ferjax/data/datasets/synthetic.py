@@ -31,6 +31,10 @@ KEYS: Keys = types.MappingProxyType(
     }
 )
 
+LICENCE = (
+    "The faces are drawn by ferjax: nobody's picture is in them, and ferjax's own licence, Apache-2.0, covers them."
+)
+
 Field = Float32[np.ndarray, "b 48 48"]  # a value per pixel
 PerFace = Float32[np.ndarray, "b 1 1"]  # a value per face
 

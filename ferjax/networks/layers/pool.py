@@ -13,17 +13,20 @@ def max_pool2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 c"]:
     pixel that is: a gradient that compares with a maximum computed again is lost where a compiler rounds the two
     differently.
     """
-    a, b, c, d = _corners(x)
+    a, b, c, d = take_corners(x)
     return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
 
 
-def _corners(x: Float[Array, "b h w c"]) -> list[Float[Array, "b h//2 w//2 c"]]:
-    high, wide = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    return [x[:, i:high:2, j:wide:2] for i in (0, 1) for j in (0, 1)]
+def take_corners(x: Float[Array, "b h w c"]) -> list[Float[Array, "b h//2 w//2 c"]]:
+    """Return the four pixels of each 2x2 block, row by row; an odd last row or column is left out."""
+    batch, height, width, channels = x.shape
+    # Indexing would become a gather where the batch's size is open, as in an export.
+    ends, steps = (batch, height // 2 * 2, width // 2 * 2, channels), (1, 2, 2, 1)
+    return [jax.lax.slice(x, (0, i, j, 0), ends, steps) for i in (0, 1) for j in (0, 1)]
 
 
 def _pool(x: Float[Array, "b h w c"]) -> tuple[Array, tuple[Int8[Array, "b h//2 w//2 c"], Float[Array, "0 h w"]]]:
-    a, b, c, d = _corners(x)
+    a, b, c, d = take_corners(x)
     top, bottom = jnp.maximum(a, b), jnp.maximum(c, d)
     chosen = jnp.where(bottom > top, 2 + (d > c).astype(jnp.int8), (b > a).astype(jnp.int8))
     # The empty array only carries the shape.

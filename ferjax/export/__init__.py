@@ -1,0 +1,77 @@
+"""A network for other programs: ONNX, StableHLO, and a folder for model hubs with its card.
+
+A new format is a file with a `FORMAT` of its own and one line in the table here.
+"""
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+import types
+from collections.abc import Mapping, Sequence
+
+from ferjax.export import hub_folder, onnx_file, stablehlo_file
+from ferjax.export.format import TOLERANCE, Exported, Format, check, prepare
+from ferjax.export.measured import read_measured
+from ferjax.export.model_card import NO_LICENCE, create_card
+from ferjax.network import load
+
+FORMATS: Mapping[str, Format] = types.MappingProxyType(
+    {
+        "onnx": onnx_file.FORMAT,
+        "stablehlo": stablehlo_file.FORMAT,
+        "safetensors": hub_folder.FORMAT,
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """The files of one format, and by how much its probabilities differ at most from the network's."""
+
+    format: str
+    files: tuple[pathlib.Path, ...]
+    difference: float
+
+
+def export(
+    run: str | pathlib.Path,
+    folder: str | pathlib.Path,
+    formats: Sequence[str] = tuple(FORMATS),
+    *,
+    views: str = "none",
+    storage: str = "24bit",
+    name: str | None = None,
+    licence: str = NO_LICENCE,
+) -> list[Written]:
+    """Write the network of a run into a folder, in each of the formats; every file is first loaded again and checked.
+
+    `run` is a run's folder; where no format needs a model card, a file by `Network.save` too. `views` names the
+    test-time views that the files average over, `storage` how the ONNX file keeps its numbers (STORAGES), `name` is the
+    model's on its card (by default that of the run's folder), and `licence` the terms of the weights, as model hubs
+    abbreviate them. Raises UserError where there is no network, where a number that the card needs was not measured,
+    and where a format does not give the network's probabilities to 1e-4; then it has written nothing of that format.
+    """
+    run, folder = pathlib.Path(run), pathlib.Path(folder)
+    chosen = {each: FORMATS[each] for each in FORMATS if each in formats}
+    exported = Exported(prepare(load(run)), views, storage)
+    if any(each.needs_card for each in chosen.values()):
+        files = [file for each in chosen.values() for file in each.files]
+        card = create_card(read_measured(run), exported, name=name or run.resolve().name, licence=licence, files=files)
+        exported = dataclasses.replace(exported, card=card)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write(each, exported, name, folder) for name, each in chosen.items()]
+
+
+def _write(chosen: Format, exported: Exported, name: str, folder: pathlib.Path) -> Written:
+    # Within the folder, so that a file moves into its place at once; nothing of a format that fails is left.
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as beside:
+        written = pathlib.Path(beside)
+        chosen.write(exported, written)
+        difference = check(exported, chosen.load(written), folder / chosen.files[0])
+        for file in chosen.files:
+            os.replace(written / file, folder / file)
+    return Written(name, tuple(folder / file for file in chosen.files), difference)
+
+
+__all__ = ["FORMATS", "NO_LICENCE", "TOLERANCE", "Exported", "Format", "Written", "export"]

@@ -1,0 +1,87 @@
+"""What a format of the table is, and the check that every written file passes before it has its name."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, UInt8
+
+from ferjax.data.datasets.synthetic import draw
+from ferjax.errors import UserError
+from ferjax.network import Network
+
+# By how much a probability may differ from the network's.
+TOLERANCE = 1e-4
+_CHECKED_FACES = 64
+
+Images: TypeAlias = UInt8[np.ndarray, "n h w c"]
+Probabilities: TypeAlias = Float32[np.ndarray, "n k"]
+Runtime: TypeAlias = Callable[[Images], Probabilities]
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A network, as the formats take it: in float32 and without the folders of the machine that trained it.
+
+    `views` names what it averages over (ferjax.views.VIEWS), `storage` how the ONNX file keeps its numbers, and `card`
+    is the model card, None where no format needs one.
+    """
+
+    network: Network
+    views: str = "none"
+    storage: str = "24bit"
+    card: str | None = None
+
+    def predict(self, images: UInt8[Array, "b h w c"]) -> Float32[Array, "b k"]:
+        """Return the probabilities of stored images; a pure function that holds the network's numbers."""
+        return self.network.compute_probabilities(self.network.variables, images, self.views)
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format: `write(exported, folder)` writes its files and returns their paths, `load(folder)` reads them.
+
+    What `load` returns computes probabilities by the format's own runtime, [n, h, w, c] uint8 -> [n, k].
+    """
+
+    text: str
+    files: tuple[str, ...]
+    write: Callable[[Exported, pathlib.Path], None]
+    load: Callable[[pathlib.Path], Runtime]
+    needs_card: bool = False
+
+
+def prepare(network: Network) -> Network:
+    """Return the network in float32, and without the names of folders that only this machine has."""
+    import dataclasses
+
+    config = {**network.config, "data.path": pathlib.Path(str(network.config.get("data.path", ""))).name}
+    about = {key: value for key, value in network.about.items() if key not in ("path", "data")}
+    module = network.module.clone(dtype=jnp.dtype("float32"))
+    return dataclasses.replace(network, module=module, config=config, about=about)
+
+
+def check(exported: Exported, runtime: Runtime, path: pathlib.Path) -> float:
+    """Return by how much a runtime's probabilities differ at most from the network's, on drawn faces and on noise.
+
+    Raises UserError where that is more than TOLERANCE.
+    """
+    network = exported.network
+    random = np.random.default_rng(0)
+    height, width, channels = network.image_shape
+    noise = random.integers(0, 256, (_CHECKED_FACES // 4, height, width, channels), dtype=np.uint8)
+    faces = network.fit(draw(_CHECKED_FACES).images)
+    difference = 0.0
+    for images in (faces, noise, faces[:1]):  # one image too, since the batch is the file's only open size
+        expected = np.asarray(jax.jit(exported.predict)(images))
+        difference = max(difference, float(np.abs(runtime(images) - expected).max()))
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"{path.name} would give probabilities that differ by {difference:.1e} from the network's, which is more "
+            f"than {TOLERANCE:g}: choose another --storage, or train with model.exact_convolution."
+        )
+    return difference

@@ -1,0 +1,1 @@
+"""From a function in JAX to an ONNX model."""
