@@ -6,14 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-
 from ferjax.data.readers.image_file import NotAnImage, open_image
 from ferjax.inference.pictures import Picture
 from ferjax.serving.limits import Limits
 from ferjax.serving.uploads import Upload
 
 # Pillow reads many more, some with other programs; a stranger's file is not given to those.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 
 
 class Decoded(NamedTuple):
@@ -31,8 +30,7 @@ def decode(upload: Upload, limits: Limits) -> Decoded:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Decoded(Picture(upload.name, reason=_name_limit(limits)), 413)
     except UnidentifiedImageError:
-        names = ", ".join(name for name in FORMATS if name != "MPO")
-        reason = "an empty file" if not upload.data else f"not a picture; these are read: {names}"
+        reason = "an empty file" if not upload.data else f"not a picture; these are read: {', '.join(FORMATS)}"
         return Decoded(Picture(upload.name, reason=reason), 415)
     except Exception:  # Pillow's readers raise nearly anything on broken bytes
         return Decoded(Picture(upload.name, reason="a broken picture"), 422)

@@ -35,10 +35,9 @@ async def read_uploads(request: Request, chunks: AsyncGenerator[bytes, None], li
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         uploads = await _read_form(request, chunks, limits)
-    elif kind in ("application/json", "application/x-www-form-urlencoded"):
-        # Before the body has been read: what it says does not matter.
+    elif kind == "application/json":
         raise Refusal(415, f"A body of type {kind} is no picture: {_HOW}; no path and no address is opened.")
-    else:
+    else:  # whatever it is called: curl calls every body a form
         uploads = [Upload("0", b"".join([chunk async for chunk in chunks]))]
     if not any(upload.data for upload in uploads):
         raise Refusal(422, f"There is no picture in the request: {_HOW}.")
@@ -46,9 +45,7 @@ async def read_uploads(request: Request, chunks: AsyncGenerator[bytes, None], li
 
 
 async def _read_form(request: Request, chunks: AsyncGenerator[bytes, None], limits: Limits) -> list[Upload]:
-    parser = _InMemory(
-        request.headers, chunks, max_files=limits.files, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
-    )
+    parser = _InMemory(request.headers, chunks, max_files=limits.files, max_fields=_FIELDS, max_part_size=_FIELD_BYTES)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeError) as error:  # a form without a boundary is a KeyError
@@ -56,7 +53,7 @@ async def _read_form(request: Request, chunks: AsyncGenerator[bytes, None], limi
         if text.startswith("Too many files"):
             raise Refusal(413, f"The form has more than {limits.files} files: send fewer at once.") from error
         raise Refusal(400, f"The form cannot be read ({text.rstrip('.')}): {_HOW}.") from error
-    uploads = []
+    uploads: list[Upload] = []
     try:
         for name, value in form.multi_items():
             if not isinstance(value, UploadFile):

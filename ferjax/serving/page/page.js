@@ -1,0 +1,97 @@
+// The page: pictures come in by drop, choice, paste or camera; answers are drawn and can be downloaded.
+import { ask, fetchFacts } from "./server.js";
+import { drawPicture } from "./drawing.js";
+import { openCamera } from "./camera.js";
+import { download, toCsv } from "./download.js";
+
+const byId = (id) => document.getElementById(id);
+const kept = []; // the pictures of the answers that are shown
+let answering = Promise.resolve(); // pictures are answered one after the other
+
+function say(text, bad = false) {
+  byId("said").textContent = text;
+  byId("said").classList.toggle("bad", bad);
+}
+
+async function answer(file) {
+  say(`Answering ${file.name} …`);
+  const wishes = { detect: !byId("crops").checked };
+  let picture;
+  try {
+    const answers = await ask(file, wishes);
+    picture = answers.pictures[0];
+    keep(file, picture, answers.classes, wishes);
+  } catch (error) {
+    say(`${file.name}: ${error.message}`, true);
+    return;
+  }
+  say(`${file.name}: ${describe(picture)}`);
+}
+
+function describe(picture) {
+  const faces = picture.rows.filter((row) => row.face !== null);
+  if (!faces.length) return "no face was found.";
+  const words = faces.map((row) => row.label + (row.status === "unsure" ? " (unsure)" : ""));
+  return `${faces.length === 1 ? "one face" : `${faces.length} faces`}: ${words.join(", ")}.`;
+}
+
+function keep(file, picture, classes, wishes) {
+  const explain = async () => (await ask(file, { ...wishes, explain: "grad_cam" })).pictures[0].explanations;
+  const article = drawPicture(file, picture, classes, explain);
+  kept.push({ picture, article });
+  byId("pictures").prepend(article);
+  byId("results").hidden = false;
+}
+
+function take(files) {
+  for (const file of files) answering = answering.then(() => answer(file));
+}
+
+function listRows() {
+  return kept.flatMap(({ picture }) => picture.rows);
+}
+
+function listenToDrops() {
+  const drop = byId("drop");
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) drop.classList.remove("over");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+  byId("files").addEventListener("change", (event) => {
+    take([...event.target.files]);
+    event.target.value = "";
+  });
+}
+
+function listenToButtons() {
+  byId("csv").addEventListener("click", () => download("faces.csv", "text/csv", toCsv(listRows())));
+  byId("json").addEventListener("click", () => download("faces.json", "application/json", JSON.stringify(listRows(), null, 1)));
+  byId("clear").addEventListener("click", () => {
+    for (const { article } of kept.splice(0)) {
+      URL.revokeObjectURL(article.querySelector("img")?.src);
+      article.remove();
+    }
+    byId("results").hidden = true;
+    say("The answers are gone.");
+    byId("files").focus();
+  });
+  const notice = byId("camera-notice");
+  byId("camera-ask").addEventListener("click", () => notice.showModal());
+  notice.addEventListener("close", () => {
+    if (notice.returnValue === "agree") openCamera({ ask, keep, say, wishes: () => ({ detect: !byId("crops").checked }) });
+    notice.returnValue = "";
+  });
+}
+
+listenToDrops();
+listenToButtons();
+fetchFacts().catch((error) => say(error.message, true));
