@@ -65,7 +65,7 @@ def _serve(found: argparse.Namespace) -> None:
         body_bytes=found.max_upload_mb * 1_000_000,
         files=found.max_files,
         pixels=found.max_megapixels * 1_000_000,
-        upload_s=found.upload_timeout_s,
+        upload_s=float(found.upload_timeout_s),
         requests=found.max_requests,
         waiting_bytes=max(found.max_waiting_mb, found.max_upload_mb) * 1_000_000,
     )

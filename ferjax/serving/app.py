@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from ferjax import __version__
 from ferjax.serving.bodies import Admission, read_chunks
+from ferjax.serving.browser import RUNTIME_FILES, Browser
 from ferjax.serving.limits import Limits
 from ferjax.serving.measures import Measures
 from ferjax.serving.openapi import describe
@@ -36,6 +37,7 @@ def create_app(
 ) -> Starlette:
     """Make the application, which starts the service and stops it again; `hosts` are the names that it answers to."""
     admission = Admission(limits)
+    browser = Browser(service.network)
     description = describe(service.network, limits)
 
     async def predict(request: Request) -> Response:
@@ -55,6 +57,23 @@ def create_app(
     async def describe_api(request: Request) -> Response:
         return JSONResponse(description)
 
+    async def describe_browser(request: Request) -> Response:
+        return JSONResponse(await anyio.to_thread.run_sync(browser.describe))
+
+    async def send_network(request: Request) -> Response:
+        data = await anyio.to_thread.run_sync(browser.read, request.path_params["name"])
+        if data is None:
+            raise HTTPException(404)
+        return Response(data, media_type="application/octet-stream")
+
+    async def send_runtime(request: Request) -> Response:
+        name, packed = request.path_params["name"], "gzip" in request.headers.get("accept-encoding", "")
+        data = await anyio.to_thread.run_sync(lambda: browser.read_runtime(name, packed=packed))
+        if data is None:
+            raise HTTPException(404)
+        headers = {"vary": "accept-encoding", **({"content-encoding": "gzip"} if packed else {})}
+        return Response(data, media_type=RUNTIME_FILES[name], headers=headers)
+
     async def show_page(request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
 
@@ -71,9 +90,14 @@ def create_app(
         Route("/metrics", say_measures),
         Route("/openapi.json", describe_api),
     ]
+    for_browser = [
+        Route("/browser.json", describe_browser),
+        Route("/browser/{name}", send_network),
+        Route("/browser/ort/{name}", send_runtime),
+    ]
     names = [route.path for route in routes]
     return Starlette(
-        routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))],
+        routes=[*routes, *for_browser, Mount("/page", StaticFiles(directory=PAGE))],
         middleware=[Middleware(Shield, measures=measures, routes=names, hosts=hosts)],
         exception_handlers={
             Refusal: _refuse,

@@ -1,12 +1,16 @@
 // The page: pictures come in by drop, choice, paste or camera; answers are drawn and can be downloaded.
-import { ask, fetchFacts } from "./server.js";
+import * as server from "./server.js";
 import { drawPicture } from "./drawing.js";
 import { openCamera } from "./camera.js";
 import { download, toCsv } from "./download.js";
+import { createLocal } from "./local.js";
 
 const byId = (id) => document.getElementById(id);
 const kept = []; // the pictures of the answers that are shown
 let answering = Promise.resolve(); // pictures are answered one after the other
+let local = null; // what answers within the browser, once it is wanted
+
+const ask = (file, wishes) => (byId("local").checked ? local(file, wishes) : server.ask(file, wishes));
 
 function say(text, bad = false) {
   byId("said").textContent = text;
@@ -36,8 +40,9 @@ function describe(picture) {
 }
 
 function keep(file, picture, classes, wishes) {
-  const explain = async () => (await ask(file, { ...wishes, explain: "grad_cam" })).pictures[0].explanations;
-  const article = drawPicture(file, picture, classes, explain);
+  const explain = async () => (await server.ask(file, { ...wishes, explain: "grad_cam" })).pictures[0].explanations;
+  // What was answered here is not sent away in order to be explained.
+  const article = drawPicture(file, picture, classes, byId("local").checked ? null : explain);
   kept.push({ picture, article });
   byId("pictures").prepend(article);
   byId("results").hidden = false;
@@ -92,6 +97,37 @@ function listenToButtons() {
   });
 }
 
+const PLACES = {
+  server: ["privacy", "camera-where"].map((id) => [id, byId(id).textContent]),
+  here: [
+    ["privacy", "Pictures stay on this device: the model runs in this browser, and nothing is sent."],
+    ["camera-where", "Its pictures stay on this device."],
+  ],
+};
+
+// Offers to answer within the browser, where the server has what that needs.
+async function offerLocal() {
+  const facts = await server.fetchFacts();
+  byId("local-label").hidden = !facts.available;
+  byId("local").checked = false; // a browser may remember it
+  byId("local").addEventListener("change", async (event) => {
+    if (event.target.checked && !local) {
+      event.target.disabled = true;
+      event.target.checked = false;
+      say(`Loading the model (${(facts.bytes / 1e6).toFixed(1)} MB) …`);
+      try {
+        local = await createLocal(facts);
+        event.target.checked = true;
+        say("The model runs in this browser now.");
+      } catch (error) {
+        say(`This browser cannot run the model (${error.message}).`, true);
+      }
+      event.target.disabled = false;
+    }
+    for (const [id, text] of PLACES[event.target.checked ? "here" : "server"]) byId(id).textContent = text;
+  });
+}
+
 listenToDrops();
 listenToButtons();
-fetchFacts().catch((error) => say(error.message, true));
+offerLocal().catch((error) => say(error.message, true));

@@ -27,6 +27,7 @@ export function ask(file, wishes) {
   return request(`predict?${new URLSearchParams(wishes)}`, { method: "POST", body: form });
 }
 
+// What a browser needs to know in order to answer by itself.
 export function fetchFacts() {
-  return request("health");
+  return request("browser.json");
 }
