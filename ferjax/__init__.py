@@ -42,13 +42,14 @@ def train(
     """
     from ml_collections import ConfigDict
 
+    from ferjax import paths
     from ferjax.config import load_config, override
     from ferjax.training.run import run
 
     # The values of a ConfigDict are checked by `run`.
     given = isinstance(config, ConfigDict)
     chosen = override(config, overrides or {}) if given else load_config(config, overrides)
-    return run(chosen, pathlib.Path(workdir), allow_config_change=allow_config_change)
+    return run(chosen, paths.parse(workdir), allow_config_change=allow_config_change)
 
 
 def load(path: str | pathlib.Path | None = None) -> "Network":

@@ -1,10 +1,13 @@
-"""Ctrl-C and SIGTERM as a question that the loop asks between steps, so that a run can save before it leaves."""
+"""Ctrl-C, TERM and the like as a question that the loop asks between steps, so that a run can save before it leaves."""
 
 import logging
 import signal
 import types
 
 logger = logging.getLogger("ferjax")
+
+# Of a person, of a cluster or another process, of a terminal that was closed, and of a limit on CPU time.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
 
 
 class InterruptedRun(KeyboardInterrupt):
@@ -22,16 +25,19 @@ class LeftAtOnce(InterruptedRun):
 class Interrupt:
     """A context in which a signal raises InterruptedRun at once; after `defer` the first one only sets `signum`.
 
-    So what comes before the loop, such as a download, stops at once.
+    So what comes before the loop, such as a download, stops at once, with the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "Stopped before the first step of this start; nothing is lost.") -> None:
+        self._message = message
         self.signum: int | None = None
         self._deferred = False
         self._old: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # nohup
             self._old[number] = signal.signal(number, self._receive)
         return self
 
@@ -48,7 +54,7 @@ class Interrupt:
 
     def _receive(self, signum: int, _: types.FrameType | None) -> None:
         if not self._deferred:
-            raise InterruptedRun(signum, "Stopped before the first step of this start; nothing is lost.")
+            raise InterruptedRun(signum, self._message)
         if self.signum is not None:
             raise LeftAtOnce(signum, "Left at once; the next start goes on from the last finished checkpoint.")
         self.signum = signum

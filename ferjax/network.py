@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
 from PIL import Image
-from safetensors import safe_open
-from safetensors.numpy import save
 
-from ferjax import networks
+from ferjax import arithmetic, networks, paths
 from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
-from ferjax.files import replacing
-from ferjax.networks import Classifier
+from ferjax.networks import Classifier, saved
 from ferjax.preprocess import preprocess
-from ferjax.training.checkpoint import list_places, read_network
+from ferjax.training.checkpoint import read_network
+from ferjax.training.places import list_places
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
 
@@ -31,10 +28,6 @@ if TYPE_CHECKING:
     from ferjax.inference import Source
     from ferjax.inference.detectors import Detector
     from ferjax.inference.faces import Boxes
-
-FORMAT = "ferjax network 1"
-# A network for FER-2013's seven emotions, and beside it what is known of it, as JSON.
-SHIPPED = pathlib.Path(__file__).parent / "shipped" / "fer2013.safetensors"
 
 ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
@@ -71,10 +64,11 @@ class Network:
         """
         if views not in VIEWS:
             raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
-        answers = [
-            np.asarray(self._predict[views](self.variables, batch))[:rows]
-            for batch, rows in _batches(self.fit(images), batch_size)
-        ]
+        with arithmetic.fixed():
+            answers = [
+                np.asarray(self._predict[views](self.variables, batch))[:rows]
+                for batch, rows in _batches(self.fit(images), batch_size)
+            ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
 
     def predict(
@@ -167,12 +161,6 @@ class Network:
         With `half` kernels are rounded to float16, and the file is half as large. The file is written whole or not at
         all. Raises OSError where it cannot be written.
         """
-        leaves = {
-            jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf)
-            for place, leaf in jax.tree_util.tree_flatten_with_path(dict(self.variables))[0]
-        }
-        if half:
-            leaves = {name: leaf.astype(np.float16) if leaf.ndim > 1 else leaf for name, leaf in leaves.items()}
         facts = {
             "classes": self.classes,
             "image_shape": self.image_shape,
@@ -181,8 +169,7 @@ class Network:
             "temperature": self.temperature,
             "unsure_below": self.unsure_below,
         }
-        with replacing(pathlib.Path(path)) as beside:
-            beside.write_bytes(save(leaves, {"format": FORMAT, "facts": json.dumps(facts)}))
+        saved.write(paths.parse(path), self.variables, facts, half=half)
 
 
 def load(path: str | pathlib.Path | None = None) -> Network:
@@ -191,7 +178,7 @@ def load(path: str | pathlib.Path | None = None) -> Network:
     Without a path it is the network that ferjax brings along (ferjax/shipped/). Nothing in the folder is changed or
     locked, so that the run may go on meanwhile. Raises UserError where there is no trained network.
     """
-    path = SHIPPED if path is None else pathlib.Path(path)
+    path = saved.SHIPPED if path is None else paths.parse(path)
     if path.is_file():
         return _load_file(path)
     workdir = Workdir(path)
@@ -205,28 +192,14 @@ def load(path: str | pathlib.Path | None = None) -> Network:
 
 
 def _load_file(path: pathlib.Path) -> Network:
+    variables, facts = saved.read(path)
     try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            # Parameters are float32, whatever a file rounds them to. `file` is no dict.
-            leaves = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("format") != FORMAT:
-            raise ValueError("it is not marked as a network of ferjax")
-        facts = json.loads(metadata["facts"])
         config = upgrade(nest(facts["config"]))
-        classes, image_shape, about = tuple(facts["classes"]), facts["image_shape"], facts["about"]
-    except Exception as error:  # safetensors raises its own kinds for each way in which a file can be broken
+        return _create(config, tuple(facts["classes"]), facts["image_shape"], variables, facts["about"], facts)
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read as a network ({error}): name a file that Network.save wrote."
         ) from error
-    variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
-    for name, leaf in leaves.items():
-        *parents, last = name.split("/")
-        place = variables
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = leaf
-    return _create(config, classes, image_shape, variables, about, facts)
 
 
 def _create(

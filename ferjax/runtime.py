@@ -35,6 +35,23 @@ def keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+def find_devices() -> None:
+    """Have jax find its devices; raises UserError where the environment asks for some that are not there."""
+    import jax
+
+    from ferjax.errors import UserError
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError, ValueError) as error:
+        asked = os.environ.get("JAX_PLATFORMS")
+        said = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"jax finds no device{f' of JAX_PLATFORMS={asked}' if asked else ''}{f' ({said})' if said else ''}: "
+            "JAX_PLATFORMS=cpu trains on the CPU, and pip install 'ferjax[cuda12]' brings what an NVIDIA GPU needs."
+        ) from error
+
+
 def import_tensorboard() -> None:
     """Import tensorboardX without torch, which it would import, for four seconds, wherever that is installed.
 

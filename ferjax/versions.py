@@ -10,6 +10,8 @@ from typing import Any
 
 import jax
 
+from ferjax import arithmetic
+
 _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
 
 
@@ -19,12 +21,21 @@ def describe_start(step: int) -> dict[str, Any]:
         "step": step,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": {name: _find_version(name) for name in _PACKAGES},
         "git_commit": _find_commit(),
         "platform": platform.platform(),
         "devices": [str(device) for device in jax.devices()],
         "cpu_count": os.cpu_count(),
+        "numbers_depend_on": arithmetic.describe(),
     }
+
+
+def _find_version(name: str) -> str:
+    """Return a package's version; ferjax itself may run from a checkout that nobody installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _find_commit() -> str | None:

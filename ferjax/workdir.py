@@ -21,6 +21,7 @@ CONFIG_FILE = "config.json"
 DATA_FILE = "data.json"
 VERSIONS_FILE = "versions.json"
 PRETRAINED_FILE = "pretrained.json"
+PARAMETERS_FILE = "parameters.txt"
 METRICS_FILE = "metrics.jsonl"
 PREDICTIONS_FILE = "predictions.csv"
 MISTAKES_FILE = "worst_mistakes.npz"
@@ -78,6 +79,11 @@ class Workdir:
     def pretrained(self) -> pathlib.Path:
         """The published weights that the run began from, if any."""
         return self.folder / PRETRAINED_FILE
+
+    @property
+    def parameters(self) -> pathlib.Path:
+        """A table of the network's parameters."""
+        return self.folder / PARAMETERS_FILE
 
     @property
     def metrics(self) -> pathlib.Path:
@@ -190,6 +196,19 @@ class Workdir:
                 "--allow_config_change to go on from its checkpoint with the new one."
             )
         return every
+
+    def compare_start(self, start: Mapping[str, Any]) -> list[str]:
+        """Return 'what: before -> now' of all that the last digits depend on and that the last start had otherwise.
+
+        Empty for a start at step 0, and where the last one was of a version that did not record it.
+        """
+        before = [
+            entry["numbers_depend_on"] for entry in self._read(self.versions) or [] if "numbers_depend_on" in entry
+        ]
+        if not start["step"] or not before:
+            return []
+        now = start["numbers_depend_on"]
+        return [f"{name} ({before[-1].get(name)} -> {now[name]})" for name in now if before[-1].get(name) != now[name]]
 
     def begin(self, wanted: ConfigDict, facts: DataFacts, start: Mapping[str, Any]) -> None:
         """Write config.json and data.json, and add this `start` to versions.json; an earlier start's results go."""

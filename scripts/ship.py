@@ -13,7 +13,8 @@ from typing import Any
 
 from ferjax.errors import UserError
 from ferjax.files import write_json
-from ferjax.network import SHIPPED, load
+from ferjax.network import load
+from ferjax.networks.saved import SHIPPED
 from ferjax.workdir import Workdir
 
 LICENCE = (

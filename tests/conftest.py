@@ -62,9 +62,9 @@ def faces():
 def _own_logging():
     """A command of one test sets up the process; the next test is to find it as it was."""
     kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in _LOGGERS]
-    hook = sys.unraisablehook
+    hooks = sys.unraisablehook, sys.excepthook
     yield
-    sys.unraisablehook = hook
+    sys.unraisablehook, sys.excepthook = hooks
     for logger, handlers, level, propagate in kept:
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)

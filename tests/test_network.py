@@ -19,7 +19,7 @@ from ferjax.network import Network
 from ferjax.networks.base import INFERENCE, Classifier, Context
 from ferjax.report import read_predictions
 from ferjax.scores.temperature import scale
-from ferjax.training.checkpoint import list_places
+from ferjax.training.places import list_places
 from ferjax.views import VIEWS
 from ferjax.workdir import Workdir
 from tests.answers import close

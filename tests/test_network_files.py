@@ -14,9 +14,9 @@ from safetensors.numpy import save_file
 
 import ferjax
 from ferjax.errors import UserError
-from ferjax.network import FORMAT
+from ferjax.networks.saved import FORMAT
 from ferjax.training import run
-from ferjax.training.checkpoint import list_places
+from ferjax.training.places import list_places
 from tests.answers import answer_as, close
 from tests.tiny import read_checkpoint, shrink
 

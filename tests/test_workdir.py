@@ -61,7 +61,7 @@ def test_which_folders_are_checkpoints(tmp_path, name, there):
     assert not workdir.has_checkpoint()
     (workdir.checkpoints / name).mkdir()
     assert workdir.has_checkpoint() is there
-    from ferjax.training.checkpoint import list_places
+    from ferjax.training.places import list_places
 
     assert bool(list_places(workdir.checkpoints)) is there
 

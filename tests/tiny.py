@@ -19,8 +19,9 @@ from ferjax.interrupt import Interrupt
 from ferjax.parallel import create_layout, place
 from ferjax.training import run
 from ferjax.training.build import Task, build, describe_task
-from ferjax.training.checkpoint import list_places, read_leaves
+from ferjax.training.checkpoint import read_leaves
 from ferjax.training.loop import Loop
+from ferjax.training.places import list_places
 from ferjax.workdir import Workdir
 
 SMALL = {

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ferjax import data
 from ferjax.cli import endings
-from ferjax.cli.flags import Parser
+from ferjax.cli.flags import Parser, file_path
 from ferjax.data.audit.findings import examine
 from ferjax.data.audit.summary import format_summary, write
 from ferjax.data.reading import ON_BAD_ROW
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "file", metavar="FILE", help="a csv, an image folder, an archive of one, or a prepared tfds folder"
     )
-    parser.add_argument("--output", metavar="FOLDER", help="the folder to write to; audit_NAME here by default")
+    parser.add_argument(
+        "--output", type=file_path, metavar="FOLDER", help="the folder to write to; audit_NAME by default"
+    )
     parser.add_argument("--name", choices=list(data.DATASETS), default="fer2013", help="which data set the file holds")
     # The same as --data.on_bad_row, which errors about bad rows name.
     parser.add_argument(
@@ -36,8 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _find_folder(found: argparse.Namespace) -> pathlib.Path:
-    name = pathlib.Path(found.file).resolve().name.partition(".")[0]
-    return pathlib.Path(found.output or f"audit_{name}")
+    folder: pathlib.Path = found.output or pathlib.Path(
+        f"audit_{file_path(found.file).resolve().name.partition('.')[0]}"
+    )
+    return folder
 
 
 def _audit(found: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -36,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
         return fail(f"There is no command {name}; did you mean {nearest}? ferjax --help lists all.", 2)
-    code: int = importlib.import_module(f"ferjax.cli.{name}").main(rest)
+    try:
+        command = importlib.import_module(f"ferjax.cli.{name}")
+    except KeyboardInterrupt:  # the imports take seconds; later ones are the command's own affair
+        return fail("Interrupted.", 128 + signal.SIGINT)
+    code: int = command.main(rest)
     return code
 
 

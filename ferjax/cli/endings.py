@@ -1,11 +1,12 @@
 """How every command ends: one sentence for what went wrong, and its exit code.
 
 Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags or keys, 3 done, but some of the
-inputs could not be read and are listed, 130 or 143 interrupted and saved.
+inputs could not be read and are listed, 129, 130 or 143 interrupted (hang-up, Ctrl-C, TERM) and saved.
 """
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import pathlib
@@ -13,6 +14,8 @@ import re
 import signal
 import sys
 import traceback
+import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 from ferjax.cli.flags import FlagMistake, Parser
@@ -24,14 +27,41 @@ EXIT_CODES = __doc__.partition("\n\n")[2]
 
 def start_logging() -> None:
     """Let ferjax log to stderr what it does, and silence its libraries."""
+    _speak_plainly()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("ferjax")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    # Orbax and clu log their own details through absl at INFO.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    sys.excepthook = _show_uncaught
+    # Orbax and clu log through absl, and Orbax the pages of each error that it raises, too.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="PIL")  # of odd images, whose fate we say ourselves
+
+
+def _show_uncaught(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+    """Show a fault as Python does, but for what Orbax's threads complain of behind a save or restore that failed."""
+    if not (isinstance(error, RuntimeError) and "Event loop is closed" in str(error)):
+        sys.__excepthook__(kind, error, trace)
+
+
+def _speak_plainly() -> None:
+    """Have the terminal get what it can show, and the code of each character that it cannot; close no open door.
+
+    Only what is printed: files are UTF-8. Streams that the caller closed (`2>&-`) are replaced by one that takes all.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, so that no file of ours gets what libraries print
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or stream.closed:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def be_quiet() -> None:
@@ -45,7 +75,7 @@ def run(
     work: Callable[[argparse.Namespace], int | None],
     *,
     folder: Callable[[argparse.Namespace], pathlib.Path],
-    interrupted: str = "Interrupted before the run began.",
+    interrupted: str = "Interrupted; the same command starts again.",
 ) -> int:
     """Parse the flags, do the work, and turn what went wrong into a sentence and an exit code.
 
@@ -99,7 +129,8 @@ def show(text: str, code: int) -> int:
 
 def fail(sentence: str, code: int) -> int:
     """Print what went wrong on stderr, and return the exit code."""
-    print(f"ferjax: {sentence}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"ferjax: {sentence}", file=sys.stderr, flush=True)
     return code
 
 

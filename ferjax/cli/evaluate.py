@@ -23,9 +23,9 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from ferjax import ensemble, evaluation, study
+from ferjax import ensemble, evaluation, runtime, study
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser
+from ferjax.cli.flags import FlagMistake, Parser, file_path
 from ferjax.course_report import CourseReport
 from ferjax.report import format_table
 from ferjax.views import VIEWS
@@ -47,21 +47,21 @@ def _create_parser() -> Parser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--ensemble",
-        type=pathlib.Path,
+        type=file_path,
         nargs="+",
         metavar="RUN",
         help="folders of runs, or files of networks, that answer together",
     )
     what.add_argument(
         "--workdir",
-        type=pathlib.Path,
+        type=file_path,
         nargs="+",
         metavar="DIR",
         help="folders of runs, of settings (SETTING/seed_<n>) or of studies (STUDY/SETTING or STUDY/SETTING/seed_<n>)",
     )
     parser.add_argument(
         "--output",
-        type=pathlib.Path,
+        type=file_path,
         metavar="DIR",
         help="where a setting's or study's report goes; the first --workdir, or 'repeats' in a run that holds its own; "
         "of a run on other images, its folder 'other_data'; of an ensemble, the folder 'ensemble' where you are",
@@ -98,6 +98,7 @@ def _evaluate(found: argparse.Namespace) -> None:
 
 def _score_elsewhere(found: argparse.Namespace) -> None:
     """Score the network of a run on other images, and print its scores and where the files are."""
+    runtime.find_devices()
     folder = found.output or found.workdir[0] / "other_data"
     scored = evaluation.evaluate(found.workdir[0], found.data, split=found.split or "auto", views=found.views)
     scored.write(folder)

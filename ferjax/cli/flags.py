@@ -2,10 +2,14 @@
 
 import argparse
 import difflib
+import pathlib
 import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+from ferjax import paths
+from ferjax.errors import UserError
 
 
 class FlagMistake(Exception):  # noqa: N818 - a mistake in what was asked, not in the program
@@ -108,6 +112,14 @@ def whole_number(low: int) -> Callable[[str], int]:
     return parse
 
 
+def file_path(text: str) -> pathlib.Path:
+    """Read a path, the type of every flag that takes one; raises FlagMistake for what is none (ferjax.paths)."""
+    try:
+        return paths.parse(text)
+    except UserError as error:
+        raise FlagMistake(str(error)) from error
+
+
 def _parse_switch(text: str) -> bool:
     words = {"true": True, "false": False, "1": True, "0": False}
     if text.lower() not in words:
@@ -148,7 +160,7 @@ def _parse_data(overrides: dict[str, str | None]) -> dict[str, Any]:
                 nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
                 raise FlagMistake(f"There is no flag --data.{name}; did you mean --data.{nearest}?")
         return {name: _parse_override(f"data.{name}", text, f"--data.{name}") for name, text in overrides.items()}
-    except config.KeyMistake as error:
+    except (config.KeyMistake, UserError) as error:
         raise FlagMistake(str(error)) from error
 
 
@@ -172,5 +184,5 @@ def _load_config(found: argparse.Namespace, overrides: dict[str, str | None]) ->
         values = {key: _parse_override(key, text, f"--config.{key}") for key, text in overrides.items()}
         found.config_file = config.find_config_file(found.config)
         found.config = config.read_config(found.config_file, values)
-    except config.KeyMistake as error:
+    except (config.KeyMistake, UserError) as error:
         raise FlagMistake(str(error)) from error

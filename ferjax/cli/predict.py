@@ -14,12 +14,14 @@ import argparse
 import pathlib
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, whole_number
 from ferjax.errors import UserError
+from ferjax.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from ferjax.inference import Answer, Counts
@@ -33,6 +35,7 @@ DETECTORS = ("libfacedetection", "mtcnn")
 VIEWS = ("none", "mirror", "shifts", "crops", "mirror_shifts", "mirror_crops")
 
 UNREADABLE = 3
+_INTERRUPTED = "Interrupted: what was found until then is written."
 _LISTED = 20
 
 
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments,
         _predict,
         folder=lambda found: found.output or pathlib.Path(),
-        interrupted="Interrupted: the files hold what was found until then.",
+        interrupted=_INTERRUPTED,
     )
 
 
@@ -122,10 +125,14 @@ def _check(found: argparse.Namespace) -> None:
 
 def _predict(found: argparse.Namespace) -> int:
     _check(found)
+    from PIL import Image
+
     import ferjax
     from ferjax import runtime
 
     runtime.keep_compiled()
+    # A large photograph is no reason for a warning; one that is too large for Pillow is a row with its reason.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     from ferjax.inference import Counts, Options, stream
     from ferjax.inference.results import Results, Wanted
 
@@ -143,7 +150,7 @@ def _predict(found: argparse.Namespace) -> int:
     fusion = _create_fusion(found, network, sources, options)
     source = sources[0] if len(sources) == 1 else sources
     answers = stream(network, source, options, counts=counts, keep_pixels=wanted.pixels, change=fusion)
-    with Results(wanted, network.classes, network.unsure_below) as results:
+    with Interrupt(_INTERRUPTED), Results(wanted, network.classes, network.unsure_below) as results:
         for answer in _show_progress(answers):
             results.add(answer)
     _report(results, counts, time.perf_counter() - start_s, found)

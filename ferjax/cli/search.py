@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from ferjax import runtime
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser, whole_number
+from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
 from ferjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,13 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _find_folder(found: argparse.Namespace) -> pathlib.Path:
-    return pathlib.Path(found.workdir or f"workdir/{found.config_file.stem}_search")
+    folder: pathlib.Path = found.workdir or pathlib.Path("workdir") / f"{found.config_file.stem}_search"
+    return folder
 
 
 def _create_parser() -> Parser:
     parser = Parser("ferjax search", f"{__doc__}\n{endings.EXIT_CODES}", takes_config=True)
     parser.add_argument(
-        "--workdir", metavar="DIR", help="the folder of the search; workdir/<config's name>_search by default"
+        "--workdir",
+        type=file_path,
+        metavar="DIR",
+        help="the folder of the search; workdir/<config's name>_search by default",
     )
     parser.add_argument(
         "--space",
@@ -122,6 +126,8 @@ def _search(found: argparse.Namespace, arguments: Sequence[str]) -> None:
 
     runtime.keep_compiled()
     runtime.import_tensorboard()
+    if found.workers == 1:  # else only the workers compute
+        runtime.find_devices()
     metric = found.config.train.best_metric
     if found.config.eval.split == "auto":
         logger.info("Trials are compared on the validation split; the test split is not read.")
@@ -138,7 +144,8 @@ def _search(found: argparse.Namespace, arguments: Sequence[str]) -> None:
     print(format_table(rows, metric))
     for name in ("search.md", "search.json", "search.csv"):
         print(f"results  {folder / name}")
-    print(f"figure   {path}")
+    if path is not None:
+        print(f"figure   {path}")
     if rows[0]["rank"] is None and queue.is_complete():
         raise UserError(f"No trial of {folder} has finished: the table says why; --retry_failed tries them again.")
     if rows[0]["rank"] is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ferjax import runtime
 from ferjax.cli import endings
-from ferjax.cli.flags import Parser, whole_number
+from ferjax.cli.flags import Parser, file_path, whole_number
 from ferjax.errors import UserError
 
 
@@ -22,12 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _find_workdir(found: argparse.Namespace) -> pathlib.Path:
-    return pathlib.Path(found.workdir or pathlib.Path("workdir") / found.config_file.stem)
+    folder: pathlib.Path = found.workdir or pathlib.Path("workdir") / found.config_file.stem
+    return folder
 
 
 def _create_parser() -> Parser:
     parser = Parser("ferjax train", f"{__doc__}\n{endings.EXIT_CODES}", takes_config=True)
-    parser.add_argument("--workdir", metavar="DIR", help="the run's folder; workdir/<config's name> by default")
+    parser.add_argument(
+        "--workdir", type=file_path, metavar="DIR", help="the run's folder; workdir/<config's name> by default"
+    )
     parser.add_switch("--allow_config_change", "go on in a workdir that was made with another config")
     parser.add_switch(
         "--distributed",
@@ -50,6 +53,7 @@ def _train(found: argparse.Namespace) -> None:
     runtime.keep_compiled()
     runtime.import_tensorboard()
     _join(found, parallel.join_processes)
+    runtime.find_devices()
     if not parallel.is_main():
         endings.be_quiet()
     memory = parallel.explain_memory(config.train.batch_size, len(config.train.seeds))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ferjax import networks
 from ferjax.cli import endings
-from ferjax.cli.flags import Parser
+from ferjax.cli.flags import Parser, file_path
 from ferjax.data.cache import cache_dir
 from ferjax.networks.weights import Weights, converted, list_sources, load
 from ferjax.networks.weights.loading import read
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"the network; by default {default} of a source, and of a file the one that it holds",
     )
     parser.add_argument(
-        "--output", type=pathlib.Path, metavar="FOLDER", help="by default MODEL-SOURCE in the cache folder"
+        "--output", type=file_path, metavar="FOLDER", help="by default MODEL-SOURCE in the cache folder"
     )
     return endings.run(
         parser,
@@ -73,4 +73,4 @@ def convert(source: str, model: str | None, output: pathlib.Path | None) -> None
 def _load(source: str, model: str | None) -> Weights:
     if model is not None or source in list_sources():
         return load(source, model or networks.KEYS["name"].default)
-    return read(pathlib.Path(source), None)
+    return read(file_path(source), None)

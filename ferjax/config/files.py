@@ -14,6 +14,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ferjax import paths
 from ferjax.config.checking import KeyMistake, check
 from ferjax.config.parsing import override
 
@@ -37,7 +38,7 @@ def find_config_file(name: str) -> pathlib.Path:
 
     Raises KeyMistake where there is none.
     """
-    path = pathlib.Path(name)
+    path = paths.parse(name)
     if path.is_file():
         return path
     own = shipped_folder() / f"{path.stem}.py"

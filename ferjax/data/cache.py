@@ -5,6 +5,7 @@ size, times and inode of its files. A file that was moved or touched is hashed a
 """
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import logging
 import math
 import os
 import pathlib
+import tempfile
 import time
 import zipfile
 import zlib
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ferjax import paths
 from ferjax.data.rows import Rows
 from ferjax.files import replacing
 
@@ -34,11 +37,23 @@ logger = logging.getLogger("ferjax")
 
 
 def cache_dir() -> pathlib.Path:
-    """Return the cache's folder: $FERJAX_CACHE, else $XDG_CACHE_HOME/ferjax, else ~/.cache/ferjax; it may not exist."""
+    """Return the cache's folder: $FERJAX_CACHE, else $XDG_CACHE_HOME/ferjax, else ~/.cache/ferjax; it may not exist.
+
+    A user without a home folder has it in the temporary folder.
+    """
     if own := os.environ.get("FERJAX_CACHE"):
-        return pathlib.Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (pathlib.Path(base) if base else pathlib.Path.home() / ".cache") / "ferjax"
+        return paths.parse(own)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return paths.parse(base) / "ferjax"
+    home = paths.find_home()
+    return home / ".cache" / "ferjax" if home else _choose_temporary()
+
+
+@functools.cache
+def _choose_temporary() -> pathlib.Path:
+    folder = pathlib.Path(tempfile.gettempdir()) / f"ferjax-cache-{os.getuid()}"
+    logger.warning("There is no home folder, so the cache is in %s; FERJAX_CACHE names another place", folder)
+    return folder
 
 
 def hash_file(path: pathlib.Path) -> str:

@@ -32,12 +32,12 @@ class Form:
         self,
         images: UInt8[np.ndarray, "n side side channels"],
         labels: Int32[np.ndarray, " n"],
-        usage: UInt8[np.ndarray, " n"],
+        usage: UInt8[np.ndarray, " n"] | None,
         *,
         skipped: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
     ) -> Rows:
-        """Return what a reader found as rows of this data set; `usage` is left out where the data set has no usages."""
+        """Return what a reader found as rows of this data set; `usage` is None where there is no split."""
         return Rows(
             images=images,
             labels=labels,

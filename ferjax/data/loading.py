@@ -9,6 +9,7 @@ from typing import Any
 from ferjax.data.datasets import DATASETS, DataSet
 from ferjax.data.duplicates import DEDUP, drop_copies
 from ferjax.data.reading import ON_BAD_ROW
+from ferjax.data.regroup import regroup
 from ferjax.data.rows import Rows
 from ferjax.data.splits import MODES, Splits, split
 from ferjax.errors import UserError
@@ -30,15 +31,23 @@ _COMMON: Keys = types.MappingProxyType(
         "name": Key(
             _DEFAULT_NAME,
             Choice(tuple(DATASETS)),
-            "which data set it is, which says its classes and the size of its images; 'synthetic' are faces "
-            "that ferjax draws",
+            "which data set it is, which says its classes and the size of its images; 'folder' are your "
+            "own images in a folder for each class, and 'synthetic' faces that ferjax draws",
+            resume="never",
+        ),
+        "classes": Key(
+            "",
+            TEXT,
+            "fewer classes, made of the data set's own, like 'positive=happy+surprise,negative=angry+sad': classes are "
+            "put together, and rows of those that are not named are left out; '' keeps the data set's classes",
             resume="never",
         ),
         "split": Key(
             "official",
             Choice(MODES),
             "how rows are divided into training, validation and test: 'official' as the data set's authors "
-            "did (the column Usage of fer2013.csv), 'stratified' at random, 80/10/10 % of each class",
+            "did (the column Usage of fer2013.csv), 'stratified' at random, 80/10/10 % of each class, 'auto' as the "
+            "authors did as far as they did it, and the rest at random",
             resume="never",
         ),
         "split_seed": Key(0, COUNT, "seed of the random draws of the stratified split", resume="never"),
@@ -97,6 +106,7 @@ def load(**options: Any) -> tuple[Rows, Splits]:
     rows = dataclasses.replace(rows, notes=(*rows.notes, *unread))
     divide = functools.partial(split, mode=values["split"], seed=values["split_seed"])
     rows, splits = (rows, divide(rows)) if entry.relabel is None else entry.relabel(rows, divide, **own)
+    rows, splits = regroup(rows, splits, values["classes"])
     return drop_copies(rows, splits, values["dedup"])
 
 

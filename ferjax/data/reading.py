@@ -1,6 +1,7 @@
 """Finding out what a path holds, by its content, and reading it: the entry to all the other readers."""
 
 import dataclasses
+import hashlib
 import logging
 import os
 import pathlib
@@ -8,6 +9,10 @@ import tempfile
 from io import BufferedIOBase
 from typing import cast
 
+import numpy as np
+from jaxtyping import UInt8
+
+from ferjax import paths
 from ferjax.data import cache
 from ferjax.data.form import Form
 from ferjax.data.readers.archive import (
@@ -21,7 +26,16 @@ from ferjax.data.readers.archive import (
     kind_of,
     reading,
 )
-from ferjax.data.readers.csv_file import describe_missing, missing_columns, name_columns, read_csv, split_header
+from ferjax.data.readers.csv_file import (
+    describe_missing,
+    is_readable,
+    is_utf16,
+    missing_columns,
+    name_columns,
+    read_csv,
+    split_header,
+)
+from ferjax.data.readers.pieces import choose_csvs, find_usage
 from ferjax.data.readers.tfds import read_prepared
 from ferjax.data.rows import Rows
 from ferjax.errors import UserError
@@ -50,10 +64,12 @@ def read_files(path: str | os.PathLike[str], form: Form, on_bad_row: str) -> Row
     """
     if on_bad_row not in ON_BAD_ROW:
         raise UserError(f"data.on_bad_row is '{on_bad_row}': choose one of {', '.join(ON_BAD_ROW)}")
-    place = pathlib.Path(path).expanduser()
+    place = paths.parse(path)
     with reading(str(place)):
         if not place.exists():
             raise UserError(f"There is no data set at {place}: {form.how_to_get}")
+        if not (place.is_file() or place.is_dir()):
+            raise UserError(f"{place} is neither a file nor a folder, but a pipe or a device: save it as a file")
         rows = _read_folder(place, form, on_bad_row) if place.is_dir() else _read_file(place, form, on_bad_row)
     if rows.skipped:
         logger.warning("Left out %d bad rows of %s, the first being %s", len(rows.skipped), place, rows.skipped[0])
@@ -73,7 +89,7 @@ def _read_folder(path: pathlib.Path, form: Form, on_bad_row: str) -> Rows:
     tree = FolderTree(path)
     found = _choose(tree, form)
     if found.kind in ("csv", "archive"):
-        rows = _read_file(path / found.names[0], form, on_bad_row)
+        rows = _join([_read_file(path / name, form, on_bad_row) for name in found.names], found, form)
     else:
 
         def parse() -> Rows:
@@ -117,15 +133,17 @@ def _read_stream(file: BufferedIOBase, label: str, form: Form, on_bad_row: str, 
 
 def _read_text(file: BufferedIOBase, label: str, form: Form, on_bad_row: str, head: bytes) -> Rows:
     names = split_header(head.partition(b"\n")[0])
-    columns = name_columns(form)
-    if len(missing_columns(names, form)) == len(columns):
+    if is_readable(missing_columns(names, form)):
+        return read_csv(file, label, form, on_bad_row, utf16=is_utf16(head))
+    columns, missing = name_columns(form), missing_columns(names, form)
+    if len(missing) == len(columns):
         line = ",".join(names)
         shown = line if len(line) <= 40 else line[:40] + "..."
         raise UserError(
             f"{label} is no {form.title} csv: its first line is '{shown}' and should be '{','.join(columns)}', "
             "so download it again"
         )
-    return read_csv(file, label, form, on_bad_row)
+    raise UserError(describe_missing(label, names, missing, form))
 
 
 def _read_tree(tree: Tree, form: Form, on_bad_row: str, depth: int) -> Rows:
@@ -135,13 +153,40 @@ def _read_tree(tree: Tree, form: Form, on_bad_row: str, depth: int) -> Rows:
     if found.kind == "images":
         rows = _read_images(tree, found.names, form, on_bad_row)
     else:
-        label = f"{tree.label}, member {found.names[0]}"
-        with tree.open(found.names[0]) as member:
-            if found.kind == "csv":
-                rows = read_csv(member, label, form, on_bad_row)
-            else:
-                rows = _read_nested(member, label, form, on_bad_row, depth + 1)
+        rows = _join(
+            [_read_member(tree, name, found.kind, form, on_bad_row, depth) for name in found.names], found, form
+        )
     return dataclasses.replace(rows, notes=found.notes + rows.notes)
+
+
+def _read_member(tree: Tree, name: str, kind: str, form: Form, on_bad_row: str, depth: int) -> Rows:
+    label = f"{tree.label}, member {name}"
+    with tree.open(name) as member:
+        if kind == "csv":
+            return read_csv(member, label, form, on_bad_row, utf16=is_utf16(tree.head(name)))
+        return _read_nested(member, label, form, on_bad_row, depth + 1)
+
+
+def _join(parts: list[Rows], found: _Found, form: Form) -> Rows:
+    """Put the rows of several files behind one another; their names say the usage where they do not."""
+    first, *rest = parts
+    if not rest:
+        return first
+    usages: list[UInt8[np.ndarray, " n"] | None] = []
+    for name, rows in zip(found.names, parts, strict=True):
+        of_name = find_usage(name)
+        known = rows.usage is not None or of_name is None or form.usages is None
+        usages.append(rows.usage if known else np.full(len(rows), of_name or 0, np.uint8))
+    split = [usage for usage in usages if usage is not None]
+    joined = form.create_rows(
+        images=np.concatenate([rows.images for rows in parts]),
+        labels=np.concatenate([rows.labels for rows in parts]),
+        usage=None if len(split) < len(usages) else np.concatenate(split),
+        skipped=tuple(f"{name}, {row}" for name, rows in zip(found.names, parts, strict=True) for row in rows.skipped),
+        notes=first.notes,
+    )
+    digest = hashlib.sha256("".join(rows.digest for rows in parts).encode()).hexdigest()
+    return dataclasses.replace(joined, digest=digest)
 
 
 def _read_images(tree: Tree, names: list[str], form: Form, on_bad_row: str) -> Rows:
@@ -164,38 +209,49 @@ def _choose(tree: Tree, form: Form) -> _Found:
     """Choose what to read: a prepared tfds folder, else a csv with all its columns, else images, else one archive."""
     if not tree.names:
         raise UserError(f"{tree.label} holds no files: download it again")
-    for name in tree.names:
-        if os.path.basename(name) == "dataset_info.json":
-            folder = name[: -len("dataset_info.json")]
-            return _Found("tfds", [name, *(n for n in tree.names if n.startswith(folder) and n != name)])
+    described = [name for name in tree.names if os.path.basename(name) == "dataset_info.json"]
+    for name in described:
+        # Others write a file of that name beside images.
+        if name.replace("dataset_info", "features") in tree.names or b"fileFormat" in tree.head(name):
+            return _find_prepared(tree, name)
     heads = {name: tree.head(name) for name in tree.names if not is_image_name(name)}
     kinds = {name: kind_of(head) for name, head in heads.items()}
     headers = {name: split_header(heads[name].partition(b"\n")[0]) for name in kinds if kinds[name] == "text"}
     images = [name for name in tree.names if kinds.get(name, "image") == "image"]
     archives = [name for name in kinds if kinds[name] in _ARCHIVES]
     whole = [name for name in headers if not missing_columns(headers[name], form)]
-    if whole:
-        return _Found("csv", whole[:1], _note_others(whole[0], [n for n in heads if n != whole[0]], len(images)))
+    # Without a split there is little to tell such a file from others: only where it is all that there is.
+    unsplit = [name for name in headers if is_readable(missing_columns(headers[name], form))]
+    if chosen := choose_csvs(whole or ([] if images or len(archives) == 1 else unsplit), tree.label):
+        return _Found("csv", chosen, _note_others(chosen, [n for n in heads if n not in chosen], len(images)))
     if images:
         return _Found("images", images, _note_ignored(list(heads.keys() - set(images))))
     if len(archives) == 1:
-        return _Found("archive", archives, _note_others(archives[0], [n for n in heads if n != archives[0]], 0))
+        return _Found("archive", archives, _note_others(archives, [n for n in heads if n != archives[0]], 0))
     if archives:
         raise UserError(f"{tree.label} holds {len(archives)} archives: unpack {archives[0]} or another and give that")
     for name, names in headers.items():
         missing = missing_columns(names, form)
         if len(missing) < len(name_columns(form)):
             raise UserError(describe_missing(f"{tree.label}, {name}", names, missing, form))
+    if described:
+        return _find_prepared(tree, described[0])
     raise UserError(
         f"{tree.label} holds neither a csv with the columns {', '.join(name_columns(form))} nor images "
         f"(but {_list(list(heads))}): download the data set again"
     )
 
 
-def _note_others(taken: str, others: list[str], images: int) -> tuple[str, ...]:
+def _find_prepared(tree: Tree, name: str) -> _Found:
+    folder = name[: -len("dataset_info.json")]
+    return _Found("tfds", [name, *(other for other in tree.names if other.startswith(folder) and other != name)])
+
+
+def _note_others(taken: list[str], others: list[str], images: int) -> tuple[str, ...]:
     if images:
         others = [*others, f"{images} images"]
-    return (f"took {taken}, not {_list(others)}",) if others else (f"took {taken}",)
+    said = taken[0] if len(taken) == 1 else f"{', '.join(taken)} together"
+    return (f"took {said}, not {_list(others)}",) if others else (f"took {said}",)
 
 
 def _note_ignored(names: list[str]) -> tuple[str, ...]:

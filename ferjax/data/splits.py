@@ -1,12 +1,14 @@
 """Which rows are for training, which choose the epoch, and which are read once at the end."""
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Int64
 
 from ferjax.data.rows import SPLITS, UNLABELLED, Rows
 from ferjax.errors import UserError
 
-MODES = ("official", "stratified")
+MODES = ("official", "stratified", "auto")
 
 Splits = dict[str, Int64[np.ndarray, "_"]]
 
@@ -16,6 +18,8 @@ def split(rows: Rows, mode: str = "official", seed: int = 0) -> Splits:
 
     'official' follows `rows.usage`; 'test' may be empty. 'stratified' holds out a tenth and a tenth of those rows: each
     class's share of each split, and each total, is within one row of exact; the same seed always gives the same rows.
+    'auto' is 'official' as far as there is one: without any it is 'stratified', and where only validation rows are
+    lacking, a tenth of each class's training rows is held out for them.
     Raises UserError if the data set has no official split, and if nothing is left to train or to validate on.
     """
     if mode == "official":
@@ -25,6 +29,8 @@ def split(rows: Rows, mode: str = "official", seed: int = 0) -> Splits:
         if not len(found["train"]):
             raise UserError(f"The data set has {len(rows)} rows, too few to split: use a complete file")
         return found
+    if mode == "auto":
+        return split(rows, "stratified", seed) if rows.usage is None else _complete(rows, seed)
     raise UserError(f"data.split is '{mode}': choose one of {', '.join(MODES)}")
 
 
@@ -50,6 +56,20 @@ def _follow_usage(rows: Rows) -> Splits:
                 "use a complete file, or data.split=stratified"
             )
     return found
+
+
+def _complete(rows: Rows, seed: int) -> Splits:
+    """Divide the rows as the authors did; where they made no validation rows, hold some training rows out."""
+    assert rows.usage is not None
+    if (rows.usage == 1).any():
+        return _follow_usage(rows)
+    labels = np.where(rows.usage == 0, rows.labels, UNLABELLED)
+    held_out = _hold_out(dataclasses.replace(rows, labels=labels), seed)
+    test = np.flatnonzero((rows.usage == 2) & (rows.labels != UNLABELLED))
+    train = np.sort(np.concatenate([held_out["train"], held_out["test"]]))
+    if not len(train) or not len(held_out["validation"]):
+        raise UserError("The data set has too few training rows to hold validation rows out: use a complete file")
+    return {"train": train, "validation": held_out["validation"], "test": test}
 
 
 def _hold_out(rows: Rows, seed: int) -> Splits:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ferjax import paths
 from ferjax.data.datasets import fer2013
 from ferjax.data.readers.tfds import import_tfds
 from ferjax.data.rows import SPLITS, Rows
@@ -63,6 +64,7 @@ class Fer2013(_Builder):  # type: ignore[misc]  # tensorflow_datasets has no typ
 
 def prepare(manual_dir: str, data_dir: str) -> pathlib.Path:
     """Write the data set in manual_dir to data_dir as ArrayRecord files; give the prepared folder."""
+    manual_dir, data_dir = str(paths.parse(manual_dir)), str(paths.parse(data_dir))
     if pathlib.Path(manual_dir).is_file():
         raise UserError(f"{manual_dir} is a file: give the folder that it is in")
     # Read here, so that whatever is wrong is said in one sentence; the builder finds the rows in the cache.

@@ -6,9 +6,10 @@ import numpy as np
 from jaxtyping import Int64
 from matplotlib.figure import Figure
 
-from ferjax.figures.style import GRAY, INK
+from ferjax.figures.style import GRAY, INK, styled
 
 
+@styled
 def draw_confusion_matrix(title: str, confusions: Int64[np.ndarray, "runs c c"], classes: Sequence[str]) -> Figure:
     """Draw the share of the true class as colour and percentage, and below it the count.
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ferjax.figures.distribution import read_counts
-from ferjax.figures.style import BLUE, DASHES, GREEN, INK, ORANGE, add_legend, choose_marker, set_title, tidy
+from ferjax.figures.style import BLUE, DASHES, GREEN, INK, ORANGE, add_legend, choose_marker, set_title, styled, tidy
 from ferjax.files import read_json_lines
 from ferjax.workdir import DATA_FILE, METRICS_FILE
 
@@ -53,6 +53,7 @@ def _to_curve(by_step: dict[int, dict[str, Any]]) -> Curve:
     return Curve(*(np.array([line.get(name, np.nan) for line in lines], np.float64) for name in columns))
 
 
+@styled
 def draw_curves(workdir: pathlib.Path) -> Figure:
     """Draw loss, accuracy and learning rate over the epochs, and mark the epoch of the best validation accuracy."""
     curves = read_curves(workdir / METRICS_FILE)
@@ -74,7 +75,7 @@ def draw_curves(workdir: pathlib.Path) -> Figure:
     if trained is not None:
         rate.plot(trained.epoch, trained.learning_rate, color=INK, linewidth=1.2, marker=choose_marker(len(trained)))
     rate.set_ylim(bottom=0)
-    rate.ticklabel_format(axis="y", scilimits=(0, 0), useMathText=True)
+    rate.ticklabel_format(axis="y", scilimits=(0, 0), useMathText=False)
     rate.set_ylabel("learning rate")
     rate.set_xlim(left=0)
     rate.set_xlabel("epochs (passes over the training images)")

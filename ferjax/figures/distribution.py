@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.errors import UserError
-from ferjax.figures.style import BLUE, INK, set_title, tidy
+from ferjax.figures.style import BLUE, INK, set_title, styled, tidy
 from ferjax.workdir import DATA_FILE
 
 
@@ -28,6 +28,7 @@ def read_counts(path: pathlib.Path) -> tuple[dict[str, list[int]], tuple[str, ..
     return counts, classes
 
 
+@styled
 def draw_class_distribution(workdir: pathlib.Path) -> Figure:
     """Draw the images of every class, in a panel for each split that has any."""
     read, classes = read_counts(workdir / DATA_FILE)

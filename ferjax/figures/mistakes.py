@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ferjax.errors import UserError
-from ferjax.figures.style import INK, set_title
+from ferjax.figures.style import INK, set_title, styled
 from ferjax.report import Predictions, read_predictions
 from ferjax.workdir import MISTAKES_FILE, PREDICTIONS_FILE
 
 _COLUMNS = 6
 
 
+@styled
 def draw_worst_mistakes(workdir: pathlib.Path) -> Figure:
     """Draw the most confidently wrong images, each with its true class, the answer and its probability.
 

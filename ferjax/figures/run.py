@@ -12,7 +12,7 @@ from ferjax.figures.confusion import draw_confusion_matrix
 from ferjax.figures.curves import draw_curves
 from ferjax.figures.distribution import draw_class_distribution
 from ferjax.figures.mistakes import draw_worst_mistakes
-from ferjax.figures.style import save
+from ferjax.figures.style import forgiving, save, styled
 from ferjax.report import read_report
 from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, METRICS_FILE, MISTAKES_FILE, PREDICTIONS_FILE, REPORT_FILE
 
@@ -24,6 +24,7 @@ class RunFigure(NamedTuple):
     draw: Callable[[pathlib.Path], Figure]
 
 
+@styled
 def draw_confusion(workdir: pathlib.Path) -> Figure:
     """Draw the confusion matrix of a run."""
     report = read_report(workdir / REPORT_FILE)
@@ -42,7 +43,7 @@ FIGURES: Mapping[str, RunFigure] = MappingProxyType(
 
 
 def draw_all(workdir: pathlib.Path) -> list[pathlib.Path]:
-    """Draw every figure whose sources the run has into workdir/figures, and return their paths.
+    """Draw every figure whose sources the run has into workdir/figures, and return the paths of those that succeed.
 
     Raises UserError, with the file and what to do, for a source that is broken.
     """
@@ -51,8 +52,9 @@ def draw_all(workdir: pathlib.Path) -> list[pathlib.Path]:
     for name, figure in FIGURES.items():
         if name not in missing:
             path = workdir / FIGURES_FOLDER / name
-            save(figure.draw(workdir), path)
-            drawn.append(path)
+            with forgiving(name):
+                save(figure.draw(workdir), path)
+                drawn.append(path)
     return drawn
 
 

@@ -9,16 +9,18 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from ferjax.errors import UserError
-from ferjax.figures.style import GRAY, PALETTE, choose_marker, set_title, tidy
+from ferjax.figures.style import GRAY, PALETTE, choose_marker, set_title, styled, tidy
 from ferjax.scores import SCORES
 
 _Trial = dict[str, Any]
 _FEW = len(PALETTE)  # values that a legend and the ticks of an axis can hold
 
 
+@styled
 def draw_search(folder: pathlib.Path) -> Figure:
     """Draw a panel for each searched key, coloured by the value of the next key, and one of the validation curves.
 
@@ -65,10 +67,9 @@ def _draw_scores(axes: Axes, trials: list[_Trial], key: str, other: str, *, conn
         for shape, pruned in (("o", False), ("X", True)):
             at = [i for i, trial in enumerate(same) if (trial["state"] == "pruned") == pruned]
             axes.plot([x[i] for i in at], [y[i] for i in at], shape, color=color, markersize=8)
-        axes.plot([], [], "o", color=color, markersize=8, label=_format(value))
     axes.set_xlabel(key)
     if other != key:
-        _add_legend(axes, other)
+        _add_legend(axes, other, trials, marker="o", linestyle="", markersize=8)
 
 
 def _place_values(axes: Axes, values: Sequence[Any]) -> dict[Any, float]:
@@ -80,6 +81,8 @@ def _place_values(axes: Axes, values: Sequence[Any]) -> dict[Any, float]:
         return {value: float(i) for i, value in enumerate(different)}
     if different and min(different) > 0 and max(different) / min(different) >= 8:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if len(different) <= _FEW:
         axes.set_xticks(different, [_format(value) for value in different])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -95,16 +98,16 @@ def _draw_curves(axes: Axes, trials: list[_Trial], key: str) -> None:
         axes.plot(
             list(curve), list(curve.values()), color=color, linewidth=width, marker=choose_marker(len(curve)), ms=4
         )
-    for value, color in colors.items():
-        axes.plot([], [], color=color, label=_format(value))
     axes.set_xlabel("epochs (bold: the best trial)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _add_legend(axes, key)
+    _add_legend(axes, key, trials)
 
 
-def _add_legend(axes: Axes, key: str) -> None:
+def _add_legend(axes: Axes, key: str, trials: list[_Trial], **look: Any) -> None:
     """Add a legend below the panel, where it hides nothing; of many values the lowest, the middle and the highest."""
-    handles, labels = axes.get_legend_handles_labels()
+    colors = _choose_colors([trial["values"][key] for trial in trials])
+    # Given by hand: matplotlib leaves out labels that begin with an underscore.
+    handles, labels = [Line2D([], [], color=color, **look) for color in colors.values()], list(map(_format, colors))
     shown = range(len(labels)) if len(labels) <= _FEW else (0, len(labels) // 2, len(labels) - 1)
     if handles:
         axes.legend(

@@ -11,11 +11,12 @@ from matplotlib.ticker import MaxNLocator
 
 from ferjax.figures.confusion import draw_confusion_matrix
 from ferjax.figures.curves import Curve
-from ferjax.figures.style import BLUE, DASHES, GRAY, INK, ORANGE, add_legend, set_title, tidy
+from ferjax.figures.style import BLUE, DASHES, GRAY, INK, ORANGE, add_legend, set_title, styled, tidy
 
 _COLORS: Mapping[str, str] = MappingProxyType({"train": BLUE, "validation": ORANGE})
 
 
+@styled
 def draw_seed_curves(title: str, runs: Sequence[Mapping[str, Curve]]) -> Figure:
     """Draw loss and accuracy of training and validation: the mean over the seeds, within a band from lowest to highest.
 
@@ -76,6 +77,7 @@ def plot_band(
         axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.16, linewidth=0)
 
 
+@styled
 def draw_mean_confusion(title: str, confusions: Int64[np.ndarray, "seeds c c"], classes: Sequence[str]) -> Figure:
     """Draw the mean confusion matrix over the seeds."""
     n = len(confusions)
@@ -83,6 +85,7 @@ def draw_mean_confusion(title: str, confusions: Int64[np.ndarray, "seeds c c"], 
     return draw_confusion_matrix(f"{title}\n{said}", confusions, classes)
 
 
+@styled
 def draw_class_scores(
     title: str,
     classes: Sequence[str],
@@ -130,6 +133,7 @@ def draw_class_scores(
     return figure
 
 
+@styled
 def draw_reliability(
     title: str,
     count: Int64[np.ndarray, " bins"],

@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from ferjax.figures.curves import Curve
 from ferjax.figures.setting import align, plot_band
-from ferjax.figures.style import BLUE, DASHES, GREEN, ORANGE, PALETTE, set_title, tidy
+from ferjax.figures.style import BLUE, DASHES, GREEN, ORANGE, PALETTE, set_title, styled, tidy
 
 _LINESTYLES = ("-", "--", ":", "-.")
 
 
+@styled
 def draw_accuracies(
     title: str,
     accuracies: Mapping[str, Float64[np.ndarray, " seeds"]],
@@ -69,6 +70,7 @@ def draw_accuracies(
     return figure
 
 
+@styled
 def draw_validation_curves(title: str, settings: Mapping[str, Sequence[Curve]]) -> Figure:
     """Draw validation loss and accuracy of several settings: the mean of each over its seeds, within their range."""
     figure = Figure(figsize=(9, 7.4), layout="constrained")
@@ -83,6 +85,7 @@ def draw_validation_curves(title: str, settings: Mapping[str, Sequence[Curve]]) 
     accuracy.set_xlabel("epochs (passes over the training images) that every seed of the setting reached")
     accuracy.set_xlim(left=0)
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(*loss.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
+    # Given by hand: matplotlib leaves out names that begin with an underscore.
+    figure.legend(loss.lines, list(settings), loc="outside right upper", frameon=False, fontsize=9)
     set_title(figure, f"{title}\nmean over the seeds, band from the lowest to the highest")
     return figure

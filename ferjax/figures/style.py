@@ -1,22 +1,69 @@
 """What all figures share: colours, resolution, the look of axes, title and legend, and how the file is written.
 
 The colours are those of Okabe and Ito, which colour-blind readers tell apart. Figures are built as objects, without
-pyplot, so that drawing leaves no state behind and can happen beside a training loop.
+pyplot, so that drawing leaves no state behind and can happen beside a training loop. The settings that a user has for
+plots of their own, such as LaTeX or a backend for notebooks, change nothing of them.
 """
 
+import contextlib
+import functools
+import logging
 import pathlib
-from typing import Literal
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Literal, ParamSpec, TypeVar
 
+import matplotlib
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ferjax.errors import UserError
 from ferjax.files import replacing
+
+logger = logging.getLogger("ferjax")
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 BLUE, ORANGE, GREEN, GRAY, INK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
 # Yellow is left out: on white paper a thin line of it cannot be seen.
 PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", INK)
 DASHES = (0, (4, 3))  # of lines that mark a value
 DPI = 144
+
+
+@contextlib.contextmanager
+def own_look() -> Iterator[None]:
+    """Draw by matplotlib's own defaults within the block, and names as they stand, even those with dollar signs."""
+    with matplotlib.style.context("default"), matplotlib.rc_context({"text.parse_math": False}):
+        yield
+
+
+def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Make a function draw in `own_look`; every one that makes a figure is decorated so."""
+
+    @functools.wraps(draw)
+    def draw_styled(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        with own_look():
+            return draw(*args, **kwargs)
+
+    return draw_styled
+
+
+@contextlib.contextmanager
+def forgiving(name: str) -> Iterator[None]:
+    """Let a figure that cannot be drawn in the block cost no more than itself: a warning says which, and why.
+
+    Only for what is drawn from numbers that were read already; what the user or the disk is to blame for still ends
+    the command.
+    """
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # matplotlib's layout and fonts fail in many ways
+        logger.warning("The figure %s is left out, since drawing it failed: %s: %s", name, type(error).__name__, error)
 
 
 def tidy(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
@@ -46,6 +93,7 @@ def choose_marker(n: int) -> str:
 def save(figure: Figure, path: pathlib.Path, dpi: int = DPI) -> None:
     """Write a figure as PNG, whole or not at all; the bytes depend on the data alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as beside:
+    with replacing(path) as beside, own_look(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in a script that the font lacks
         # Without this matplotlib would write its version into the file.
         figure.savefig(beside, format="png", dpi=dpi, metadata={"Software": None})

@@ -25,6 +25,10 @@ _BATCH, _BATCH_OF_ONE, _BATCH_OF_CAMERA = 64, 8, 1
 _MOST_WAITING_BYTES, _MOST_WAITING = 300_000_000, 256
 
 
+# Threads that decode and search. Each has a few whole pictures before it, so that more take much memory.
+_MOST_WORKERS = 4
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """How pictures are searched and classified.
@@ -71,7 +75,8 @@ def stream(
     def finish(answer: Answer) -> Answer:
         return tracker.follow(answer if change is None else change(answer))
 
-    for faces in map_ahead(lambda task: cut_out(task, network, keep_pixels=keep_pixels), tasks):
+    workers = min(_MOST_WORKERS, max(2, os.cpu_count() or 1))
+    for faces in map_ahead(lambda task: cut_out(task, network, keep_pixels=keep_pixels), tasks, workers=workers):
         queue.add(faces)
         if queue.is_full():
             queue.classify()

@@ -25,7 +25,7 @@ Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | 
 Load: TypeAlias = Callable[[], Picture]
 
 # Photographs that need a plugin of Pillow: without it they are unreadable, and not left aside.
-_MORE_IMAGE_SUFFIXES = frozenset({".heic", ".heif"})
+_HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 # Formats that may hold several pictures; a telephone's MPO holds one photograph and its depth or gain map.
 _SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
 _HEAD_BYTES = 16
@@ -132,6 +132,8 @@ class _Finder:
             if image.format in _SEQUENCES and getattr(image, "n_frames", 1) > 1:
                 yield from self._find_in_sequence(name, image)
                 return
+        if path.suffix.lower() in _HEIC_SUFFIXES:
+            _learn_heic()
         yield _load_file(name, path)
 
     def _find_in_sequence(self, name: str, image: Image.Image) -> Iterator[Load]:
@@ -157,9 +159,17 @@ class _Finder:
         return taken
 
 
+def _learn_heic() -> None:
+    """Have Pillow read HEIC where its plugin is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif  # type: ignore[import-not-found]
+
+        pillow_heif.register_heif_opener()
+
+
 def _is_picture(path: pathlib.Path) -> bool:
     suffix = path.suffix.lower()
-    if suffix in video.SUFFIXES or suffix in _MORE_IMAGE_SUFFIXES or is_image_name(path.name):
+    if suffix in video.SUFFIXES or suffix in _HEIC_SUFFIXES or is_image_name(path.name):
         return True
     if suffix:
         return False
@@ -197,7 +207,8 @@ def _load_file(name: str, file: bytes | pathlib.Path) -> Load:
         try:
             return Picture(name, np.asarray(open_image(file)[0]))
         except NotAnImage as error:
-            return Picture(name, reason=str(error))
+            hint = ": pip install pillow-heif" if pathlib.PurePath(name).suffix.lower() in _HEIC_SUFFIXES else ""
+            return Picture(name, reason=f"{error}{hint}")
         except OSError as error:
             return Picture(name, reason=f"a file that cannot be read ({error.strerror})")
 

@@ -30,4 +30,5 @@ class Head(nn.Module):
             x = Dropout(self.dropout)(x, context)
             x = nn.relu(nn.Dense(size, dtype=self.dtype, name=f"hidden{number}")(x))
         x = Dropout(self.dropout)(x, context)
-        return nn.Dense(self.num_classes, name="output")(x.astype(jnp.float32))
+        # By default a GPU would round the factors to TF32 and a TPU to bfloat16.
+        return nn.Dense(self.num_classes, precision="highest", name="output")(x.astype(jnp.float32))

@@ -120,11 +120,13 @@ def _to_markdown(rows: list[Row], metric: str) -> str:
     return f"# Search\n\n{said}\n\n{to_markdown(_tabulate(rows, metric, with_mistakes=True))}"
 
 
-def draw(folder: pathlib.Path) -> pathlib.Path:
-    """Draw figures/search.png from search.json, and return its path."""
+def draw(folder: pathlib.Path) -> pathlib.Path | None:
+    """Draw figures/search.png from search.json, and return its path; None, with a warning, where that fails."""
+    from ferjax.figures import forgiving, save
     from ferjax.figures.search import draw_search
-    from ferjax.figures.style import save
 
     path = folder / FIGURES_FOLDER / "search.png"
-    save(draw_search(folder), path)
-    return path
+    with forgiving(path.name):
+        save(draw_search(folder), path)
+        return path
+    return None

@@ -44,7 +44,7 @@ class Browser:
         self.available = bool(self._detector) and importlib.util.find_spec("onnx") is not None
 
     def describe(self) -> dict[str, Any]:
-        """Return what a page must know, `bytes` being about how much it loads; only `available` where a package lacks."""
+        """Return what a page must know; `bytes` is about how much it loads. Just `available` where a package lacks."""
         if not self.available:
             return {"available": False}
         files = [self._find_runtime(name) for name in RUNTIME_FILES] + list(self._detector.values())

@@ -1,14 +1,14 @@
 """The figures of a study, drawn into files."""
 
+import functools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ferjax import figures
-from ferjax.figures import Curve, read_curves
+from ferjax.figures import Curve, Figure, read_curves
 from ferjax.study.comparison import Group
 from ferjax.study.differences import find_changes
 from ferjax.study.study import Study
@@ -53,11 +53,20 @@ def draw_study(study: Study, output: pathlib.Path) -> Drawings:
     )
 
 
+def _save(draw: Callable[[], Figure], path: pathlib.Path, caption: str) -> list[Drawn]:
+    """Draw a figure into a file; an empty list, with a warning, where that fails."""
+    with figures.forgiving(path.name):
+        figures.save(draw(), path, _DPI)
+        return [Drawn(path, caption)]
+    return []
+
+
 def _draw_group(group: Group, curves: Curves, folder: pathlib.Path) -> list[Drawn]:
     split = group.split
     scores = {summary.name: summary.get("accuracy") for summary in group.members}
     references = _collect_references(scores)
-    figure = figures.draw_accuracies(
+    draw = functools.partial(
+        figures.draw_accuracies,
         f"Accuracy on the {split} split",
         {name: score.values for name, score in scores.items()},
         {
@@ -69,9 +78,9 @@ def _draw_group(group: Group, curves: Curves, folder: pathlib.Path) -> list[Draw
         group.reference.title if group.reference else "",
     )
     path = folder / f"accuracy_{split}.png"
-    figures.save(figure, path, _DPI)
     published = f", the {group.reference.title}'s" if group.reference and references else ""
-    drawn = [Drawn(path, f"Accuracy on the {split} split: every seed, the mean with its 95% t interval{published}.")]
+    caption = f"Accuracy on the {split} split: every seed, the mean with its 95% t interval{published}."
+    drawn = _save(draw, path, caption)
     if len(group.members) > 1:
         title = f"Settings evaluated on the {split} split"
         drawn += _draw_validation(title, [s.name for s in group.members], curves, folder / f"curves_{split}.png")
@@ -95,8 +104,8 @@ def _draw_validation(title: str, names: Sequence[str], curves: Curves, path: pat
     settings = {name: found for name, found in settings.items() if found}
     if len(settings) < 2:
         return []
-    figures.save(figures.draw_validation_curves(title, settings), path, _DPI)
-    return [Drawn(path, f"{title}: validation loss and accuracy, mean over the seeds and the range between them.")]
+    caption = f"{title}: validation loss and accuracy, mean over the seeds and the range between them."
+    return _save(lambda: figures.draw_validation_curves(title, settings), path, caption)
 
 
 def _draw_families(study: Study, curves: Curves, folder: pathlib.Path) -> list[Drawn]:
@@ -118,40 +127,40 @@ def _draw_families(study: Study, curves: Curves, folder: pathlib.Path) -> list[D
 def _draw_setting(summary: Summary, runs: Sequence[Mapping[str, Curve]], folder: pathlib.Path) -> list[Drawn]:
     setting, name = summary.setting, summary.name
     subject = f"{name}, {setting.split} split, n = {setting.images:,}"
-    plans: list[tuple[str, Figure, str]] = []
+    plans: list[tuple[str, Callable[[], Figure], str]] = []
     if any(split in run for run in runs for split in ("train", "validation")):
-        curves = figures.draw_seed_curves(f"Training and validation: {name}", runs)
+        curves = functools.partial(figures.draw_seed_curves, f"Training and validation: {name}", runs)
         plans.append(("curves", curves, "Curves: mean over the seeds, band from the lowest to the highest."))
-    confusion = figures.draw_mean_confusion(f"Confusion matrix: {subject}", summary.confusions, setting.classes)
+    title = f"Confusion matrix: {subject}"
+    confusion = functools.partial(figures.draw_mean_confusion, title, summary.confusions, setting.classes)
     said = "Confusion matrix: share of the true class, with the images' mean and standard deviation over the seeds."
     plans += [
         ("confusion", confusion, said),
         ("classes", *_draw_classes(summary, subject)),
         ("reliability", *_draw_reliability(summary, subject)),
     ]
-    drawn = []
-    for kind, figure, caption in plans:
-        path = folder / f"{summary.slug}_{kind}.png"
-        figures.save(figure, path, _DPI)
-        drawn.append(Drawn(path, f"{name}. {caption}"))
+    drawn: list[Drawn] = []
+    for kind, draw, caption in plans:
+        drawn += _save(draw, folder / f"{summary.slug}_{kind}.png", f"{name}. {caption}")
     return drawn
 
 
-def _draw_classes(summary: Summary, subject: str) -> tuple[Figure, str]:
+def _draw_classes(summary: Summary, subject: str) -> tuple[Callable[[], Figure], str]:
     classes = summary.setting.classes
     f1 = {class_name: summary.get("f1", class_name) for class_name in classes}
     references = _collect_references(f1)
     values = np.array([score.values for score in f1.values()]).T
     title = summary.reference.title if summary.reference else ""
-    figure = figures.draw_class_scores(f"F1 of each class: {subject}", classes, values, references, title)
+    subject = f"F1 of each class: {subject}"
+    draw = functools.partial(figures.draw_class_scores, subject, classes, values, references, title)
     published = f", and the {title}'s" if references else ""
-    return figure, f"F1 of each class: mean and standard deviation over the seeds{published}."
+    return draw, f"F1 of each class: mean and standard deviation over the seeds{published}."
 
 
-def _draw_reliability(summary: Summary, subject: str) -> tuple[Figure, str]:
+def _draw_reliability(summary: Summary, subject: str) -> tuple[Callable[[], Figure], str]:
     error, merged = summary.get("calibration_error").description, summary.merge_calibrations()
     spread = "" if error.std is None else f" ± {error.std:.2%}"
     seeds = "one seed" if len(summary.seeds) == 1 else f"{len(summary.seeds)} seeds"
     title = f"Reliability: {subject}\nexpected calibration error {error.mean:.2%}{spread}, {seeds}"
-    figure = figures.draw_reliability(title, merged.count, merged.confidence, merged.correct)
-    return figure, "Reliability: accuracy against confidence, and how many answers have it, all seeds together."
+    draw = functools.partial(figures.draw_reliability, title, merged.count, merged.confidence, merged.correct)
+    return draw, "Reliability: accuracy against confidence, and how many answers have it, all seeds together."

@@ -1,9 +1,10 @@
 """Orbax checkpoints: the state for resuming and the best epoch's variables for using, in one atomic folder."""
 
-import dataclasses
+import contextlib
+import logging
 import pathlib
-import re
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,51 +12,20 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import Array
 
+from ferjax import paths
 from ferjax.errors import UserError
 from ferjax.parallel import is_main
 from ferjax.state import TrainState
-from ferjax.training import old_checkpoints
+from ferjax.training import checksums, old_checkpoints
+from ferjax.training.damage import DamagedCheckpoint, find_refusal, reading
+from ferjax.training.places import Place, list_places
+
+logger = logging.getLogger("ferjax")
 
 KEPT = 2
 # What is to be deleted is renamed into this folder first, so that a kill leaves no half of a checkpoint in the listing.
 _TRASH = ".trash"
 _UNFINISHED = "*.orbax-checkpoint-tmp*"
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Place:
-    """The place in training that a checkpoint was saved at; later places compare as greater.
-
-    At an epoch's end there is a place before validation and another one after it. `current` is False for checkpoints
-    of earlier versions, whose `step` counts steps and validated epochs together.
-    """
-
-    current: bool
-    step: int
-    validated: bool
-
-    @property
-    def name(self) -> str:
-        """The checkpoint's folder."""
-        if not self.current:
-            return str(self.step)
-        return f"step_{self.step}{'_validated' if self.validated else ''}"
-
-
-def parse_place(name: str) -> Place | None:
-    """Read a folder's name; None where it is no checkpoint's."""
-    if re.fullmatch(r"\d+", name):
-        return Place(False, int(name), False)
-    found = re.fullmatch(r"step_(\d+)(_validated)?", name)
-    return Place(True, int(found[1]), found[2] is not None) if found else None
-
-
-def list_places(folder: pathlib.Path) -> list[Place]:
-    """Return the complete checkpoints in a folder, the oldest first."""
-    if not folder.is_dir():
-        return []
-    places = (parse_place(path.name) for path in folder.iterdir())
-    return sorted(place for place in places if place is not None)
 
 
 class Checkpoints:
@@ -72,8 +42,10 @@ class Checkpoints:
             for path in self._folder.glob(_UNFINISHED):
                 shutil.rmtree(path, ignore_errors=True)
             self._empty_trash()
-        self._writer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
-        self._writing: Place | None = None
+        self._writer = ocp.AsyncCheckpointer(
+            ocp.CompositeCheckpointHandler(),
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._add_checksums),
+        )
 
     @property
     def places(self) -> list[Place]:
@@ -94,42 +66,41 @@ class Checkpoints:
         if place == self.latest:
             return
         parts = split_state(state)
-        self._writer.save(
-            self._folder / place.name,
-            args=ocp.args.Composite(
-                **{name: ocp.args.StandardSave(part) for name, part in parts.items()},
-                shapes=ocp.args.JsonSave(describe_shapes(parts)),
-            ),
-        )
+        with self._writing():
+            self._writer.save(
+                paths.find_alias(self._folder) / place.name,
+                args=ocp.args.Composite(
+                    **{name: ocp.args.StandardSave(part) for name, part in parts.items()},
+                    shapes=ocp.args.JsonSave(describe_shapes(parts)),
+                ),
+            )
+
+    def _add_checksums(self) -> None:
+        """Add the checksums to the checkpoint that is written, before its folder gets its final name."""
+        if is_main():
+            for unfinished in self._folder.glob(_UNFINISHED):
+                checksums.write(unfinished)
 
     def restore(self, like: TrainState, place: Place | None = None, *, best_metric: str) -> TrainState:
         """Restore the newest checkpoint, in the shapes and on the devices of `like`.
 
         With a `place`, that checkpoint; newer ones are deleted, since the run goes on from this one. `best_metric` is
-        the score that the run chooses its best epoch by. Raises UserError for a damaged checkpoint, and for one of
-        another network or optimizer.
+        the score that the run chooses its best epoch by. Raises DamagedCheckpoint for one that is not as it was
+        written, and UserError for one of another network or optimizer.
         """
         place = self.latest if place is None else place
         assert place is not None
         folder = self._folder / place.name
         wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, split_state(like))
-        try:
-            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-                saved = reader.restore(folder, args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
-                is_old = old_checkpoints.is_old(saved)
-                if is_old:
-                    wanted = old_checkpoints.describe(wanted)
-                _check_shapes(folder, saved, describe_shapes(wanted))
-                args = {name: ocp.args.StandardRestore(part) for name, part in wanted.items()}
-                parts = reader.restore(folder, args=ocp.args.Composite(**args))
-        except UserError:
-            raise
-        except Exception as error:  # Orbax raises nearly anything on broken bytes, with the reason as its cause
-            reason = str(error.__cause__ or error).splitlines()[0]
-            raise UserError(
-                f"Checkpoint {folder} is damaged ({reason}): delete that folder to resume an older one, or use another "
-                "--workdir."
-            ) from error
+        with reading(folder), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            alias = paths.find_alias(self._folder) / place.name
+            saved = reader.restore(alias, args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
+            is_old = old_checkpoints.is_old(saved)
+            if is_old:
+                wanted = old_checkpoints.describe(wanted)
+            _check_shapes(folder, saved, describe_shapes(wanted))
+            args = {name: ocp.args.StandardRestore(part) for name, part in wanted.items()}
+            parts = reader.restore(alias, args=ocp.args.Composite(**args))
         self._drop([newer for newer in self.places if newer > place])
         leaves = {**parts["state"], **parts["best"]}
         if is_old:
@@ -143,8 +114,26 @@ class Checkpoints:
 
     def _finish(self) -> None:
         """Wait for the save under way, then remove all checkpoints but the newest two."""
-        self._writer.wait_until_finished()
-        self._drop(self.places[:-KEPT])
+        with self._writing():
+            self._writer.wait_until_finished()
+            self._drop(self.places[:-KEPT])
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what Orbax raises in the block, where a disk refused, into a UserError."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            reason = find_refusal(error)
+            if reason is None:
+                raise
+            left = f"; {self.latest.name} is intact" if self.latest else ""
+            raise UserError(
+                f"A checkpoint could not be written to {self._folder} ({reason}){left}: mend that, and the same "
+                "command goes on."
+            ) from error
 
     def _drop(self, places: list[Place]) -> None:
         if not is_main() or not places:
@@ -160,8 +149,10 @@ class Checkpoints:
 
     def close(self) -> None:
         """Finish the save under way, and close."""
-        self._finish()
-        self._writer.close()
+        try:
+            self._finish()
+        finally:
+            self._writer.close()
 
 
 def flatten_state(state: TrainState) -> dict[str, Array]:
@@ -195,32 +186,40 @@ def _check_shapes(folder: pathlib.Path, saved: dict[str, list[int]], here: dict[
 def read_leaves(checkpoint: pathlib.Path, part: str) -> dict[str, np.ndarray]:
     """Read every array of one part of a checkpoint, 'state' or 'best', by its name, whatever devices wrote it."""
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-        shapes = reader.restore(checkpoint.absolute(), args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
+        alias = paths.find_alias(checkpoint.parent) / checkpoint.name
+        shapes = reader.restore(alias, args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]
         names = [name for name in shapes if name.startswith("best.") == (part == "best")]
         restore = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in names}
         args = ocp.args.Composite(**{part: ocp.args.PyTreeRestore(restore_args=restore)})
-        leaves: dict[str, np.ndarray] = reader.restore(checkpoint.absolute(), args=args)[part]
+        leaves: dict[str, np.ndarray] = reader.restore(alias, args=args)[part]
     return leaves
 
 
 def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the variables of the best epoch in the newest checkpoint of a folder, and what it says of itself.
 
-    A run that has validated no epoch yet has its last variables read. Nothing in the folder is changed. Raises
-    UserError for a damaged checkpoint.
+    A run that has validated no epoch yet has its last variables read. Where the newest one is damaged, the one before
+    is used, and a warning says so. Nothing in the folder is changed. Raises DamagedCheckpoint where none can be used.
     """
-    newest = list_places(folder)[-1]
-    checkpoint = folder / newest.name
-    try:
-        best = read_leaves(checkpoint, "best")
-        epoch = int(best["best.epoch"])
-        # Nothing else of the state is needed, which has two or three times the size of the best.
-        state = {"step": np.asarray(newest.step)} if epoch and newest.current else read_leaves(checkpoint, "state")
-    except Exception as error:  # Orbax raises nearly anything on broken bytes, with the reason as its cause
-        reason = (str(error.__cause__ or error).splitlines() or [repr(error)])[0]
-        raise UserError(
-            f"Checkpoint {checkpoint} is damaged ({reason}): delete that folder to use an older one."
-        ) from error
+    *older, newest = list_places(folder)
+    while True:
+        checkpoint = folder / newest.name
+        try:
+            with reading(checkpoint):
+                best = read_leaves(checkpoint, "best")
+                epoch = int(best["best.epoch"])
+                # Nothing else of the state is needed, which has two or three times the size of the best.
+                whole = not epoch or not newest.current
+                state = read_leaves(checkpoint, "state") if whole else {"step": np.asarray(newest.step)}
+            break
+        except DamagedCheckpoint as error:
+            if not older:
+                raise
+            newest = older.pop()
+            logger.warning(
+                "Checkpoint %s is damaged (%s), so the one before it is used, %s.",
+                *(checkpoint, error.reason, newest.name),
+            )
     if epoch:
         leaves = {name.removeprefix("best."): leaf for name, leaf in best.items()}
     else:  # as state.network_variables has it: the averaged ones where there is an average

@@ -21,7 +21,9 @@ import jax.numpy as jnp
 # factors rounded to bfloat16. GPUs before Ampere have no bfloat16 units. Only whole names match: a laptop's GPU or a
 # part of a GPU (MIG) is another device. TPU v2 and v3 show each chip as two devices.
 _DATASHEETS: tuple[tuple[str, float, float | None], ...] = (
-    (r"NVIDIA B200", 1100.0, 2250.0),
+    (r"NVIDIA GB[23]00", 1250.0, 2500.0),
+    (r"NVIDIA B[23]00|NVIDIA B300 SXM6 AC", 1100.0, 2250.0),
+    (r"NVIDIA GH200 (120GB|480GB|144G HBM3e)", 494.7, 989.4),
     (r"NVIDIA H[12]00 NVL", 417.5, 835.0),
     (r"NVIDIA H100 PCIe", 378.0, 756.0),
     (r"NVIDIA H100 80GB HBM3|NVIDIA H200", 494.7, 989.4),
@@ -30,11 +32,13 @@ _DATASHEETS: tuple[tuple[str, float, float | None], ...] = (
     (r"NVIDIA L4", 60.0, 121.0),
     (r"NVIDIA A10", 62.5, 125.0),
     (r"NVIDIA A10G", 35.0, 70.0),
+    (r"NVIDIA GeForce RTX 5090", 104.8, 209.5),
     (r"NVIDIA GeForce RTX 4090", 82.6, 165.2),
     (r"NVIDIA GeForce RTX 3090", 35.6, 71.0),
     (r"Tesla V100-SXM\d-\d+GB", 15.7, None),
     (r"Tesla V100-PCIE-\d+GB", 14.0, None),
     (r"Tesla T4", 8.1, None),
+    (r"TPU7x", 2307.0, 2307.0),
     (r"TPU v6 lite|TPU v6e", 918.0, 918.0),
     (r"TPU v5|TPU v5p", 459.0, 459.0),
     (r"TPU v5 lite|TPU v5e", 197.0, 197.0),
@@ -50,6 +54,7 @@ class Peak(NamedTuple):
 
     flops_per_s: float | None
     source: str
+    measured: bool = False
 
 
 def count_layers(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
@@ -106,7 +111,9 @@ def find_peak(dtype: str) -> Peak:
     device = jax.devices()[0]
     if device.platform == "cpu":
         flops_per_s = _measure_product() / jax.local_device_count()
-        return Peak(flops_per_s, f"measured: {_PRODUCT_SIDE} x {_PRODUCT_SIDE} matrix product, float32, whole CPU")
+        return Peak(
+            flops_per_s, f"measured: {_PRODUCT_SIDE} x {_PRODUCT_SIDE} matrix product, float32, whole CPU", True
+        )
     return look_up(device.device_kind, dtype)
 
 

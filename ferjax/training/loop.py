@@ -189,8 +189,8 @@ class Loop:
 
     def _finish_epoch(self) -> bool:
         """Validate, keep the best, and tell the hooks; return False where a signal came in between."""
+        self.drain()  # these steps are training, whose time counts
         with self.stopwatch.pause():
-            self.drain()
             began_s = time.monotonic()
             result = self.compiled.evaluate(network_variables(self.state), self.validation, self._is_to_stop_evaluating)
             if result is None:

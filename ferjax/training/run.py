@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ml_collections import ConfigDict
 
-from ferjax import data, report
+from ferjax import arithmetic, data, report
 from ferjax.config import check
 from ferjax.data import Rows, Splits
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
+from ferjax.files import write_text
 from ferjax.interrupt import Interrupt
 from ferjax.networks import weights
 from ferjax.parallel import (
@@ -30,11 +31,13 @@ from ferjax.parallel import (
     plan_seeds,
 )
 from ferjax.training.build import Parts, build, describe_task
-from ferjax.training.checkpoint import Checkpoints, Place, list_places
+from ferjax.training.checkpoint import Checkpoints
+from ferjax.training.damage import DamagedCheckpoint
 from ferjax.training.hooks import EarlyStop, Hook, Log, NotFinite, Save, Speed
 from ferjax.training.loop import Loop
+from ferjax.training.places import Place, list_places
 from ferjax.training.seed_run import SeedRun
-from ferjax.training.start import describe_parameters, open_state
+from ferjax.training.start import describe_parameters, list_parameters, open_state
 from ferjax.versions import describe_start
 from ferjax.workdir import DataFacts, Workdir, describe_data
 
@@ -102,7 +105,7 @@ def _train_all(
 
     `turns` says which seeds train side by side.
     """
-    with Interrupt() as interrupt, _lock(workdirs.values()):
+    with Interrupt() as interrupt, _lock(workdirs.values()), arithmetic.fixed():
         if count_processes() > 1:
             interrupt.defer()  # one that left before the others would leave them waiting for it
         if not all(workdir.has_checkpoint() for workdir in workdirs.values()):
@@ -112,11 +115,19 @@ def _train_all(
         reports: dict[int, Report] = {}
         failures: list[str] = []
         for turn in turns:
-            for start, seeds in _align({seed: workdirs[seed] for seed in turn}):
-                side_by_side = {seed: workdirs[seed] for seed in seeds}
-                ended = _train_together(setting, side_by_side, start, interrupt, hooks, alone=len(workdirs) == 1)
+            waiting = {seed: workdirs[seed] for seed in turn}
+            while waiting:
+                start, seeds = _align(waiting)
+                side_by_side = {seed: waiting[seed] for seed in seeds}
+                try:
+                    ended = _train_together(setting, side_by_side, start, interrupt, hooks, alone=len(workdirs) == 1)
+                except DamagedCheckpoint as damaged:
+                    if not damaged.set_aside():
+                        raise
+                    continue
                 reports |= ended[0]
                 failures += ended[1]
+                waiting = {seed: workdir for seed, workdir in waiting.items() if seed not in seeds}
         return reports, failures
 
 
@@ -192,12 +203,16 @@ def create_loop(
     alone: bool = True,
 ) -> Loop:
     """Make the loop for the seeds of `workdirs`, each from its newest checkpoint, or from `start` if that is older."""
-    runs, states = [], []
-    for seed, workdir in workdirs.items():
-        checkpoints = Checkpoints(workdir.checkpoints)
-        state = open_state(parts, compiled.layout, workdir, checkpoints, seed, start)
-        runs.append(SeedRun(seed, workdir, checkpoints, state, writes=is_main()))
-        states.append(state)
+    # All are read before any folder is written to, since one that is damaged changes where the others go on.
+    opened = {seed: Checkpoints(workdir.checkpoints) for seed, workdir in workdirs.items()}
+    states = [
+        open_state(parts, compiled.layout, workdirs[seed], checkpoints, seed, start)
+        for seed, checkpoints in opened.items()
+    ]
+    runs = [
+        SeedRun(seed, workdirs[seed], checkpoints, state, writes=is_main())
+        for (seed, checkpoints), state in zip(opened.items(), states, strict=True)
+    ]
     config = parts.config.train
     own = (NotFinite(), Speed(), Log(config.log_every_steps), Save(), EarlyStop(config.early_stop_patience_epochs))
     return Loop(parts, compiled, compiled.stack(states), runs, validation, interrupt, (*own, *hooks), alone)
@@ -227,8 +242,14 @@ def _train_together(
     try:
         for seed_run in loop.runs:
             if is_main():
-                config = choose_seed(setting.parts.config, seed_run.seed)
-                seed_run.workdir.begin(config, setting.facts, describe_start(seed_run.step))
+                config, begun = choose_seed(setting.parts.config, seed_run.seed), describe_start(seed_run.step)
+                if others := seed_run.workdir.compare_start(begun):
+                    logger.warning(
+                        "%s was trained so far with another %s: what it computes may differ in the last digits.",
+                        *(seed_run.workdir.folder, "; another ".join(others)),
+                    )
+                seed_run.workdir.begin(config, setting.facts, begun)
+                write_text(seed_run.workdir.parameters, list_parameters(setting.parts))
         interrupt.defer()
         loop.train()
         reports = loop.evaluate_best(setting.rows, setting.splits, setting.split)
@@ -256,25 +277,19 @@ def _lock(workdirs: Iterable[Workdir]) -> Iterator[None]:
         yield
 
 
-def _align(workdirs: dict[int, Workdir]) -> list[tuple[Place | None, list[int]]]:
-    """Group the seeds that can train side by side, each group with the place that it goes on from.
+def _align(workdirs: dict[int, Workdir]) -> tuple[Place | None, list[int]]:
+    """Return the seeds that train side by side next, those that are the least far, and the place that they go on from.
 
     A kill between two saves leaves some seeds one checkpoint ahead of others; they go back to the one that all have.
     """
     if len(workdirs) == 1:
-        return [(None, list(workdirs))]
+        return None, list(workdirs)
     saved: dict[int, Sequence[Place | None]] = {
         seed: list_places(workdir.checkpoints) or [None] for seed, workdir in workdirs.items()
     }
-    groups: list[tuple[Place | None, list[int]]] = []
-    while saved:
-        # None, of a seed that has saved nothing yet, comes before every place.
-        lowest = min((places[-1] for places in saved.values()), key=lambda place: (place is not None, place))
-        seeds = [seed for seed, places in saved.items() if lowest in places]
-        groups.append((lowest, seeds))
-        for seed in seeds:
-            del saved[seed]
-    return groups
+    # None, of a seed that has saved nothing yet, comes before every place.
+    lowest = min((places[-1] for places in saved.values()), key=lambda place: (place is not None, place))
+    return lowest, [seed for seed, places in saved.items() if lowest in places]
 
 
 def _choose_split(wanted: str, splits: Splits) -> str:

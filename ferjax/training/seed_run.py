@@ -11,8 +11,9 @@ from ferjax.files import write_json
 from ferjax.report.mistakes import write_worst_mistakes
 from ferjax.scores.temperature import fit_calibration
 from ferjax.state import TrainState
-from ferjax.training.checkpoint import Checkpoints, Place
+from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.metrics_log import MetricsLog
+from ferjax.training.places import Place
 from ferjax.workdir import Workdir
 
 
@@ -84,6 +85,8 @@ class SeedRun:
 
     def close(self) -> None:
         """Finish all writing, and close."""
-        if self._log is not None:
-            self._log.close()
-        self.checkpoints.close()
+        try:
+            if self._log is not None:
+                self._log.close()
+        finally:
+            self.checkpoints.close()

@@ -5,6 +5,7 @@ import logging
 import math
 
 import clu.parameter_overview
+import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
@@ -12,8 +13,9 @@ from ferjax.networks import weights
 from ferjax.parallel import Layout, initialize, is_main
 from ferjax.state import TrainState
 from ferjax.training.build import Parts
-from ferjax.training.checkpoint import Checkpoints, Place
-from ferjax.workdir import Workdir
+from ferjax.training.checkpoint import Checkpoints
+from ferjax.training.places import Place
+from ferjax.workdir import PARAMETERS_FILE, Workdir
 
 logger = logging.getLogger("ferjax")
 
@@ -61,10 +63,17 @@ def _load_weights(parts: Parts, workdir: Workdir, variables: dict[str, PyTree], 
     return variables
 
 
+def list_parameters(parts: Parts) -> str:
+    """Return the table of the network's parameters: name, shape, type and size of each."""
+    table: str = clu.parameter_overview.get_parameter_overview(parts.shapes, include_stats=False)
+    return f"{table}\n"
+
+
 def describe_parameters(parts: Parts) -> None:
-    """Log the network's parameters, and which groups of them train how."""
+    """Log how many parameters the network has, and which groups of them train how."""
     groups, epochs = parts.optimizer.groups, parts.config.train.epochs
-    logger.info("%s", clu.parameter_overview.get_parameter_overview(parts.shapes, include_stats=False))
+    total = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parts.shapes))
+    logger.info("%s: %s parameters, listed in %s.", parts.config.model.name, f"{total:,}", PARAMETERS_FILE)
     lines = groups.describe(parts.shapes)
     for rule, size in lines:
         if not size:

@@ -2,8 +2,11 @@
 
 import errno
 import logging
+import os
 import pathlib
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -53,7 +56,7 @@ def test_help_ends_with_0_and_works_not(capsys):
             "disk/file: No space left on device; mend that, and the same command goes on.",
         ),
         (OSError("odd"), ["--workdir=x"], 1, "x: odd; mend that, and the same command goes on."),
-        (KeyboardInterrupt(), [], 130, "Interrupted before the run began."),
+        (KeyboardInterrupt(), [], 130, "Interrupted; the same command starts again."),
         (InterruptedRun(signal.SIGINT, "Saved step 3."), [], 130, "Saved step 3."),
         (InterruptedRun(signal.SIGTERM, "Saved step 3."), [], 143, "Saved step 3."),
         (LeftAtOnce(signal.SIGTERM, "Left at once."), [], 143, "Left at once."),
@@ -135,3 +138,23 @@ def test_progress_goes_to_stderr_and_libraries_are_quiet(capsys):
     assert end(work) == 0
     assert end(lambda _: logging.getLogger("ferjax").info("Again.")) == 0
     assert capsys.readouterr() == ("", "Step 3.\nAgain.\n")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", r"14 % \xb1 2 \u65e5"), ("latin-1", "14 % ± 2 \\u65e5"), ("utf-8", "14 % ± 2 日")]
+)
+def test_a_terminal_gets_what_it_can_show(encoding, shown):
+    program = "from ferjax.cli import endings; endings.start_logging(); print('14 % \\xb1 2 \\u65e5')"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=False)
+    assert (done.stdout.decode(encoding).strip(), done.returncode) == (shown, 0), done.stderr
+
+
+def test_streams_that_are_closed_take_all_and_no_file_gets_their_numbers():
+    program = (
+        "import os, logging; from ferjax.cli import endings; endings.start_logging(); print('out'); "
+        "logging.getLogger('ferjax').info('said'); endings.fail('wrong', 1); "
+        "os._exit(0 if os.open('/dev/null', os.O_RDONLY) > 2 else 3)"
+    )
+    command = f'exec "{sys.executable}" -c "{program}" <&- >&- 2>&-'
+    assert subprocess.run(["bash", "-c", command], check=False).returncode == 0

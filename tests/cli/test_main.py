@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ferjax.training.checkpoint import list_places
+from ferjax.training.places import list_places
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = [

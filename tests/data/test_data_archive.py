@@ -107,12 +107,14 @@ def test_the_competition_unpacked_to_a_folder(tmp_path, make_rows, competition, 
     same(make_rows(n=20), read(write_tree(tmp_path / "folder", competition)))
 
 
-def test_only_train_csv_names_member_and_column(tmp_path, competition):
+def test_only_train_csv_has_no_split_and_only_test_csv_no_labels(tmp_path, competition):
     path = tmp_path / "download.zip"
     path.write_bytes(pack({name: competition[name] for name in ("train.csv", "test.csv")}, "zip"))
+    assert read(path).usage is None
+    path.write_bytes(pack({"test.csv": competition["test.csv"]}, "zip"))
     message = _error(path)
-    assert "lacks the column" in message
-    assert "Usage" in message
+    assert "lacks the columns emotion, Usage" in message
+    assert "test.csv" in message
 
 
 @pytest.mark.parametrize("packer", PACKERS)

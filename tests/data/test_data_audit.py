@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.data.audit import __main__ as audit
+from ferjax.cli import audit
 from ferjax.data.datasets.fer2013 import FORM
 
 

@@ -97,7 +97,7 @@ DEFECTS = {
     "pixel 2 is 'x', not a whole number": lambda line: _break_pixels(line, lambda p: [p[0], "x", *p[2:]]),
     "emotion is 7, outside 0..6": lambda line: "7" + line[1:],
     "emotion is -1, outside 0..6": lambda line: "-1" + line[1:],
-    "emotion is 'sad', not a whole number": lambda line: "sad" + line[1:],
+    "emotion is 'bored', not a whole number": lambda line: "bored" + line[1:],
     "emotion is '', not a whole number": lambda line: line[1:],
     "Usage is 'Test' instead of Training, PublicTest or PrivateTest": lambda line: line.rsplit(",", 1)[0] + ",Test",
     "2 fields instead of 3": lambda line: line.rsplit(",", 1)[0],
@@ -160,8 +160,10 @@ def test_a_file_cut_within_a_row(tmp_path, make_rows, csv_text, same, cut):
 def test_missing_columns(tmp_path, make_rows, lines):
     path = tmp_path / "train.csv"
     path.write_text("\n".join(["emotion,pixels", *(line.rsplit(",", 1)[0] for line in lines(make_rows(n=3)))]))
+    assert read(path).usage is None
+    path.write_text("emotion,Usage\n0,Training\n")
     message = _error(path)
-    assert "lacks the column Usage: its first line is 'emotion,pixels' and should be 'emotion,pixels,Usage'" in message
+    assert "lacks the column pixels: its first line is 'emotion,Usage' and should be 'emotion,pixels,Usage'" in message
     path.write_text("pixels\n1 2 3\n")
     assert "lacks the columns emotion, Usage" in _error(path)
 

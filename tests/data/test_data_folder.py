@@ -51,7 +51,7 @@ def test_the_folder_equals_the_csv(tmp_path, rows, image_files, write_tree, same
         ("PublicTest/Neutral/1.png", 6, 1),
         ("test/anger/PublicTest_1.png", 0, 1),
         ("test/fear/PrivateTest_1.png", 2, 2),
-        ("test/fear/Training_1.png", 2, 0),
+        ("test/fear/Training_1.png", 2, 2),
         ("test/afraid/1.png", 2, 2),
         ("private_test/sadness/1.png", 4, 2),
         ("happy/PublicTest_5.png", 3, 1),
@@ -142,8 +142,9 @@ def test_misplaced_images_are_named(tmp_path, write_tree):
     assert read(path, "skip").skipped[0].startswith("train/contempt/1.png: 'contempt' is no class folder")
     path = write_tree(tmp_path / "loose", {"1.png": _png(FLAT)})
     assert "1.png: not in a class folder (angry" in _error(path)
-    path = write_tree(tmp_path / "unsplit", {"sad/1.png": _png(FLAT)})
+    path = write_tree(tmp_path / "half_split", {"sad/1.png": _png(FLAT), "train/sad/2.png": _png(FLAT)})
     assert "sad/1.png: neither under a train, validation or test folder" in _error(path)
+    path = write_tree(tmp_path / "broken", {"sad/1.png": b"no image"})
     with pytest.raises(UserError, match=r"has no readable image among 1, the first being sad/1\.png"):
         read(path, "skip")
 

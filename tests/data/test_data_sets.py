@@ -188,7 +188,8 @@ def test_the_drawn_faces_have_two_names():
 
 def test_the_keys_of_group_data():
     assert set(data.KEYS) == {
-        *("path", "name", "split", "split_seed", "on_bad_row", "dedup", "labels", "ferplus_path", "synthetic_rows")
+        *("path", "name", "classes", "split", "split_seed", "on_bad_row", "dedup"),
+        *("labels", "ferplus_path", "synthetic_rows"),
     }
     assert {name for name, key in data.KEYS.items() if key.resume == "free"} == {"path", "ferplus_path"}
     assert {name for name, key in data.KEYS.items() if key.resume == "ask"} == {"on_bad_row"}

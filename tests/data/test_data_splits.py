@@ -1,5 +1,7 @@
 """Official and stratified splits hold what they promise, for any mixture of classes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,23 @@ def test_load_reads_and_splits(tmp_path, rows, csv_text, same):
     drawn, splits = load(path="synthetic", split="stratified", **keys)
     assert len(drawn) == 140
     assert [len(index) for index in splits.values()] == [112, 14, 14]
+
+
+def test_auto_is_official_as_far_as_there_is_one():
+    whole = _labelled([0, 1] * 10, [0] * 16 + [1] * 2 + [2] * 2)
+    for name, index in split(whole, "auto").items():
+        np.testing.assert_array_equal(index, split(whole, "official")[name])
+    none = dataclasses.replace(_labelled([0, 1] * 50), usage=None)
+    for name, index in split(none, "auto", 3).items():
+        np.testing.assert_array_equal(index, split(none, "stratified", 3)[name])
+
+
+def test_auto_holds_validation_rows_out_where_there_are_none():
+    rows = _labelled([0, 1, 2, 0] * 50, [0] * 160 + [2] * 40)
+    found = split(rows, "auto", 1)
+    _check_partition(found, 200)
+    np.testing.assert_array_equal(found["test"], np.arange(160, 200))
+    np.testing.assert_allclose(np.bincount(rows.labels[found["validation"]]), [8, 4, 4], atol=1)
+    assert split(rows, "auto", 2)["validation"].tolist() != found["validation"].tolist()
+    with pytest.raises(UserError, match="too few training rows"):
+        split(_labelled([0, 1], [0, 2]), "auto")

@@ -14,7 +14,8 @@ from ferjax.data.datasets.synthetic import draw
 from ferjax.errors import UserError
 from ferjax.networks.vgg import DEPTHS, WIDTHS
 from ferjax.training import run
-from ferjax.training.checkpoint import Checkpoints, Place
+from ferjax.training.checkpoint import Checkpoints
+from ferjax.training.places import Place
 from ferjax.workdir import Workdir
 from tests.tiny import create_loop
 

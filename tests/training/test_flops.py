@@ -75,6 +75,11 @@ def test_frozen_layers_save_their_gradients():
         ("NVIDIA A10", "bfloat16", 125.0),
         ("NVIDIA L4", "bfloat16", 121.0),
         ("NVIDIA L40S", "bfloat16", 362.0),
+        ("NVIDIA GH200 480GB", "bfloat16", 989.4),
+        ("NVIDIA GB200", "float32", 1250.0),
+        ("NVIDIA B300", "bfloat16", 2250.0),
+        ("NVIDIA GeForce RTX 5090", "bfloat16", 209.5),
+        ("TPU7x", "bfloat16", 2307.0),
         ("TPU v5 lite", "bfloat16", 197.0),
         ("TPU v5", "float32", 459.0),
     ],
@@ -84,7 +89,13 @@ def test_peak_of_a_known_device(kind, dtype, teraflops):
 
 
 @pytest.mark.parametrize(
-    "kind", ["NVIDIA A100-SXM4-40GB MIG 1g.5gb", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA GH200 480GB", "abacus"]
+    "kind",
+    [
+        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GH200 480GB MIG 1g.12gb",
+        "abacus",
+    ],
 )
 def test_no_peak_is_guessed(kind):
     peak = flops.look_up(kind, "float32")

@@ -18,7 +18,7 @@ from ferjax import networks
 from ferjax.errors import UserError
 from ferjax.interrupt import InterruptedRun
 from ferjax.training import build, run
-from ferjax.training.checkpoint import list_places
+from ferjax.training.places import list_places
 from tests.cli.test_main import ONE_DEVICE, ROOT, SMALL
 from tests.tiny import interrupt_after, read_checkpoint, read_metrics, shrink
 

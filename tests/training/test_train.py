@@ -1,5 +1,6 @@
 """The loop on a tiny network and drawn faces: exact resume, one compilation, signals, and what stops it."""
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from ferjax.interrupt import InterruptedRun
 from ferjax.training import run
 from ferjax.training.loop import Loop
 from ferjax.training.start import describe_parameters
+from ferjax.training.stopwatch import Stopwatch
 from ferjax.workdir import Workdir
 from tests.tiny import create_loop, create_parts, interrupt_after, read_bits, read_metrics, shrink
 
@@ -256,9 +258,27 @@ def test_validation_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
         return finish(self)
 
     monkeypatch.setattr(Loop, "_finish_epoch", break_then_finish)
+    fetch, pause, paused, fetched = Loop._fetch, Stopwatch.pause, [], []
+
+    @contextlib.contextmanager
+    def note_pause(self):
+        with pause(self):
+            paused.append(True)
+            yield
+            paused.pop()
+
+    def note_fetch(self):
+        fetched.append(bool(paused))
+        fetch(self)
+
+    monkeypatch.setattr(Stopwatch, "pause", note_pause)
+    monkeypatch.setattr(Loop, "_fetch", note_fetch)
     with pytest.raises(UserError, match=r"validation loss is not a finite number at step 10 .*checkpoint of step 5"):
         run.run(shrink(), tmp_path)
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"step_5_validated"}
+    # Steps that are still in flight at an epoch's end are training: the stopwatch pauses behind them.
+    assert len(fetched) == 10
+    assert not any(fetched)
 
 
 def test_another_network_in_the_workdir_is_a_sentence(straight):

@@ -4,7 +4,7 @@ import dataclasses
 import types
 from collections.abc import Callable, Mapping
 
-from ferjax.data.datasets import fer2013, ferplus, synthetic
+from ferjax.data.datasets import fer2013, ferplus, folder, synthetic
 from ferjax.data.rows import Rows
 from ferjax.data.splits import Splits
 from ferjax.keys import Keys
@@ -30,6 +30,7 @@ class DataSet:
 DATASETS: Mapping[str, DataSet] = types.MappingProxyType(
     {
         "fer2013": DataSet(fer2013.read, ferplus.KEYS, ferplus.relabel, fer2013.LICENCE),
+        "folder": DataSet(folder.read),
         "synthetic": DataSet(synthetic.read, synthetic.KEYS, licence=synthetic.LICENCE),
     }
 )

@@ -34,10 +34,11 @@ FORM = Form(
         {
             "angry": ("anger",),
             "disgust": ("disgusted",),
-            "fear": ("fearful", "afraid"),
+            "fear": ("fearful", "afraid", "scared"),
             "happy": ("happiness",),
             "sad": ("sadness",),
-            "surprise": ("surprised",),
+            "surprise": ("surprised", "suprise", "suprised"),
+            "neutral": ("neutrality",),
         }
     ),
 )

@@ -8,13 +8,13 @@ comparison would leave out fear and contempt as well.
 
 import csv
 import dataclasses
-import pathlib
 import types
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 
+from ferjax import paths
 from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
 from ferjax.data.rows import UNLABELLED, Rows
 from ferjax.data.splits import Splits
@@ -109,7 +109,7 @@ def relabel(rows: Rows, split: Callable[[Rows], Splits], *, labels: str, ferplus
 
 def read_table(path: str) -> Table:
     """Read fer2013new.csv; raises UserError, with the line, for what is not as FER+ has it."""
-    place = pathlib.Path(path).expanduser()
+    place = paths.parse(path)
     remedy = "download fer2013new.csv of FER+ (FERPlus) again"
     usage, named, votes = [], [], []
     try:

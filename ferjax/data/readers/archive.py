@@ -2,6 +2,7 @@
 
 import abc
 import bz2
+import codecs
 import contextlib
 import gzip
 import lzma
@@ -18,8 +19,9 @@ from ferjax.errors import UserError
 
 HEAD_BYTES = 4096
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-_JUNK_NAMES = {".ds_store", "thumbs.db", "desktop.ini"}
-_JUNK_FOLDER = "__MACOSX/"
+_JUNK_NAMES = {"thumbs.db", "desktop.ini"}
+_JUNK_FOLDERS = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"}
+_JUNK_ENDINGS = ("~", ".bak", ".tmp", ".swp", ".part", ".crdownload")
 _TAR_MAGIC_AT = 257
 _ENCRYPTED = 0x1
 
@@ -61,6 +63,8 @@ def kind_of(head: bytes) -> str:
             return kind
     if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
         return "tar"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "text"
     return "binary" if b"\0" in head else "text"
 
 
@@ -70,13 +74,13 @@ def is_image_name(name: str) -> bool:
 
 
 def is_junk(name: str) -> bool:
-    """Return whether macOS or Windows, and not a person, put this file there."""
-    file = name[name.rfind("/") + 1 :]
+    """Return whether a system or an editor put this file there: hidden ones, backups, parts of downloads, bins."""
+    *folders, file = name.lower().split("/")
     return (
-        file.startswith("._")
-        or file.lower() in _JUNK_NAMES
-        or name.startswith(_JUNK_FOLDER)
-        or f"/{_JUNK_FOLDER}" in name
+        any(part.startswith(".") and part not in (".", "..") for part in (*folders, file))
+        or any(folder in _JUNK_FOLDERS for folder in folders)
+        or file in _JUNK_NAMES
+        or file.endswith(_JUNK_ENDINGS)
     )
 
 

@@ -1,13 +1,17 @@
 """Csv files as Kaggle has FER-2013: `emotion,pixels,Usage` in any column order, with or without further columns.
 
-`emotion` is the number of the class, `pixels` are the image's numbers row by row, separated by spaces, and `Usage` is
-one of the authors' names of the training, validation and test rows.
+`emotion` is the number of the class or its name, `pixels` are the image's numbers row by row, separated by spaces, and
+`Usage` is one of the authors' names of the training, validation and test rows; without that column there is no split.
+Fields may lie between commas, semicolons or tabs, and the text may be UTF-16, as spreadsheets write it.
 """
 
+import codecs
 import csv
 import dataclasses
+import io
 from collections.abc import Iterator, Mapping
 from io import BufferedIOBase
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
@@ -24,6 +28,9 @@ _CHUNK_BYTES = 1 << 21
 _MAX_LINE_BYTES = 1 << 24
 _LINES_AT_ONCE = 48  # of FER-2013 about 400 kB of text: the work arrays of parse_pixels stay in the cache
 _BLANK = b" \t\r"
+_DELIMITERS = (",", ";", "\t", "|")
+_SEPARATED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_OPTIONAL = "Usage"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Columns:
     usage: int | None
     count: int
     pixels_count: int
+    delimiter: str
+    classes: int
     label_codes: Mapping[bytes, int]
     usage_codes: Mapping[bytes, int]
 
@@ -68,11 +77,23 @@ class _Part:
 
 def split_header(line: bytes) -> list[str]:
     """Return the column names of a header line, without byte-order mark, quotes or spaces."""
-    text = line.decode("utf-8-sig", "replace").replace("\0", "").strip()
-    try:
-        return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
-    except csv.Error:  # such as a lone carriage return: some other text file, whose first line names no columns
-        return [text]
+    return _split_header(line)[0]
+
+
+def _split_header(line: bytes) -> tuple[list[str], str]:
+    """Return the column names and what lies between them: whichever of the usual marks gives the most names."""
+    utf16 = is_utf16(line)
+    if utf16 and len(line) % 2:  # cut at its newline, which has two bytes
+        line = line + b"\0" if line.startswith(codecs.BOM_UTF16_LE) else line[:-1]
+    text = line.decode("utf-16" if utf16 else "utf-8-sig", "replace").replace("\0", "").strip()
+    found = []
+    for delimiter in _DELIMITERS:
+        try:
+            names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+        except csv.Error:  # such as a lone carriage return: some other text file, whose first line names no columns
+            names = [text]
+        found.append((names, delimiter))
+    return max(found, key=lambda item: len(item[0]))
 
 
 def name_columns(form: Form) -> tuple[str, ...]:
@@ -86,11 +107,23 @@ def missing_columns(names: list[str], form: Form) -> list[str]:
     return [name for name in name_columns(form) if name.lower() not in present]
 
 
-def read_csv(file: BufferedIOBase, label: str, form: Form, on_bad_row: str) -> Rows:
+def is_utf16(head: bytes) -> bool:
+    """Return whether a file that begins like this is UTF-16."""
+    return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
+def is_readable(missing: list[str]) -> bool:
+    """Return whether a csv can be read that lacks these columns: one without a split can."""
+    return missing in ([], [_OPTIONAL])
+
+
+def read_csv(file: BufferedIOBase, label: str, form: Form, on_bad_row: str, *, utf16: bool = False) -> Rows:
     """Read a csv from its start; `label` names it in errors.
 
     Raises UserError at the first bad row unless `on_bad_row` is 'skip', and if no row is good.
     """
+    if utf16:
+        file = io.BufferedReader(_Recoded(file))
     columns = _read_header(file, label, form)
     parts: list[_Part] = []
     skipped: list[str] = []
@@ -112,7 +145,7 @@ def read_csv(file: BufferedIOBase, label: str, form: Form, on_bad_row: str) -> R
     return form.create_rows(
         images=pixels.reshape(-1, form.side_px, form.side_px, form.channels),
         labels=np.concatenate([part.labels[part.good] for part in parts]),
-        usage=np.concatenate([part.usage[part.good] for part in parts]),
+        usage=None if columns.usage is None else np.concatenate([part.usage[part.good] for part in parts]),
         skipped=tuple(skipped),
     )
 
@@ -128,21 +161,55 @@ def describe_missing(label: str, names: list[str], missing: list[str], form: For
     )
 
 
+class _Recoded(io.RawIOBase):
+    """The UTF-8 of a file in UTF-16."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file, self._rest, self._ended = file, b"", False
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest and not self._ended:
+            chunk = self._file.read(_CHUNK_BYTES)
+            self._ended = not chunk
+            self._rest = self._decoder.decode(chunk, final=self._ended).encode()
+        n = min(len(buffer), len(self._rest))
+        buffer[:n], self._rest = self._rest[:n], self._rest[n:]
+        return n
+
+
 def _read_header(file: BufferedIOBase, label: str, form: Form) -> Columns:
-    names = split_header(file.readline(_MAX_LINE_BYTES))
+    names, delimiter = _split_header(file.readline(_MAX_LINE_BYTES))
     missing = missing_columns(names, form)
-    if missing:
+    if not is_readable(missing):
         raise UserError(describe_missing(label, names, missing, form))
     lower = [name.lower() for name in names]
+    twice = [name for name in name_columns(form) if lower.count(name.lower()) > 1]
+    if twice:
+        raise UserError(f"{label} has the column {twice[0]} {lower.count(twice[0].lower())} times: leave one of them")
     return Columns(
         emotion=lower.index("emotion"),
         pixels=lower.index("pixels"),
-        usage=None if form.usages is None else lower.index("usage"),
+        usage=lower.index("usage") if form.usages is not None and "usage" in lower else None,
         count=len(names),
+        delimiter=delimiter,
+        classes=len(form.classes),
         pixels_count=form.side_px * form.side_px * form.channels,
-        label_codes={str(code).encode(): code for code in range(len(form.classes))},
+        label_codes=_name_labels(form),
         usage_codes={name.encode(): code for code, name in enumerate(form.usages or ())},
     )
+
+
+def _name_labels(form: Form) -> dict[bytes, int]:
+    """Return what may stand for a class: its number, also as pandas writes it beside gaps, or one of its names."""
+    words: dict[bytes, int] = {}
+    for code, name in enumerate(form.classes):
+        for word in (str(code), f"{code}.0", name, *form.synonyms.get(name, ())):
+            words |= {spelled.encode(): code for spelled in (word, word.lower(), word.capitalize(), word.upper())}
+    return words
 
 
 def _whole_lines(file: BufferedIOBase, label: str, form: Form) -> Iterator[bytes]:
@@ -199,7 +266,7 @@ def _parse_fast(lines: list[bytes], columns: Columns, part: _Part, start: int) -
     """Parse lines into part[start:]; return False if one of them must be read with more care, be it wrong or not."""
     pixels, labels, usage = [], [], []
     for line in lines:
-        fields = line.split(b",")
+        fields = line.split(columns.delimiter.encode())
         if len(fields) != columns.count:
             return False
         label = columns.label_codes.get(_bare(fields[columns.emotion]))
@@ -227,9 +294,12 @@ def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
     """Parse one line into part[i] by the csv rules; give the reason why it is bad, or ''."""
     text = line.decode("utf-8", "replace").replace("\0", "\ufffd").strip(" \t\r")
     try:
-        fields = [field.strip() for field in next(csv.reader([text], skipinitialspace=True, strict=True))]
+        fields = [
+            field.strip()
+            for field in next(csv.reader([text], delimiter=columns.delimiter, skipinitialspace=True, strict=True))
+        ]
     except csv.Error as error:
-        return f"not a row of comma-separated fields ({error})"
+        return f"not a row of {_SEPARATED[columns.delimiter]}-separated fields ({error})"
     if len(fields) != columns.count:
         return f"{len(fields)} {'field' if len(fields) == 1 else 'fields'} instead of {columns.count}"
     label, pixels = fields[columns.emotion], fields[columns.pixels].split()
@@ -240,10 +310,12 @@ def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
             return f"pixel {number} is {_quote(pixel)}, not a whole number"
         if not 0 <= int(pixel) <= 255:
             return f"pixel {number} is {int(pixel)}, outside 0..255"
-    if not _is_integer(label):
+    code = columns.label_codes.get(label.encode())
+    if code is None and not _is_integer(label):
         return f"emotion is {_quote(label)}, not a whole number"
-    if not 0 <= int(label) < len(columns.label_codes):
-        return f"emotion is {int(label)}, outside 0..{len(columns.label_codes) - 1}"
+    code = int(label) if code is None else code
+    if not 0 <= code < columns.classes:
+        return f"emotion is {code}, outside 0..{columns.classes - 1}"
     if columns.usage is not None:
         usage = fields[columns.usage].encode()
         if usage not in columns.usage_codes:
@@ -251,7 +323,7 @@ def _parse_slowly(line: bytes, columns: Columns, part: _Part, i: int) -> str:
             return f"Usage is {_quote(fields[columns.usage])} instead of {', '.join(others)} or {last}"
         part.usage[i] = columns.usage_codes[usage]
     part.pixels[i] = np.array(pixels, int)
-    part.labels[i] = int(label)
+    part.labels[i] = code
     return ""
 
 

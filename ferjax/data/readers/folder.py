@@ -2,54 +2,39 @@
 
 import collections
 import dataclasses
+import functools
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from ferjax.data.form import Form
+from ferjax.data.readers import levels
 from ferjax.data.readers.archive import Tree
 from ferjax.data.readers.csv_file import SKIP_HINT
-from ferjax.data.readers.image_file import NotAnImage, open_image
+from ferjax.data.readers.image_file import NotAnImage, load_image, plain_image
+from ferjax.data.readers.placing import describe, place_all
 from ferjax.data.rows import Rows
 from ferjax.data.threads import map_ahead
 from ferjax.errors import UserError
 
-_TRAIN, _VALIDATION, _TEST = range(3)
-_USAGE_FOLDERS = {
-    "train": _TRAIN,
-    "training": _TRAIN,
-    "val": _VALIDATION,
-    "valid": _VALIDATION,
-    "validation": _VALIDATION,
-    "publictest": _VALIDATION,
-    "test": _TEST,
-    "testing": _TEST,
-    "privatetest": _TEST,
-}
-_MIXED_FOLDERS = {"test", "testing"}  # Kaggle's test folder holds PublicTest and PrivateTest together
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """What an image's path says; `assumed` if nothing but a folder called test says which usage it is of."""
-
-    label: int
-    usage: int
-    assumed: bool = False
-
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """A decoded image and what had to be changed about it, or the reason why there is none."""
+    """A decoded image and what had to be changed about it, or the reason why there is none.
+
+    Of a deep image, one of more than 8 bits, only `highest` is known at first, its highest level.
+    """
 
     name: str
     pixels: UInt8[np.ndarray, "side side channels"] | None = None
     resized_from: str = ""
     mode: str = "L"
     reason: str = ""
+    highest: float | None = None
 
 
 def read_images(tree: Tree, names: list[str], form: Form, on_bad_row: str) -> Rows:
@@ -57,34 +42,43 @@ def read_images(tree: Tree, names: list[str], form: Form, on_bad_row: str) -> Ro
 
     Raises UserError at the first image that cannot be read or placed, unless rows may be skipped.
     """
-    places: dict[str, _Place] = {}
-    reasons: dict[str, str] = {}
-    codes = _name_folders(form)
-    for name in names:
-        place = _place(name, form, codes)
-        if isinstance(place, str):
-            reasons[name] = place
-            _raise_unless_skipped(tree, name, place, on_bad_row)
-        else:
-            places[name] = place
+    names, nested = _leave_nested(tree, names)
+    places, reasons = place_all(names, form)
+    for name, reason in reasons.items():
+        _raise_unless_skipped(tree, name, reason, on_bad_row)
     images: dict[str, _Decoded] = {}
-    for image in map_ahead(lambda item: _decode(*item, form), tree.contents(places)):
-        if image.reason:
-            reasons[image.name] = image.reason
-            _raise_unless_skipped(tree, image.name, image.reason, on_bad_row)
-        else:
-            images[image.name] = image
+
+    def take(found: Iterable[_Decoded]) -> None:
+        for image in found:
+            if image.reason:
+                reasons[image.name] = image.reason
+                _raise_unless_skipped(tree, image.name, image.reason, on_bad_row)
+            else:
+                images[image.name] = image
+
+    take(map_ahead(functools.partial(_decode_item, form=form), tree.contents(places)))
+    deep = {name: image for name, image in images.items() if image.highest is not None}
+    ranges = []
+    for real in (False, True):
+        same = {name: image for name, image in deep.items() if (image.mode == "F") == real}
+        if same:
+            top = levels.choose_top([image.highest or 0.0 for image in same.values()], real=real)
+            decode = functools.partial(_decode_item, form=form, top=top)
+            take(map_ahead(decode, tree.contents(same)))
+            ranges.append(f"took {top} for white in {len(same)} images of more than 8 bits, whose levels end there")
     if not images:
         name, reason = next(iter(reasons.items()))
         raise UserError(f"{tree.label} has no readable image among {len(names)}, the first being {name}: {reason}")
-    ordered, note = _in_order(list(images))
+    ordered, order = _in_order(list(images))
+    used = {name: places[name] for name in ordered}
+    usage = [place.usage for place in used.values() if place.usage is not None]
     pixels = [images[name].pixels for name in ordered]
     return form.create_rows(
         images=np.stack([image for image in pixels if image is not None]),
-        labels=np.array([places[name].label for name in ordered], np.int32),
-        usage=np.array([places[name].usage for name in ordered], np.uint8),
+        labels=np.array([place.label for place in used.values()], np.int32),
+        usage=np.array(usage, np.uint8) if len(usage) == len(used) else None,
         skipped=tuple(f"{name}: {reasons[name]}" for name in sorted(reasons)),
-        notes=(note, *_describe([images[name] for name in ordered], [places[name] for name in ordered], form)),
+        notes=(order, *nested, *_describe([images[name] for name in ordered], form), *ranges, *describe(used, form)),
     )
 
 
@@ -93,54 +87,52 @@ def _raise_unless_skipped(tree: Tree, name: str, reason: str, on_bad_row: str) -
         raise UserError(f"{tree.label}, {name}: {reason}; mend or remove it, or leave such images out with {SKIP_HINT}")
 
 
-def _name_folders(form: Form) -> dict[str, int]:
-    """Return every name that a class's folder may have, in lower case, and the class's number."""
-    return {
-        word.lower(): code
-        for code, name in enumerate(form.classes)
-        for word in (name, *form.synonyms.get(name, ()), str(code))
+def _leave_nested(tree: Tree, names: list[str]) -> tuple[list[str], list[str]]:
+    """Leave out images below a folder within one of the same name that are there without the second folder too.
+
+    A well-known archive of FER-2013 has images/images/train beside images/train. Return the names that stay, and notes.
+    """
+    present = set(names)
+    pairs = {}
+    for name in names:
+        parts = name.split("/")
+        for i in range(len(parts) - 2):
+            if parts[i] == parts[i + 1] and (once := "/".join(parts[:i] + parts[i + 1 :])) in present:
+                pairs[name] = once
+    if not pairs:
+        return names, []
+    digests = {
+        name: hashlib.sha256(content).digest() for name, content in tree.contents({*pairs.keys(), *pairs.values()})
     }
+    nested = {name for name, once in pairs.items() if digests[name] == digests[once]}
+    note = f"left aside {len(nested)} images that are there a second time in a folder within one of the same name"
+    return [name for name in names if name not in nested], [note] if nested else []
 
 
-def _place(name: str, form: Form, codes: Mapping[str, int]) -> _Place | str:
-    """Return class and usage by the names of folders and file; the reason if they do not say."""
-    *folders, file = name.split("/")
-    parent = folders[-1] if folders else ""
-    label = codes.get(parent.lower())
-    if label is None:
-        if not parent:
-            return f"not in a class folder ({', '.join(form.classes)})"
-        return f"'{parent}' is no class folder ({', '.join(form.classes)})"
-    if form.usages is None:
-        return _Place(label, _TRAIN)
-    prefix = next(
-        (code for code, usage in enumerate(form.usages) if file.lower().startswith(usage.lower() + "_")), None
-    )
-    for folder in reversed(folders[:-1]):
-        key = re.sub("[^a-z]", "", folder.lower())
-        if key in _MIXED_FOLDERS:
-            return _Place(label, _TEST, assumed=True) if prefix is None else _Place(label, prefix)
-        if key in _USAGE_FOLDERS:
-            return _Place(label, _USAGE_FOLDERS[key])
-    if prefix is None:
-        first, second, third = form.usages
-        return f"neither under a train, validation or test folder nor named {first}_, {second}_ or {third}_"
-    return _Place(label, prefix)
-
-
-def _decode(name: str, data: bytes, form: Form) -> _Decoded:
-    """Decode one image to the size and the channels of the data set."""
+def _decode_item(item: tuple[str, bytes], form: Form, top: int | None = None) -> _Decoded:
+    """Decode one image to the size and the channels of the data set; `top` is the level of a deep one that is white."""
+    name, data = item
     wanted = (form.side_px, form.side_px)
     try:
-        image, mode = open_image(data)
+        image = load_image(data)
+        if levels.is_deep(image) and top is None:
+            return _Decoded(name, mode=image.mode, highest=_find_highest(image))
+        shown = plain_image(image, top)
     except NotAnImage as error:
         return _Decoded(name, reason=str(error))
-    size, levels = image.size, image.convert("L" if form.channels == 1 else "RGB")
+    size, shown = shown.size, shown.convert("L" if form.channels == 1 else "RGB")
     if size != wanted:
-        levels = levels.resize(wanted, Image.Resampling.BILINEAR)
+        shown = shown.resize(wanted, Image.Resampling.BILINEAR)
     resized_from = "" if size == wanted else f"{size[0]}x{size[1]}"
-    pixels = np.array(levels, np.uint8).reshape(*wanted, form.channels)
-    return _Decoded(name, pixels=pixels, resized_from=resized_from, mode=mode)
+    pixels = np.array(shown, np.uint8).reshape(*wanted, form.channels)
+    return _Decoded(name, pixels=pixels, resized_from=resized_from, mode=image.mode)
+
+
+def _find_highest(image: Image.Image) -> float:
+    try:
+        return levels.find_highest(image)
+    except ValueError as error:
+        raise NotAnImage(f"not a readable image ({error})") from error
 
 
 def _in_order(names: list[str]) -> tuple[list[str], str]:
@@ -153,8 +145,8 @@ def _in_order(names: list[str]) -> tuple[list[str], str]:
     return sorted(names), "rows are in order of the file paths"
 
 
-def _describe(images: list[_Decoded], places: list[_Place], form: Form) -> list[str]:
-    """Say what a person should know of images of another size or mode, or whose usage was guessed."""
+def _describe(images: list[_Decoded], form: Form) -> list[str]:
+    """Say what a person should know of images of another size or mode."""
     notes = []
     sizes = collections.Counter(image.resized_from for image in images if image.resized_from)
     if sizes:
@@ -164,9 +156,4 @@ def _describe(images: list[_Decoded], places: list[_Place], form: Form) -> list[
     modes = collections.Counter(image.mode for image in images if image.mode != usual)
     if modes:
         notes.append(f"turned {modes.total()} images {what}, most of them from mode {modes.most_common(1)[0][0]}")
-    assumed = sum(place.assumed for place in places)
-    if assumed and form.usages is not None and form.usages[_TEST].lower() not in _MIXED_FOLDERS:
-        notes.append(
-            f"took {assumed} images in a test folder, whose names do not say which test, for {form.usages[_TEST]}"
-        )
     return notes

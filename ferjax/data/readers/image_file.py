@@ -9,6 +9,8 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ferjax.data.readers import levels
+
 _TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
@@ -22,13 +24,27 @@ def open_image(file: bytes | str | pathlib.Path) -> tuple[Image.Image, str]:
     Of a file with several pictures it is the first. Raises NotAnImage for whatever is wrong with its content, and
     OSError where there is no such file or it may not be read.
     """
-    data = file if isinstance(file, bytes) else pathlib.Path(file).read_bytes()
+    image = load_image(file if isinstance(file, bytes) else pathlib.Path(file).read_bytes())
+    return plain_image(image), image.mode
+
+
+def load_image(data: bytes) -> Image.Image:
+    """Decode an image file as it is; raises NotAnImage."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
-            return to_plain(image), image.mode
+            levels.check_colour(image, data)
+            return image
     except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
         raise NotAnImage(describe_failure(data, error)) from error
+
+
+def plain_image(image: Image.Image, top: int | None = None) -> Image.Image:
+    """Do what `to_plain` does; raises NotAnImage where that cannot be."""
+    try:
+        return to_plain(image, top)
+    except Exception as error:  # as above
+        raise NotAnImage(describe_failure(b"some", error)) from error
 
 
 def describe_failure(head: bytes, error: Exception) -> str:
@@ -40,10 +56,12 @@ def describe_failure(head: bytes, error: Exception) -> str:
     return f"not a readable image ({str(error).rstrip('.') or type(error).__name__})"
 
 
-def to_plain(image: Image.Image) -> Image.Image:
+def to_plain(image: Image.Image, top: int | None = None) -> Image.Image:
     """Return an image in mode L or RGB: turned as its EXIF says, on white where it is transparent, its levels 0..255.
 
-    Raises ValueError for levels beyond 16 bits and for colours that Pillow cannot convert.
+    `top` is the level that is white in an image of more than 8 bits; where nobody knows it, the smallest usual one that
+    holds the image's own levels. Raises ValueError for levels beyond 16 bits and for colours that Pillow cannot
+    convert.
     """
     image = ImageOps.exif_transpose(image)
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
@@ -51,23 +69,16 @@ def to_plain(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
     if image.mode in ("1", "L"):
         return image.convert("L")
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        return Image.fromarray(scale_levels(np.asarray(image)))
+    if levels.is_deep(image):
+        array = np.asarray(image)
+        return Image.fromarray(scale_levels(array) if top is None else levels.to_gray(array, top))
     return image.convert("RGB")
 
 
-def scale_levels(levels: np.ndarray) -> np.ndarray:
-    """Return levels of more than 8 bits as uint8 0..255; raises ValueError where they are not within 0..65535.
+def scale_levels(array: np.ndarray) -> np.ndarray:
+    """Return the levels of one image of more than 8 bits as uint8 0..255, by the smallest usual range that holds them.
 
-    The format does not say which range is meant: 0..1 (of fractions), 8 bits or 16 bits, whichever holds all levels.
+    Raises ValueError where they are not within 0..65535.
     """
-    values = levels.astype(np.float64)
-    if not (np.isfinite(values).all() and values.min(initial=0) >= 0 and values.max(initial=0) <= 65535):
-        raise ValueError(f"its levels go from {values.min():g} to {values.max():g}, not within 0..65535")
-    highest = values.max(initial=0)
-    fractions = np.issubdtype(levels.dtype, np.floating) and highest <= 1
-    top = 1.0 if fractions else 255.0 if highest <= 255 else 65535.0
-    scaled: np.ndarray = np.rint(values * (255.0 / top)).astype(np.uint8)
-    return scaled
+    real = np.issubdtype(array.dtype, np.floating)
+    return levels.to_gray(array, levels.choose_top([levels.find_highest(array)], real=real))

@@ -48,7 +48,7 @@ class Mtcnn:
         )
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Detections:
-        smallest_px = max(self.smallest_px, max(image.shape[:2]) / self.smallest_of_side)
+        smallest_px = max(float(self.smallest_px), max(image.shape[:2]) / self.smallest_of_side)
         picture = Image.fromarray(np.ascontiguousarray(image))
         boxes = _square(self._propose(picture, smallest_px))
         boxes, scores, _ = _look(self._refine, picture, boxes, _REFINE_PX, _THRESHOLDS[1])

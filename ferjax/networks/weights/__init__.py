@@ -14,8 +14,9 @@ KEYS: Keys = types.MappingProxyType(
             "none",
             TEXT,
             "what training begins with: 'none' is random parameters; "
-            f"{join_words(map(repr, list_sources()))} are published ImageNet weights, which are downloaded; or "
-            "give the path of a published file or of a converted folder",
+            f"{join_words(map(repr, list_sources()))} are published ImageNet weights, which are downloaded; 'ferjax' "
+            "is the network for FER-2013 that ferjax brings along, without its last layers; or give the path of a "
+            "published file, of a converted folder, or of a file that Network.save wrote",
         )
     }
 )

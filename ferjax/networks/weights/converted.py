@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ferjax import networks
+from ferjax import networks, paths
 from ferjax.data.cache import cache_dir
 from ferjax.errors import UserError
 from ferjax.networks.weights.variables import Variables, Weights, check_finite, create_trees, flatten
@@ -64,7 +64,9 @@ def write(weights: Weights, folder: pathlib.Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         beside.mkdir()
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(beside / _CHECKPOINT, {"params": weights.params, "batch_stats": weights.batch_stats})
+            checkpointer.save(
+                paths.find_alias(beside) / _CHECKPOINT, {"params": weights.params, "batch_stats": weights.batch_stats}
+            )
         note = {key: value for key, value in dataclasses.asdict(weights).items() if key in _NOTED}
         (beside / _NOTE).write_text(json.dumps(note, indent=2) + "\n")
         if folder.exists():
@@ -84,7 +86,7 @@ def read(folder: pathlib.Path, model: str | None) -> Weights:
     try:
         like = _allocate(note["source"], note["model"])
         with ocp.StandardCheckpointer() as checkpointer:
-            trees = checkpointer.restore((folder / _CHECKPOINT).absolute(), like)
+            trees = checkpointer.restore(paths.find_alias(folder) / _CHECKPOINT, like)
         for tree in trees.values():
             for name, values in flatten(tree).items():
                 check_finite(values, name, folder)

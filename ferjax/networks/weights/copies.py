@@ -8,7 +8,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from ferjax import networks
+from ferjax import networks, paths
 from ferjax.data.cache import cache_dir
 from ferjax.errors import UserError
 from ferjax.networks.weights import converted
@@ -65,9 +65,17 @@ def _own_folder() -> pathlib.Path:
 def _folders(source: str) -> Iterator[pathlib.Path]:
     """Yield the folders where a published file may be under its own name, in the order in which to look."""
     yield _own_folder()
-    home = pathlib.Path.home()
-    if source == "keras":
-        yield pathlib.Path(os.environ.get("KERAS_HOME", home / ".keras")) / "models"
+    if source == "keras" and (keras := _find_named("KERAS_HOME", ".keras")):
+        yield keras / "models"
     if source == "torchvision":
-        base = pathlib.Path(os.environ.get("XDG_CACHE_HOME", home / ".cache"))
-        yield pathlib.Path(os.environ.get("TORCH_HOME", base / "torch")) / "hub" / "checkpoints"
+        base = _find_named("XDG_CACHE_HOME", ".cache")
+        if torch := _find_named("TORCH_HOME", None) or (base and base / "torch"):
+            yield torch / "hub" / "checkpoints"
+
+
+def _find_named(variable: str, below_home: str | None) -> pathlib.Path | None:
+    """Return the folder that an environment variable names, or else one below the home folder, where there is one."""
+    if named := os.environ.get(variable):
+        return paths.parse(named)
+    home = paths.find_home()
+    return home / below_home if home and below_home else None

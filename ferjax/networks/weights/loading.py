@@ -3,9 +3,10 @@
 import pathlib
 import stat
 
-from ferjax import networks
+from ferjax import networks, paths
 from ferjax.errors import UserError
-from ferjax.networks.weights import converted, copies, published_file
+from ferjax.networks import saved
+from ferjax.networks.weights import converted, copies, own_network, published_file
 from ferjax.networks.weights.variables import Weights, join_words
 
 
@@ -15,14 +16,17 @@ def list_sources() -> tuple[str, ...]:
 
 
 def load(weights: str, model: str) -> Weights:
-    """Load the weights of `model` from a source, a published file, or a folder of python -m ferjax.pretrained.
+    """Load the weights of `model` from a source, a file, or a folder of python -m ferjax.pretrained.
 
-    `weights` is one of `list_sources`, whose file is taken from a cache or else downloaded, or a path, of which the
-    content tells what it is. Raises UserError where there are no weights, where the file is damaged or of another
-    network, and for values that are not finite.
+    `weights` is one of `list_sources`, whose file is taken from a cache or else downloaded, 'ferjax' for the network
+    that ferjax brings along, or the path of a published file, of one that `Network.save` wrote, or of a converted
+    folder; the content tells which. Raises UserError where there are no weights, where the file is damaged or of
+    another network, and for values that are not finite.
     """
+    if own := _find_own(weights):
+        return own_network.read(own, model)
     _check_model(model)
-    return read(copies.find(weights, model) if weights in list_sources() else pathlib.Path(weights), model)
+    return read(copies.find(weights, model) if weights in list_sources() else paths.parse(weights), model)
 
 
 def check(weights: str, model: str, width: float) -> None:
@@ -34,6 +38,9 @@ def check(weights: str, model: str, width: float) -> None:
     """
     if weights == "none":
         return
+    if own := _find_own(weights):
+        own_network.check(own, model)
+        return
     _check_model(model)
     if width != 1:
         raise UserError(
@@ -42,7 +49,7 @@ def check(weights: str, model: str, width: float) -> None:
         )
     if weights in list_sources():
         copies.check(weights, model)
-    elif _is_folder(path := pathlib.Path(weights).expanduser()):
+    elif _is_folder(path := paths.parse(weights)):
         converted.read_note(path, model)
 
 
@@ -51,8 +58,15 @@ def read(path: pathlib.Path, model: str | None) -> Weights:
 
     Raises UserError.
     """
-    path = path.expanduser()
     return converted.read(path, model) if _is_folder(path) else published_file.read(path, model)
+
+
+def _find_own(weights: str) -> pathlib.Path | None:
+    """Return the file of a network of ferjax that `weights` names; None where it names something else."""
+    if weights == own_network.WORD:
+        return saved.SHIPPED
+    path = paths.parse(weights)
+    return path if path.is_file() and saved.is_saved(path) else None
 
 
 def _check_model(model: str) -> None:

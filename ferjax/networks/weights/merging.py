@@ -109,9 +109,10 @@ def _check(here: Mapping[str, Any], there: Mapping[str, Any], weights: Weights) 
         ],
     }
     if listed := list_problems(problems):
+        whose = "the keys of group model as that network has them" if weights.source == "ferjax" else "model.width=1.0"
         raise UserError(
             f"The weights of {weights.model} in {weights.path} do not fit this network (there is {listed}): "
-            f"set model.name={weights.model} and model.width=1.0, or init.pretrained=none."
+            f"set model.name={weights.model} and {whose}, or init.pretrained=none."
         )
 
 

@@ -1,5 +1,7 @@
 """Saving checkpoints: every few minutes, at each epoch's end, and before a run leaves."""
 
+import jax
+
 from ferjax.training.hooks.base import EpochTold, Hook, Loop
 
 
@@ -19,8 +21,9 @@ class Save(Hook):
             run.checkpoints.wait()
 
     def _save(self, loop: Loop) -> None:
-        with loop.stopwatch.pause():
-            loop.drain()
+        loop.drain()  # these steps are training, whose time counts
+        # On a TPU Orbax copies to the host in a way that jax takes for implicit.
+        with loop.stopwatch.pause(), jax.transfer_guard_device_to_host("allow"):
             for slot, run in enumerate(loop.runs):
                 if run in loop.present():
                     run.save(loop.compiled.take(loop.state, slot), validated=loop.is_validated)

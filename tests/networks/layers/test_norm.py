@@ -33,6 +33,18 @@ def test_batch_norm_equals_flax():
     )
 
 
+def test_in_bfloat16_only_the_result_is_rounded():
+    x = (10 + jax.random.normal(jax.random.key(0), (64, 6, 6, 5))).astype(jnp.bfloat16)  # the mean is ten deviations
+    variables = BatchNorm().init(jax.random.key(0), x, Context(train=True))
+
+    def normalise(dtype, x):
+        return BatchNorm(dtype).apply(variables, x, Context(train=True), mutable=["batch_stats"])[0]
+
+    half, whole = normalise(jnp.bfloat16, x), normalise(jnp.float32, x.astype(jnp.float32))
+    assert half.dtype == jnp.bfloat16
+    assert float(jnp.square(half.astype(jnp.float32) - whole).mean()) ** 0.5 < 0.003
+
+
 class Pair(nn.Module):
     """Two batch norms of one name, one of them within another module."""
 

@@ -1,0 +1,1 @@
+"""Drills: accidents that happen to real runs, made on purpose, and what must hold after each."""

@@ -1,0 +1,135 @@
+"""A disk that refuses: full, read-only, with limits, gone; each is one sentence, and the same command goes on later."""
+
+import contextlib
+import os
+import pathlib
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+
+from scripts.drills.drill import Skipped, expect
+from scripts.drills.runs import ROOT, check_same, check_sentence, command, environment, finish, strip
+
+_ROOMY = "size=200m"
+
+
+def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
+    """Let a run meet every kind of refusal, disks of `cases` sizes among them, and go on to the straight run's end."""
+    env, straight = environment(folder / "cache"), folder / "straight"
+    finish(command(straight), env)
+    needed = sum(path.stat().st_size for path in straight.rglob("*") if path.is_file())
+    yield f"the run needs {needed / 1e6:.1f} MB"
+    yield from _limit(straight, folder / "limits", env)
+    yield from _vanish(straight, folder / "vanished", env, chance)
+    yield from _turn_clock_back(straight, folder / "clock", env)
+    if os.geteuid():
+        raise Skipped("full and read-only disks need root, who may mount a tmpfs")
+    ended: dict[str, int] = {}
+    for case in range(cases):
+        size_kb = int(chance.uniform(0.02, 1.3) * needed / 1024)
+        with _mounted(folder / f"full_{case}", f"size={size_kb}k") as disk:
+            done = _try(command(disk / "run"), env)
+            if done.returncode:
+                sentence = check_sentence(done, f"a disk of {size_kb} kB")
+                reason = "No space left on device"
+                expect(reason in sentence, f"a disk of {size_kb} kB: the sentence does not say so: {sentence}")
+            ended[str(done.returncode)] = ended.get(str(done.returncode), 0) + 1
+            subprocess.run(["mount", "-o", f"remount,{_ROOMY}", str(disk)], check=True)
+            finish(command(disk / "run"), env)
+            check_same(straight, disk / "run", f"a disk of {size_kb} kB, enlarged")
+    yield f"{cases} disks of 2 % to 130 % of that: exit codes {ended}; enlarged, all go on to the same bits"
+    yield from _close(straight, folder, env)
+
+
+def _try(arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT)
+
+
+@contextlib.contextmanager
+def _mounted(place: pathlib.Path, options: str) -> Iterator[pathlib.Path]:
+    place.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        raise Skipped(f"no tmpfs can be mounted here ({mounted.stderr.strip()})")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def _limit(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
+    """Run with limits on a file's size and on open files."""
+    for name, flag, values in (
+        ("a file's size in kB", "-f", (1, 8, 40, 100, 400)),
+        ("open files", "-n", (40, 64, 200)),
+    ):
+        codes = []
+        for value in values:
+            workdir = place / f"{flag}_{value}"
+            done = _try(["bash", "-c", f'ulimit {flag} {value}; exec "$@"', "limited", *command(workdir)], env)
+            codes.append(done.returncode)
+            if done.returncode:
+                check_sentence(done, f"at most {value} as {name}")
+            finish(command(workdir), env)
+            check_same(straight, workdir, f"after at most {value} as {name}")
+        yield f"at most {values} as {name}: exit codes {codes}; without, all go on to the same bits"
+
+
+def _vanish(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str], chance: random.Random) -> Iterator[str]:
+    """Take the folder away in the middle of a run, as a network share goes, and bring it back."""
+    place.mkdir()
+    workdir, away = place / "run", place / "away"
+    running = subprocess.Popen(
+        command(workdir, "--config.train.epochs=400", "--config.train.early_stop_patience_epochs=0"),
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    deadline_s = time.monotonic() + 120
+    while not list(workdir.glob("checkpoints/step_*")) and time.monotonic() < deadline_s and running.poll() is None:
+        time.sleep(0.1)
+    time.sleep(chance.uniform(0, 2))
+    expect(running.poll() is None, "the run had ended before its folder was taken away")
+    workdir.rename(away)
+    output, errors = running.communicate(timeout=300)
+    done = subprocess.CompletedProcess(running.args, running.returncode, output, errors)
+    sentence = check_sentence(done, "a folder that vanished")
+    if workdir.exists():  # what the run made anew in its place
+        workdir.rename(place / "made_anew")
+    away.rename(workdir)
+    yield f"a folder that vanished: {sentence}"
+    again = _try(command(workdir, "--allow_config_change"), env)
+    expect(again.returncode == 0, f"a folder that came back: {strip(again.stderr)}")
+    yield "a folder that came back: the run goes on"
+
+
+def _turn_clock_back(straight: pathlib.Path, workdir: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
+    """Go on with a run on a clock that shows an earlier day."""
+    finish(command(workdir, "--config.train.steps=9"), env)
+    program = "import sys, time, runpy\nnow = time.time\ntime.time = lambda: now() - 1e6\n"
+    program += "sys.argv = ['ferjax', *sys.argv[1:]]\nrunpy.run_module('ferjax', run_name='__main__')\n"
+    arguments = command(workdir)
+    finish([arguments[0], "-c", program, *arguments[3:]], env)
+    check_same(straight, workdir, "a clock that was set back")
+    yield "a clock that was set back by eleven days: the same bits"
+
+
+def _close(straight: pathlib.Path, folder: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
+    """Run in a read-only folder, and with a read-only cache."""
+    with _mounted(folder / "closed", _ROOMY) as disk:
+        finish(command(disk / "run", "--config.train.steps=9"), env)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        sentence = check_sentence(_try(command(disk / "run"), env), "a read-only folder")
+        yield f"a read-only folder: {sentence}"
+        done = _try(command(folder / "cacheless"), {**env, "FERJAX_CACHE": str(disk)})
+        expect(done.returncode == 0, f"a read-only cache: {done.stderr[-2000:]}")
+        check_same(straight, folder / "cacheless", "a read-only cache")
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        finish(command(disk / "run"), env)
+        check_same(straight, disk / "run", "a folder that was read-only")
+    yield "a read-only cache, and a folder that may be written again: the same bits"

@@ -1,0 +1,220 @@
+"""Mutated files and config values: each is used, or refused in one sentence; nothing crashes, hangs or eats memory."""
+
+import contextlib
+import io
+import logging
+import os
+import pathlib
+import pickle
+import random
+import resource
+import signal
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import ferjax
+from ferjax.config import KEYS, KeyMistake, load_config
+from ferjax.data.datasets.fer2013 import EMOTIONS, USAGES
+from ferjax.errors import UserError
+from ferjax.keys import Choice, Each, Range
+from ferjax.networks.weights.formats import open_tensors
+from scripts.drills.drill import Failed, expect
+
+_LONGEST_S = 20
+_MOST_MORE_MB = 400  # of memory, over the largest of the files that are well
+
+
+def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
+    """Mutate `cases` files of each kind, and draw as many config values."""
+    os.environ["FERJAX_CACHE"] = str(folder / "cache")
+    logging.getLogger("ferjax").setLevel(logging.CRITICAL)
+    tempfile.tempdir = str(folder)
+    for kind, (content, use) in _create_kinds(folder).items():
+        path = folder / f"file_{kind.replace('/', '.')}"
+        path.write_bytes(content)
+        use(path)
+        before_mb = _peak_mb()
+        ended = {"used": 0, "refused": 0}
+        for case in range(cases):
+            path.write_bytes(mutate(content, chance))
+            ended[_try(lambda path=path, use=use: use(path), f"{kind}, case {case}", path)] += 1  # type: ignore[misc]
+            if case % 50 == 0:
+                for kept in (folder / "cache").rglob("*.rows"):
+                    kept.unlink()
+        more_mb = _peak_mb() - before_mb
+        expect(more_mb < _MOST_MORE_MB, f"{kind}: {more_mb:.0f} MB more than the whole file needs")
+        yield f"{kind}: {ended}, {max(more_mb, 0):.0f} MB more than for the whole file of {len(content) / 1e3:.0f} kB"
+    yield from _draw_values(cases, chance)
+
+
+def mutate(content: bytes, chance: random.Random) -> bytes:
+    """Return the bytes with one to four random changes."""
+    data = bytearray(content)
+    for _ in range(chance.choice([1, 1, 1, 2, 4])):
+        at = chance.randrange(len(data) + 1)
+        size = chance.choice([1, 1, 2, 4, 8, 64, 1000])
+        kind = chance.randrange(7)
+        if kind == 0 and data:
+            data[at % len(data)] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            data[at : at + size] = chance.randbytes(size)
+        elif kind == 2:
+            del data[at : at + size]
+        elif kind == 3:
+            data[at:at] = chance.randbytes(size)
+        elif kind == 4:
+            del data[at:]
+        elif kind == 5:
+            data[at:at] = data[at // 2 : at // 2 + size]
+        else:
+            data[at : at + 8] = chance.choice([b"\xff" * 8, bytes(8), b"\xff" * 4 + bytes(3) + b"\x7f", b"99999999"])
+    return bytes(data)
+
+
+def _try(use: Callable[[], object], what: str, path: pathlib.Path | None = None) -> str:
+    """Return 'used' or 'refused'; raise Failed for any other end, and for none within some seconds."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"no end within {_LONGEST_S} s")
+
+    old = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(_LONGEST_S)
+    try:
+        use()
+    except (UserError, KeyMistake) as error:
+        signal.alarm(0)
+        expect("\n" not in str(error).strip(), f"{what}: more than a sentence: {error}")
+        return "refused"
+    except BaseException as error:
+        signal.alarm(0)
+        kept = ""
+        if path is not None:
+            copy = pathlib.Path(tempfile.gettempdir()).parent / f"ferjax_fuzz_{path.name}"
+            copy.write_bytes(path.read_bytes())
+            kept = f", see {copy}"
+        raise Failed(f"{what}: {type(error).__name__}: {error}{kept}") from error
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
+    return "used"
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _create_kinds(folder: pathlib.Path) -> Mapping[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
+    """Return a whole file of every kind, and what reads it."""
+    random_pixels = np.random.default_rng(0).integers(0, 256, (12, 48, 48)).astype(np.uint8)
+    lines = ["emotion,pixels,Usage"]
+    for i, image in enumerate(random_pixels):
+        lines.append(f"{i % 7},{' '.join(map(str, image.ravel().tolist()))},{USAGES[i % 3]}")
+    csv = "\n".join(lines).encode()
+    images = {}
+    for kind in ("png", "jpeg", "gif", "bmp", "webp", "tiff"):
+        buffer = io.BytesIO()
+        Image.fromarray(random_pixels[0]).save(buffer, kind)
+        images[kind] = buffer.getvalue()
+
+    def read(path: pathlib.Path) -> object:
+        return ferjax.read(path, "skip")
+
+    def read_image(path: pathlib.Path) -> object:
+        place = folder / "faces" / "train" / EMOTIONS[0] / "1.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+        return ferjax.read(folder / "faces", "skip")
+
+    kinds: dict[str, tuple[bytes, Callable[[pathlib.Path], object]]] = {"csv": (csv, read)}
+    kinds |= {kind: (content, read_image) for kind, content in images.items()}
+    members = {"train/sad/Training_1.png": images["png"], "test/fear/PublicTest_2.png": images["png"]}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    kinds["zip"] = (packed.getvalue(), read)
+    for kind, mode in {"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz", "tar.bz2": "w:bz2"}.items():
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode=mode) as tar:  # type: ignore[call-overload]
+            for name, content in members.items():
+                about = tarfile.TarInfo(name)
+                about.size = len(content)
+                tar.addfile(about, io.BytesIO(content))
+        kinds[kind] = (packed.getvalue(), read)
+    return {**kinds, **_create_weights(folder)}
+
+
+def _create_weights(folder: pathlib.Path) -> Mapping[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
+    import h5py
+    from safetensors.numpy import save
+
+    tensors = {f"block{i}.weight": np.random.default_rng(i).normal(size=(8, 3, 3)).astype(np.float32) for i in range(3)}
+
+    def read(path: pathlib.Path) -> object:
+        with open_tensors(path) as (_, found):
+            return [tensor.read() for tensor in found.values()]
+
+    path = folder / "weights.h5"
+    with h5py.File(path, "w") as file:
+        for name, values in tensors.items():
+            group = file.create_group(name.partition(".")[0])
+            group.attrs["weight_names"] = [name.encode()]
+            group.create_dataset(name, data=values)
+        file.attrs["layer_names"] = [name.partition(".")[0].encode() for name in tensors]
+    kinds = {"h5": (path.read_bytes(), read), "safetensors": (save(tensors), read)}
+    try:
+        import torch
+    except ImportError:
+        return kinds
+    for kind, new in {"pth": True, "old pth": False}.items():
+        buffer = io.BytesIO()
+        state = {name: torch.from_numpy(values) for name, values in tensors.items()}
+        torch.save(state, buffer, _use_new_zipfile_serialization=new)
+        kinds[kind] = (buffer.getvalue(), read)
+    # A pickle that would run code: it must be refused, never obeyed.
+    trap, sprung = folder / "trap.pth", folder / "sprung"
+    trap.write_bytes(pickle.dumps(_Trap(str(sprung))))
+    with contextlib.suppress(UserError):
+        read(trap)
+    expect(not sprung.exists(), "a weight file ran code")
+    return kinds
+
+
+class _Trap:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
+        return open, (self.path, "w")
+
+
+def _draw_values(cases: int, chance: random.Random) -> Iterator[str]:
+    """Draw values of every key, within and beyond its range; each is accepted or refused in a sentence."""
+    ended = {"used": 0, "refused": 0}
+    for case in range(cases):
+        key = chance.choice(list(KEYS))
+        value = draw_value(KEYS[key].legal, KEYS[key].default, chance)
+        what = f"config, case {case}: {key}={value!r}"
+        ended[_try(lambda key=key, value=value: load_config("quickstart", {key: value}), what)] += 1  # type: ignore[misc]
+    yield f"config values: {ended}"
+
+
+def draw_value(legal: object, default: object, chance: random.Random) -> Any:
+    """Draw a value for a key: mostly one at an edge of its range, at times one of another kind altogether."""
+    if chance.random() < 0.15:
+        return chance.choice([None, "", "x" * 1000, -1, 2**63, 1e308, -0.0, float("nan"), (), (1, "a"), True, b"x"])
+    if isinstance(legal, Choice):
+        return chance.choice([*legal.words, "other"])
+    if isinstance(legal, Each):
+        return tuple(draw_value(legal.member, 0, chance) for _ in range(chance.randrange(4)))
+    if isinstance(legal, Range):
+        high = legal.high if legal.high < 1e300 else chance.choice([10, 1e6, 2**31, 1e30])
+        drawn = chance.choice([legal.low, high, legal.low - 1, high + 1, chance.uniform(legal.low, high)])
+        return int(drawn) if legal.whole and chance.random() < 0.8 else float(drawn)
+    return chance.choice([default, "", "none", "a b", "~", "../x", "\0", "é"]) if isinstance(default, str) else default
