@@ -68,7 +68,8 @@ class Browser:
 
     def read_model(self) -> bytes:
         """Return the network as ONNX; the first time takes some seconds."""
-        from ferjax.export import Exported, onnx_file, prepare
+        from ferjax.export import Exported, onnx_file
+        from ferjax.export.format import prepare
 
         with self._lock:
             if self._model is None:

@@ -67,12 +67,11 @@ class Page:
         return found["result"].get("value")
 
     def wait(self, script, seconds=60):
-        """Wait until an expression is true; return what it then is."""
+        """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
-        while not (value := self.run(script)):
-            assert time.monotonic() < deadline, f"{script} stayed {value!r}; the page logged {self.console}"
+        while not self.run(f"!!({script})"):
+            assert time.monotonic() < deadline, f"{script} stayed false; the page logged {self.console}"
             time.sleep(0.1)
-        return value
 
     def drop(self, files, x=550, y=300):
         """Drag files from outside onto a place of the page, and let them go there."""
