@@ -44,9 +44,9 @@ class Browser:
         self.available = bool(self._detector) and importlib.util.find_spec("onnx") is not None
 
     def describe(self) -> dict[str, Any]:
-        """Return what a page must know; `bytes` is about how much it loads. Just `available` where a package lacks."""
+        """Return what a page must know, and whether it can answer by itself; `bytes` is about what it then loads."""
         if not self.available:
-            return {"available": False}
+            return {"available": False, "columns": list(list_columns(self._network.classes))}
         files = [self._find_runtime(name) for name in RUNTIME_FILES] + list(self._detector.values())
         return {
             "available": True,

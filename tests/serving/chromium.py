@@ -54,7 +54,7 @@ class Page:
         self.wait("document.readyState === 'complete'")
 
     def resize(self, width, height, scale=1):
-        phone = width < 700
+        self._width, phone = width, width < 700
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone
         )
@@ -85,12 +85,9 @@ class Page:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
     def save_picture(self, path):
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        found = self.call(
-            "Page.captureScreenshot",
-            captureBeyondViewport=True,
-            clip={"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1},
-        )
+        height = self.call("Page.getLayoutMetrics")["cssContentSize"]["height"]
+        clip = {"x": 0, "y": 0, "width": self._width, "height": height, "scale": 1}
+        found = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(found["data"]))
 
 

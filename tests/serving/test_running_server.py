@@ -212,7 +212,9 @@ def test_the_page_says_what_is_wrong(server, tmp_path):
         page.drop([tmp_path / "text.png"])
         page.wait("document.getElementById('said').textContent.includes('not a picture')")
         page.drop([tmp_path / "gray.png"])
-        page.wait("document.querySelector('article')?.textContent.includes('No face was found.')")
+        page.wait("document.querySelector('article').textContent.includes('No face was found.')")
+        refused = page.run("document.querySelectorAll('article')[1].textContent")
+        assert refused.startswith("text.pngThis browser cannot show the picture.No answer: The upload is not a picture")
 
 
 @needs_chromium

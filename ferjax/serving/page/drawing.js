@@ -18,8 +18,9 @@ export function drawBoxes(place, picture) {
   const faces = listFaces(picture);
   place.replaceChildren(
     ...faces.map((row) => {
-      const label = faces.length > 1 ? `${row.face + 1} ${row.label}` : row.label;
-      const box = create("div", { className: "box" }, create("span", { text: label + (row.status === "unsure" ? "?" : "") }));
+      const word = create("b", { text: row.label + (row.status === "unsure" ? "?" : "") });
+      const number = faces.length > 1 ? [create("i", { text: `${row.face + 1} ` })] : [];
+      const box = create("div", { className: "box" }, create("span", {}, ...number, word));
       const share = (part, whole) => `${(100 * part) / whole}%`;
       box.style.left = share(row.x, picture.width);
       box.style.top = share(row.y, picture.height);
@@ -71,7 +72,7 @@ export function drawPicture(file, picture, classes, explain) {
   const side = create("div", {}, create("ol", { className: "faces" }, ...items));
   if (!faces.length) {
     const row = picture.rows[0];
-    const text = row.status === "no_face" ? "No face was found." : `It could not be read: it is ${row.reason}.`;
+    const text = row.status === "no_face" ? "No face was found." : `No answer: ${row.reason}`;
     side.append(create("p", { className: row.status === "no_face" ? "" : "bad", text }));
   } else if (explain) {
     side.append(createButton(items, faces, explain));

@@ -8,6 +8,7 @@ import { createLocal } from "./local.js";
 const byId = (id) => document.getElementById(id);
 const kept = []; // the pictures of the answers that are shown
 let answering = Promise.resolve(); // pictures are answered one after the other
+let columns = []; // of a row
 let local = null; // what answers within the browser, once it is wanted
 
 const ask = (file, wishes) => (byId("local").checked ? local(file, wishes) : server.ask(file, wishes));
@@ -26,10 +27,17 @@ async function answer(file) {
     picture = answers.pictures[0];
     keep(file, picture, answers.classes, wishes);
   } catch (error) {
+    keep(file, createUnread(file.name, error.message), [], wishes);
     say(`${file.name}: ${error.message}`, true);
     return;
   }
   say(`${file.name}: ${describe(picture)}`);
+}
+
+// What was refused has its row, too: no picture is lost.
+function createUnread(source, reason) {
+  const row = { ...Object.fromEntries(columns.map((name) => [name, null])), source, status: "unreadable", reason };
+  return { source, width: null, height: null, rows: [row] };
 }
 
 function describe(picture) {
@@ -108,6 +116,7 @@ const PLACES = {
 // Offers to answer within the browser, where the server has what that needs.
 async function offerLocal() {
   const facts = await server.fetchFacts();
+  columns = facts.columns;
   byId("local-label").hidden = !facts.available;
   byId("local").checked = false; // a browser may remember it
   byId("local").addEventListener("change", async (event) => {
