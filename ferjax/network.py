@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ferjax.inference.detectors import Detector
     from ferjax.inference.faces import Boxes
 
+# The name of the network's file in a folder that `ferjax export` wrote.
+EXPORTED_FILE = "model.safetensors"
+
 ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
 
@@ -175,12 +178,15 @@ class Network:
 def load(path: str | pathlib.Path | None = None) -> Network:
     """Load what a run left: from its folder, the best epoch of its newest checkpoint, or from a file by `Network.save`.
 
-    Without a path it is the network that ferjax brings along (ferjax/shipped/). Nothing in the folder is changed or
-    locked, so that the run may go on meanwhile. Raises UserError where there is no trained network.
+    A folder that `ferjax export` wrote is taken for the file in it, and without a path it is the network that ferjax
+    brings along (ferjax/shipped/). Nothing in the folder is changed or locked, so that the run may go on meanwhile.
+    Raises UserError where there is no trained network.
     """
     path = saved.SHIPPED if path is None else paths.parse(path)
     if path.is_file():
         return _load_file(path)
+    if (path / EXPORTED_FILE).is_file():
+        return _load_file(path / EXPORTED_FILE)
     workdir = Workdir(path)
     config, data = workdir.read_config(), workdir.read_data()
     if config is None or data is None or not list_places(workdir.checkpoints):

@@ -1,6 +1,6 @@
 """Show which pixels of a picture an answer comes from.
 
-    ferjax explain face.png --network RUN                                    Grad-CAM of the most probable class
+    ferjax explain face.png                                     Grad-CAM of the most probable class, by ferjax's network
     ferjax explain face.png --network RUN --target sad                       why not sad?
     ferjax explain a.png b.png --network RUN --method integrated_gradients -o FOLDER
 
@@ -18,22 +18,25 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser
+from ferjax.cli.flags import FlagMistake, Parser, file_path
 from ferjax.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, explain each picture, print the answers and where the maps are; return the exit code."""
     parser = Parser("ferjax explain", f"{__doc__}\n{endings.EXIT_CODES}")
-    parser.add_argument("images", nargs="+", type=pathlib.Path, metavar="IMAGE", help="pictures of one face each")
+    parser.add_argument("images", nargs="+", type=file_path, metavar="IMAGE", help="pictures of one face each")
     parser.add_argument(
-        "--network", type=pathlib.Path, required=True, metavar="RUN", help="a run's folder, or a file of its network"
+        "--network",
+        type=file_path,
+        metavar="RUN",
+        help="a run's folder, or a file of Network.save; without it, ferjax's own network",
     )
     parser.add_argument("--method", default="grad_cam", help="grad_cam (the default) or integrated_gradients")
     parser.add_argument(
         "--target", metavar="CLASS", help="the class to explain; each picture's most probable by default"
     )
-    parser.add_argument("-o", "--output", type=pathlib.Path, metavar="FOLDER", help="where the maps go")
+    parser.add_argument("-o", "--output", type=file_path, metavar="FOLDER", help="where the maps go")
     parser.add_switch("--arrays", "keep the numbers of each map too")
     return endings.run(parser, arguments, _explain, folder=lambda found: found.output or found.images[0].parent)
 

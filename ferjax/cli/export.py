@@ -12,11 +12,10 @@ numbers come from there.
 """
 
 import argparse
-import pathlib
 from collections.abc import Sequence
 
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser
+from ferjax.cli.flags import FlagMistake, Parser, file_path
 from ferjax.views import VIEWS
 
 _NAMES = ("onnx", "stablehlo", "safetensors", "all")
@@ -25,8 +24,8 @@ _NAMES = ("onnx", "stablehlo", "safetensors", "all")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, export, print what was written; return the exit code."""
     parser = Parser("ferjax export", f"{__doc__}\n{endings.EXIT_CODES}")
-    parser.add_argument("run", metavar="RUN", type=pathlib.Path, help="the folder of a finished run")
-    parser.add_argument("-o", "--output", type=pathlib.Path, required=True, metavar="FOLDER", help="where the files go")
+    parser.add_argument("run", metavar="RUN", type=file_path, help="the folder of a finished run")
+    parser.add_argument("-o", "--output", type=file_path, required=True, metavar="FOLDER", help="where the files go")
     parser.add_argument(
         "-f", "--formats", default="all", metavar="NAMES", help=f"one or several, with commas: {', '.join(_NAMES)}"
     )

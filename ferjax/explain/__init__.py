@@ -5,13 +5,14 @@ A new way is a file with an `EXPLANATION` of its own and one line in the table h
 
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
+from ferjax import arithmetic
 from ferjax.explain import grad_cam, integrated_gradients
 from ferjax.explain.explanation import Explainer, Explanation
 from ferjax.explain.overlay import overlay
@@ -42,8 +43,16 @@ def explain(
         raise ValueError(f"method={method!r} is not one of {', '.join(EXPLANATIONS)}.")
     fitted = network.fit(images)
     targets = choose_targets(network, fitted, target)
+    with arithmetic.fixed():
+        maps = list(_walk_batches(network, method, fitted, targets))
+    return np.concatenate([np.zeros((0, *fitted.shape[1:3]), np.float32), *maps])
+
+
+def _walk_batches(
+    network: Network, method: str, fitted: ImageArray, targets: Int32[np.ndarray, " n"]
+) -> Iterator[Float32[np.ndarray, "b h w"]]:
+    """Yield the maps of each batch."""
     explainer = _create(network, method)
-    maps = []
     for first in range(0, len(fitted), _LARGEST_BATCH):
         batch, own = fitted[first : first + _LARGEST_BATCH], targets[first : first + _LARGEST_BATCH]
         # Few sizes, so that few are compiled: the next power of two; rows are repeated to fill it up.
@@ -51,8 +60,7 @@ def explain(
         padded = np.concatenate([batch, np.repeat(batch[-1:], spare, axis=0)]).astype(np.float32)
         filled = np.concatenate([own, np.repeat(own[-1:], spare)])
         found = explainer(network.variables, jnp.asarray(padded), jnp.asarray(filled))
-        maps.append(np.asarray(found, np.float32)[: len(batch)])
-    return np.concatenate([np.zeros((0, *fitted.shape[1:3]), np.float32), *maps])
+        yield np.asarray(found, np.float32)[: len(batch)]
 
 
 def choose_targets(network: Network, images: ImageArray, target: Target = None) -> Int32[np.ndarray, " n"]:

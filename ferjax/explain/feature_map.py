@@ -2,7 +2,11 @@
 
 Grad-CAM needs the last feature map that still knows places, and the way from there to the logits. Both are found in
 what JAX traces of the network, so that no network has to say anything: the last value of the form [n, height, width,
-channels] that is large enough. In a network whose last block ends in ReLU and a pool, that is the ReLU's output.
+channels] that is large enough. Where a block ends in ReLU and a pool, that is the ReLU's output.
+
+The paper's map of VGG16 has 14x14 pixels, of images of 224. For images of 48 the last maps have 3x3 or one: such a map
+cannot tell the eyes from the mouth. On drawn smiles, with the compact network, 29, 41 and 61 % of a map of 3x3, 6x6 and
+12x12 pixels lay in the quarter of the picture around the mouth.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +17,8 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 from jaxtyping import Array, Float
 
-# A feature map with fewer pixels on a side says hardly anything about places.
-LEAST_SIDE = 3
+# The pixels on a side that a map should have, and those that it must have.
+WANTED_SIDE, LEAST_SIDE = 12, 3
 
 
 class Cut(NamedTuple):
@@ -25,15 +29,15 @@ class Cut(NamedTuple):
 
 
 def cut(compute_logits: Callable[..., Float[Array, "b k"]], *inputs: Array) -> Cut:
-    """Cut a function of some arrays, whose last is images [n, h, w, c], behind its last feature map.
+    """Cut a function of some arrays, whose last is images [n, h, w, c], behind its last large feature map.
 
-    The two parts take and give flat lists of arrays. Raises ValueError for a function that has no feature map of at
-    least LEAST_SIDE pixels on a side.
+    That is the last one of WANTED_SIDE pixels on a side, or as many as any has that is smaller than the images. The two
+    parts take and give flat lists of arrays. Raises ValueError for a function without one of LEAST_SIDE pixels.
     """
     closed = jax.make_jaxpr(compute_logits)(*inputs)
     jaxpr = closed.jaxpr
-    batch = inputs[-1].shape[0]
-    places = [number for number, equation in enumerate(jaxpr.eqns) if _is_feature_map(equation, batch)]
+    sides = [_find_side(equation, inputs[-1].shape) for equation in jaxpr.eqns]
+    places = [number for number, side in enumerate(sides) if side >= max(LEAST_SIDE, min(WANTED_SIDE, max(sides)))]
     if not places:
         raise ValueError(
             f"the network has no feature map of {LEAST_SIDE}x{LEAST_SIDE} pixels or more for images of this size"
@@ -50,16 +54,14 @@ def cut(compute_logits: Callable[..., Float[Array, "b k"]], *inputs: Array) -> C
     return Cut(lambda *values: jaxpr_as_fun(below)(*constants, *values), lambda *values: jaxpr_as_fun(above)(*values))
 
 
-def _is_feature_map(equation: JaxprEqn, batch: int) -> bool:
+def _find_side(equation: JaxprEqn, images: tuple[int, ...]) -> int:
+    """Return the pixels on the shorter side of a feature map that is smaller than the images; 0 for what is none."""
     out: Any = equation.outvars[0].aval
     shape, kind = out.shape, out.dtype
-    return (
-        len(equation.outvars) == 1
-        and len(shape) == 4
-        and shape[0] == batch
-        and min(shape[1:3]) >= LEAST_SIDE
-        and bool(jnp.issubdtype(kind, jnp.floating))
-    )
+    if len(equation.outvars) != 1 or len(shape) != 4 or not jnp.issubdtype(kind, jnp.floating):
+        return 0
+    is_smaller = shape[0] == images[0] and shape[1] < images[1] and shape[2] < images[2]
+    return min(shape[1:3]) if is_smaller else 0
 
 
 def _close(

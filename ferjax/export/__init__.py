@@ -10,8 +10,9 @@ import tempfile
 import types
 from collections.abc import Mapping, Sequence
 
+from ferjax import arithmetic, paths
 from ferjax.export import hub_folder, onnx_file, stablehlo_file
-from ferjax.export.format import TOLERANCE, Exported, Format, check, prepare
+from ferjax.export.format import TOLERANCE, Exported, Format, Sample, check, create_sample, prepare
 from ferjax.export.measured import read_measured
 from ferjax.export.model_card import NO_LICENCE, create_card
 from ferjax.network import load
@@ -52,7 +53,7 @@ def export(
     abbreviate them. Raises UserError where there is no network, where a number that the card needs was not measured,
     and where a format does not give the network's probabilities to 1e-4; then it has written nothing of that format.
     """
-    run, folder = pathlib.Path(run), pathlib.Path(folder)
+    run, folder = paths.parse(run), paths.parse(folder)
     chosen = {each: FORMATS[each] for each in FORMATS if each in formats}
     exported = Exported(prepare(load(run)), views, storage)
     if any(each.needs_card for each in chosen.values()):
@@ -60,15 +61,17 @@ def export(
         card = create_card(read_measured(run), exported, name=name or run.resolve().name, licence=licence, files=files)
         exported = dataclasses.replace(exported, card=card)
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(each, exported, name, folder) for name, each in chosen.items()]
+    with arithmetic.fixed():
+        sample = create_sample(exported)
+        return [_write(each, exported, name, folder, sample) for name, each in chosen.items()]
 
 
-def _write(chosen: Format, exported: Exported, name: str, folder: pathlib.Path) -> Written:
+def _write(chosen: Format, exported: Exported, name: str, folder: pathlib.Path, sample: Sample) -> Written:
     # Within the folder, so that a file moves into its place at once; nothing of a format that fails is left.
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as beside:
         written = pathlib.Path(beside)
         chosen.write(exported, written)
-        difference = check(exported, chosen.load(written), folder / chosen.files[0])
+        difference = check(sample, chosen.load(written), folder / chosen.files[0])
         for file in chosen.files:
             os.replace(written / file, folder / file)
     return Written(name, tuple(folder / file for file in chosen.files), difference)

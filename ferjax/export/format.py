@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Callable
 from typing import TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, UInt8
@@ -16,7 +15,7 @@ from ferjax.network import Network
 
 # By how much a probability may differ from the network's.
 TOLERANCE = 1e-4
-_CHECKED_FACES = 64
+_FACES, _NOISE = 48, 16
 
 Images: TypeAlias = UInt8[np.ndarray, "n h w c"]
 Probabilities: TypeAlias = Float32[np.ndarray, "n k"]
@@ -65,20 +64,32 @@ def prepare(network: Network) -> Network:
     return dataclasses.replace(network, module=module, config=config, about=about)
 
 
-def check(exported: Exported, runtime: Runtime, path: pathlib.Path) -> float:
-    """Return by how much a runtime's probabilities differ at most from the network's, on drawn faces and on noise.
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Images, and the probabilities that the network gives for them, which every format must give too."""
+
+    images: Images
+    expected: Probabilities
+
+
+def create_sample(exported: Exported) -> Sample:
+    """Ask the network about drawn faces, and about noise, which no format may take in another way either."""
+    network = exported.network
+    height, width, channels = network.image_shape
+    noise = np.random.default_rng(0).integers(0, 256, (_NOISE, height, width, channels), dtype=np.uint8)
+    images = np.concatenate([network.fit(draw(_FACES).images), noise])
+    return Sample(images, network(images, views=exported.views))
+
+
+def check(sample: Sample, runtime: Runtime, path: pathlib.Path) -> float:
+    """Return by how much a runtime's probabilities differ at most from the network's, for many images and for one.
 
     Raises UserError where that is more than TOLERANCE.
     """
-    network = exported.network
-    random = np.random.default_rng(0)
-    height, width, channels = network.image_shape
-    noise = random.integers(0, 256, (_CHECKED_FACES // 4, height, width, channels), dtype=np.uint8)
-    faces = network.fit(draw(_CHECKED_FACES).images)
-    difference = 0.0
-    for images in (faces, noise, faces[:1]):  # one image too, since the batch is the file's only open size
-        expected = np.asarray(jax.jit(exported.predict)(images))
-        difference = max(difference, float(np.abs(runtime(images) - expected).max()))
+    difference = max(
+        float(np.abs(runtime(sample.images[:count]) - sample.expected[:count]).max())
+        for count in (len(sample.images), 1)
+    )
     if not difference <= TOLERANCE:
         raise UserError(
             f"{path.name} would give probabilities that differ by {difference:.1e} from the network's, which is more "

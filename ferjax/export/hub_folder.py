@@ -9,16 +9,17 @@ import ferjax
 from ferjax.errors import UserError
 from ferjax.export.format import Exported, Format, Runtime
 from ferjax.files import write_json, write_text
+from ferjax.network import EXPORTED_FILE
 from ferjax.network import load as load_network
 
-WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "README.md"
+CONFIG_FILE, CARD_FILE = "config.json", "README.md"
 
 
 def write(exported: Exported, folder: pathlib.Path) -> None:
     """Write the three files; the weights are what `ferjax.load` reads. Raises UserError without a model card."""
     if exported.card is None:
         raise UserError(f"{CARD_FILE} needs the run's numbers: export the run's folder, not a file of its network.")
-    exported.network.save(folder / WEIGHTS_FILE)
+    exported.network.save(folder / EXPORTED_FILE)
     write_json(folder / CONFIG_FILE, describe(exported), indent=2)
     write_text(folder / CARD_FILE, exported.card)
 
@@ -49,7 +50,7 @@ def describe(exported: Exported) -> dict[str, Any]:
 def load(folder: pathlib.Path) -> Runtime:
     """Load model.safetensors in ferjax, and average over the views that config.json names."""
     views = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["views"]
-    return functools.partial(load_network(folder / WEIGHTS_FILE), views=views)
+    return functools.partial(load_network(folder / EXPORTED_FILE), views=views)
 
 
-FORMAT = Format("ferjax.load, and model hubs", (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE), write, load, needs_card=True)
+FORMAT = Format("ferjax.load, and model hubs", (EXPORTED_FILE, CONFIG_FILE, CARD_FILE), write, load, needs_card=True)

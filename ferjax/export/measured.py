@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ferjax import report
+from ferjax.data.datasets import DATASETS
 from ferjax.errors import UserError
 from ferjax.scores.calibration import calibrate
 from ferjax.scores.temperature import scale
@@ -46,10 +47,18 @@ class Measured:
     pretrained: Mapping[str, Any] | None
     repeats: Repeats | None
 
+    @property
+    def data_set(self) -> str:
+        """The name of the data set in DATASETS; some need no path, and are named in its place."""
+        path = self.data["path"]
+        return path if path in DATASETS else str(self.config["data.name"])
+
 
 def read_measured(folder: pathlib.Path) -> Measured:
     """Read what a finished run measured. Raises UserError, with the command that makes it, for what is missing."""
     workdir = Workdir(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no run's folder, so that no model card can be written: name one.")
     config, data = workdir.read_config(), workdir.read_data()
     if config is None or data is None:
         raise UserError(f"{folder} is no run's folder, so that no model card can be written: name one.")

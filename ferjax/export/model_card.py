@@ -1,6 +1,5 @@
 """The model card, README.md of an exported folder: Mitchell et al. 2019, Model Cards for Model Reporting, FAT* '19."""
 
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -56,7 +55,7 @@ def create_card(measured: Measured, exported: Exported, *, name: str, licence: s
 
 def _describe(measured: Measured, name: str, licence: str) -> dict[str, Any]:
     """Return the card's metadata in the names that model hubs read."""
-    found, data_name = measured.report, str(measured.config["data.name"])
+    found, data_name = measured.report, measured.data_set
     metrics = [
         {"type": "accuracy", "name": "Accuracy", "value": round(found["accuracy"], 4)},
         {"type": "f1", "name": "Macro F1", "value": round(found["macro_f1"], 4)},
@@ -86,7 +85,7 @@ def _describe(measured: Measured, name: str, licence: str) -> dict[str, Any]:
 def _introduce(measured: Measured, exported: Exported) -> str:
     network, found = exported.network, measured.report
     height, width, channels = network.image_shape
-    parameters = sum(math.prod(leaf.shape) for leaf in _leaves(network.variables["params"]))
+    parameters = network.count_parameters()
     return (
         f"A {measured.config['model.name']} network of {parameters / 1e6:.2f} M parameters that gives a picture of one "
         f"face ({height}x{width} pixels, {'gray' if channels == 1 else 'colour'}) a probability for each of "
@@ -95,10 +94,6 @@ def _introduce(measured: Measured, exported: Exported) -> str:
         f"of {found['n']:,} images) and its macro F1 {found['macro_f1']:.1%}. Written by ferjax {ferjax.__version__} "
         "from the run's own files; no number on this page was typed."
     )
-
-
-def _leaves(tree: Any) -> list[Any]:
-    return [leaf for value in tree.values() for leaf in _leaves(value)] if hasattr(tree, "values") else [tree]
 
 
 def _tell_data(measured: Measured) -> str:
@@ -111,7 +106,7 @@ def _tell_data(measured: Measured) -> str:
     leaked = ", ".join(f"{count:,} of {sum(counts[split]):,} in {split}" for split, count in copies.items())
     rest = found["without_copies"]
     lines = [
-        f"Data set: {escape_markdown(str(measured.config['data.name']))} (`{pathlib.Path(data['path']).name}`), split: "
+        f"Data set: {escape_markdown(measured.data_set)} (`{pathlib.Path(data['path']).name}`), split: "
         f"{measured.config['data.split']}, labels: {measured.config['data.labels']}, SHA-256 of the rows and their "
         f"split: `{data['digest'][:16]}...`.",
         "",
@@ -205,7 +200,7 @@ def _tell_calibration(measured: Measured) -> str:
 
 
 def _tell_licences(measured: Measured, licence: str) -> str:
-    data_set = DATASETS.get(str(measured.config["data.name"]))
+    data_set = DATASETS.get(measured.data_set)
     of_data = (
         data_set.licence if data_set else ""
     ) or "ferjax does not know the terms of this data set: ask who published it."

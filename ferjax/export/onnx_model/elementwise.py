@@ -82,6 +82,10 @@ def _minus_one(graph: Graph, equation: JaxprEqn, operands: list[Atom]) -> Atom:
     return _apply(graph, "Sub", [_apply(graph, "Exp", operands, equation), np.ones((), dtype_of(equation))], equation)
 
 
+def _rest_of_erf(graph: Graph, equation: JaxprEqn, operands: list[Atom]) -> Atom:
+    return _apply(graph, "Sub", [np.ones((), dtype_of(equation)), _apply(graph, "Erf", operands, equation)], equation)
+
+
 def _is_finite(graph: Graph, equation: JaxprEqn, operands: list[Atom]) -> Atom:
     # inf - inf and nan - nan are not equal to 0, and of finite numbers the difference is.
     zero = _apply(graph, "Sub", [operands[0], operands[0]], equation)
@@ -135,6 +139,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "integer_pow": _power,
         "log1p": _plus_one("Log"),
         "expm1": _minus_one,
+        "erfc": _rest_of_erf,
         "ne": _not_equal,
         "is_finite": _is_finite,
         "select_n": _select,

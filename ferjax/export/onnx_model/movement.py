@@ -92,7 +92,7 @@ def _reverse(graph: Graph, equation: JaxprEqn, operands: list[Atom]) -> Atom:
 
 def _split(graph: Graph, equation: JaxprEqn, operands: list[Atom]) -> list[Atom]:
     axis, first, parts = equation.params["axis"], 0, []
-    for size, out in zip(equation.params["sizes"], equation.outvars, strict=True):
+    for size, out in zip(map(int, equation.params["sizes"]), equation.outvars, strict=True):
         part: Any = out.aval
         parts.append(_take(graph, operands[0], part.shape, {axis: (first, first + size, 1)}))
         first += size
@@ -120,7 +120,7 @@ def _stack(graph: Graph, equation: JaxprEqn, operands: list[Atom]) -> Atom:
 
 def _pad(graph: Graph, equation: JaxprEqn, operands: list[Atom]) -> Atom:
     x, filler = operands
-    widths = equation.params["padding_config"]
+    widths = [tuple(map(int, each)) for each in equation.params["padding_config"]]
     if any(inner for _, _, inner in widths) or not isinstance(x, Tensor) or x.held != x.shape:
         raise ValueError("padding between the numbers, or of numbers that are all equal")
     if min(width for low, high, _ in widths for width in (low, high)) < 0:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -71,8 +72,10 @@ def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"
     B_t = matrices(m)[2]
     padded = _pad(x, m, 1)
     high, wide = (side - m - 1 for side in padded.shape[1:3])
-    rows = jnp.stack(_combine(B_t, [padded[:, i : i + high : m] for i in range(m + 2)]))
-    tiles = jnp.stack(_combine(B_t, [rows[:, :, :, j : j + wide : m] for j in range(m + 2)]), axis=1)
+    # Indexing would become a gather where the batch's size is open, as in an export.
+    cut = jax.lax.slice_in_dim
+    rows = jnp.stack(_combine(B_t, [cut(padded, i, i + high, m, axis=1) for i in range(m + 2)]))
+    tiles = jnp.stack(_combine(B_t, [cut(rows, j, j + wide, m, axis=3) for j in range(m + 2)]), axis=1)
     return tiles.reshape((m + 2) ** 2, -1, x.shape[3])
 
 

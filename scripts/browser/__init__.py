@@ -1,0 +1,1 @@
+"""An exported ONNX file in a browser: its labels, and how long a face takes."""
