@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser, whole_number
+from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 
@@ -54,7 +54,7 @@ def _create_parser() -> Parser:
     parser = Parser("ferjax predict", __doc__)
     add = parser.add_argument
     add("source", nargs="+", metavar="SOURCE", help="images, videos, folders, globs, or the number of a camera")
-    add("-o", "--output", type=pathlib.Path, metavar="DIR", help="where the files go; without it, stdout")
+    add("-o", "--output", type=file_path, metavar="DIR", help="where the files go; without it, stdout")
     add(
         "-f",
         "--format",
@@ -64,7 +64,7 @@ def _create_parser() -> Parser:
     )
     add(
         "--network",
-        type=pathlib.Path,
+        type=file_path,
         metavar="RUN",
         help="a run's folder, or a file of Network.save; without it, ferjax's own network",
     )
@@ -77,7 +77,7 @@ def _create_parser() -> Parser:
     add("--layout", choices=LAYOUTS, help="write the shapes and class names of another tool")
     add(
         "--context",
-        type=pathlib.Path,
+        type=file_path,
         metavar="CSV",
         help="another source's votes on the pictures, fused with ferjax's",
     )
@@ -131,6 +131,7 @@ def _predict(found: argparse.Namespace) -> int:
     from ferjax import runtime
 
     runtime.keep_compiled()
+    runtime.find_devices()
     # A large photograph is no reason for a warning; one that is too large for Pillow is a row with its reason.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     from ferjax.inference import Counts, Options, stream

@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageSequence
 
+from ferjax import paths
 from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
 from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image, to_plain
+from ferjax.errors import UserError
 from ferjax.inference import video
 from ferjax.inference.pictures import Picture, to_pixels
 
@@ -89,20 +91,22 @@ class _Finder:
             yield _load_array(self._name(""), image)
 
     def _find_in_path(self, text: str) -> Iterator[Load]:
-        path = pathlib.Path(text).expanduser()
+        try:
+            path = paths.parse(text)
+        except UserError as error:
+            yield _fail(text, str(error))
+            return
         if path.is_dir():
             yield from self._find_in_folder(path)
         elif path.exists():
             yield from self._find_in_file(str(path), path)
         elif glob.has_magic(text):
-            names = sorted(glob.iglob(os.path.expanduser(text), recursive=True))
+            names = sorted(glob.iglob(str(path), recursive=True))
             if not names:
                 yield _fail(text, "no file is called so")
             for name in names:
                 if not os.path.isdir(name):
                     yield from self._find_in_file(name, pathlib.Path(name))
-        elif "://" in text:
-            yield _fail(text, "an address, and nothing is fetched: download it first")
         else:
             yield _fail(text, "there is no such file")
 
