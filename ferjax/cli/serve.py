@@ -15,11 +15,12 @@ import pathlib
 from collections.abc import Sequence
 
 from ferjax.cli import endings
-from ferjax.cli.flags import Parser, whole_number
+from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
 from ferjax.cli.predict import DETECTORS
 from ferjax.errors import UserError
 
 _PACKAGES = ("prometheus_client", "python_multipart", "starlette", "uvicorn")
+_LAST_PORT = 65535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,22 +37,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _create_parser() -> Parser:
     parser = Parser("ferjax serve", __doc__)
     add = parser.add_argument
-    add("--network", type=pathlib.Path, metavar="RUN", help="a run's folder, or a file of Network.save; else ferjax's")
+    add("--network", type=file_path, metavar="RUN", help="a run's folder, or a file of Network.save; else ferjax's")
     add("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 lets other machines ask")
-    add("--port", type=whole_number(0), default=8000, help="the port to listen on")
+    add("--port", type=whole_number(0), default=8000, help="the port to listen on; 8000")
     add("--allowed_hosts", metavar="NAMES", help="names that the server answers to beside its own, with commas")
     add("--detector", choices=DETECTORS, help="what finds the faces; the first that is installed")
-    add("--max_upload_mb", type=whole_number(1), default=32, metavar="N", help="the largest request, in megabytes")
-    add("--max_megapixels", type=whole_number(1), default=50, metavar="N", help="the largest picture")
-    add("--max_files", type=whole_number(1), default=64, metavar="N", help="pictures in one request")
-    add("--max_requests", type=whole_number(1), default=512, metavar="N", help="requests that are answered at once")
-    add("--max_waiting_mb", type=whole_number(1), default=256, metavar="N", help="what these hold together")
-    add("--upload_timeout_s", type=whole_number(1), default=30, metavar="N", help="how long an upload may take")
-    add("--wait_ms", type=whole_number(0), default=4, metavar="N", help="how long a face waits for others of its batch")
+    add("--max_upload_mb", type=whole_number(1), default=32, metavar="N", help="the largest request, in megabytes; 32")
+    add("--max_megapixels", type=whole_number(1), default=50, metavar="N", help="the largest picture; 50")
+    add("--max_files", type=whole_number(1), default=64, metavar="N", help="pictures in one request; 64")
+    add(
+        "--max_requests", type=whole_number(1), default=512, metavar="N", help="requests that are answered at once; 512"
+    )
+    add("--max_waiting_mb", type=whole_number(1), default=256, metavar="N", help="what these hold together; 256")
+    add("--upload_timeout_s", type=whole_number(1), default=30, metavar="N", help="how long an upload may take; 30")
+    add("--wait_ms", type=whole_number(0), default=4, metavar="N", help="how long a face waits for its batch; 4")
     return parser
 
 
 def _serve(found: argparse.Namespace) -> None:
+    if found.port > _LAST_PORT:
+        raise FlagMistake(f"--port={found.port}: ports go up to {_LAST_PORT}.")
     import ferjax
     from ferjax import runtime
 

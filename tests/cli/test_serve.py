@@ -50,4 +50,5 @@ def test_a_missing_package_is_named(monkeypatch, capsys):
 
 def test_wrong_flags_are_refused(capsys):
     assert main(["--port=http"]) == 2
+    assert main(["--port=70000"]) == 2
     assert main(["--max_upload_mb=0"]) == 2

@@ -49,6 +49,8 @@ class Running:
                 self.port = int(found[1])
                 break
         else:
+            self.process.stderr.close()
+            self.process.wait()
             pytest.fail(f"it did not start: {''.join(self.log)}")
         self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
         self._reader.start()
