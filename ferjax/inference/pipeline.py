@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Float32
@@ -126,12 +126,13 @@ class _Queue:
         """Yield the answers that are complete."""
         while self._waiting and len(self._waiting[0].scores) <= len(self._probabilities):
             found = self._waiting.popleft()
-            rows = [self._probabilities.pop(0) for _ in found.scores]
-            faces = (
-                Face(_round(box), float(score), row)
-                for box, score, row in zip(found.boxes, found.scores, rows, strict=True)
-            )
-            yield Answer(found.picture, tuple(faces))
+            yield create_answer(found, [self._probabilities.pop(0) for _ in found.scores])
+
+
+def create_answer(found: Faces, probabilities: Iterable[Float32[np.ndarray, " k"]]) -> Answer:
+    """Put a picture's faces and what the network says of each of them together."""
+    rows = zip(found.boxes, found.scores, probabilities, strict=True)
+    return Answer(found.picture, tuple(Face(_round(box), float(score), row) for box, score, row in rows))
 
 
 def _round(box: np.ndarray) -> tuple[int, int, int, int]:

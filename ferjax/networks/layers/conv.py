@@ -131,7 +131,8 @@ def _conv_taps(x: Images, kernel: Kernel) -> Outputs:
     y = jnp.zeros((*x.shape[:3], kernel.shape[3]), x.dtype)
     for i in range(max(0, 2 - height), min(3, height + 1)):
         for j in range(max(0, 2 - width), min(3, width + 1)):
-            met = x[:, max(i - 1, 0) : height + i - 1, max(j - 1, 0) : width + j - 1]
+            rows, columns = ((max(tap - 1, 0), min(side, side + tap - 1)) for tap, side in ((i, height), (j, width)))
+            met = winograd.crop(x, rows, columns)
             sides = [(max(1 - tap, 0), max(tap - 1, 0)) for tap in (i, j)]
             y = y + jnp.pad(met @ kernel[i, j], ((0, 0), *sides, (0, 0)))
     return y
@@ -140,7 +141,7 @@ def _conv_taps(x: Images, kernel: Kernel) -> Outputs:
 def _take_patches(x: Images) -> Float[Array, "p 9*c"]:
     _, height, width, channels = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    windows = [winograd.crop(padded, (i, i + height), (j, j + width)) for i in range(3) for j in range(3)]
     return jnp.concatenate(windows, axis=-1).reshape(-1, 9 * channels)
 
 

@@ -21,8 +21,9 @@ def take_corners(x: Float[Array, "b h w c"]) -> list[Float[Array, "b h//2 w//2 c
     """Return the four pixels of each 2x2 block, row by row; an odd last row or column is left out."""
     batch, height, width, channels = x.shape
     # Indexing would become a gather where the batch's size is open, as in an export.
-    ends, steps = (batch, height // 2 * 2, width // 2 * 2, channels), (1, 2, 2, 1)
-    return [jax.lax.slice(x, (0, i, j, 0), ends, steps) for i in (0, 1) for j in (0, 1)]
+    high, wide = height // 2 * 2, width // 2 * 2
+    ends, steps = (batch, high, wide, channels), (1, 2, 2, 1)
+    return [jax.lax.slice(x, (0, min(i, high), min(j, wide), 0), ends, steps) for i in (0, 1) for j in (0, 1)]
 
 
 def _pool(x: Float[Array, "b h w c"]) -> tuple[Array, tuple[Int8[Array, "b h//2 w//2 c"], Float[Array, "0 h w"]]]:

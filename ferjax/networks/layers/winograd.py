@@ -67,12 +67,20 @@ def _pad(x: Float[Array, "b h w c"], m: int, border: int) -> Float[Array, "b hp 
     return jnp.pad(x, ((0, 0), *sides, (0, 0)))
 
 
+def crop(x: Float[Array, "b h w c"], rows: tuple[int, int], columns: tuple[int, int]) -> Float[Array, "b p q c"]:
+    """Return the pixels from the first up to the last of `rows` and `columns`.
+
+    Indexing would become a gather where the batch's size is open, as in an export.
+    """
+    (top, bottom), (left, right) = rows, columns
+    return jax.lax.slice(x, (0, top, left, 0), (x.shape[0], bottom, right, x.shape[3]))
+
+
 def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"]:
     """Compute B^T d B of every tile d of x, zero padded for 'SAME'; p runs over images and their tiles."""
     B_t = matrices(m)[2]
     padded = _pad(x, m, 1)
     high, wide = (side - m - 1 for side in padded.shape[1:3])
-    # Indexing would become a gather where the batch's size is open, as in an export.
     cut = jax.lax.slice_in_dim
     rows = jnp.stack(_combine(B_t, [cut(padded, i, i + high, m, axis=1) for i in range(m + 2)]))
     tiles = jnp.stack(_combine(B_t, [cut(rows, j, j + wide, m, axis=3) for j in range(m + 2)]), axis=1)
@@ -94,7 +102,7 @@ def multiply(
     products = jnp.einsum("tpc,tco->tpo", inputs, kernels)
     y = _square(matrices(m)[0], inputs.dtype) @ products.reshape((m + 2) ** 2, -1)
     y = y.reshape(m, m, batch, high, wide, features).transpose(2, 3, 0, 4, 1, 5)
-    return y.reshape(batch, high * m, wide * m, features)[:, :height, :width]
+    return crop(y.reshape(batch, high * m, wide * m, features), (0, height), (0, width))
 
 
 def convolve(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "b h w o"]:
