@@ -89,12 +89,16 @@ def _log(probabilities: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
 
 
 def _find_threshold(labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n c"]) -> float:
-    """Return the largest confidence below which at least half of the answers are wrong; 0 where there is none."""
-    confidence, wrong = probabilities.max(1), probabilities.argmax(1) != labels
+    """Return the confidence from which on more answers are right than wrong; 0 where that holds for all, 1 for none.
+
+    The share of right answers at a confidence is that of the isotonic regression on it (Zadrozny & Elkan 2002).
+    """
+    from scipy.optimize import isotonic_regression
+
+    confidence = probabilities.max(1)
     order = np.argsort(confidence, kind="stable")
-    share = np.cumsum(wrong[order]) / np.arange(1, len(labels) + 1)
-    enough = np.flatnonzero(share >= 0.5)
-    if not len(enough):
+    share = isotonic_regression((probabilities.argmax(1) == labels)[order].astype(np.float64)).x
+    first = int(np.searchsorted(share, 0.5, side="right"))
+    if first == 0:
         return 0.0
-    last = enough[-1]
-    return float(confidence[order[last + 1]]) if last + 1 < len(labels) else 1.0
+    return float(confidence[order[first]]) if first < len(labels) else 1.0
