@@ -7,6 +7,7 @@ second. Memory is that of this process. It wants a quiet machine; the numbers ar
 """
 
 import argparse
+import functools
 import os
 import pathlib
 import statistics
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import av
 import numpy as np
@@ -26,8 +27,10 @@ import ferjax
 from ferjax import runtime
 from ferjax.documents.markdown import to_markdown
 from ferjax.documents.table import Table
+from ferjax.export import export, onnx_file
 from ferjax.inference import Options, stream
 from ferjax.network import Network
+from scripts.benchmarks.turns import time_in_turns
 
 ROUNDS = 7
 BATCHES = (1, 8, 64)
@@ -36,18 +39,24 @@ FRAMES_PER_S, WIDTH_PX, HEIGHT_PX = 25, 640, 360
 PAGE_MB = os.sysconf("SC_PAGESIZE") / 2**20
 
 
-def time_classifier(network: Network) -> Iterator[tuple[str, str]]:
-    """Yield how many ready crops are classified in a second, for each batch size."""
-    side, _, channels = network.image_shape
-    images = np.random.default_rng(0).integers(0, 256, (FACES, side, side, channels)).astype(np.uint8)
+def time_classifier(network: Network, run: str, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """Yield how many ready crops a second are classified here and by onnxruntime, in turns, for each batch size."""
+    export(run, folder, ["onnx"])
+    exported = onnx_file.load(folder)
+    images = np.random.default_rng(0).integers(0, 256, (FACES, *network.image_shape)).astype(np.uint8)
     for size in BATCHES:
-        count = min(FACES, 64 * size)
-        rates = []
-        for _ in range(ROUNDS + 1):
-            start_s = time.perf_counter()
-            network(images[:count], batch_size=size)
-            rates.append(count / (time.perf_counter() - start_s))
-        yield f"classifier alone, batch {size}", f"{statistics.median(rates[1:]):,.0f} faces/s"
+        some = images[: min(FACES, 64 * size)]
+
+        def run_exported(some: np.ndarray = some, size: int = size) -> None:
+            for first in range(0, len(some), size):
+                exported(some[first : first + size])
+
+        forms: dict[str, Callable[[], object]] = {
+            "ferjax": functools.partial(network, some, batch_size=size),
+            "onnxruntime on the exported file": run_exported,
+        }
+        for name, seconds in time_in_turns(forms, ROUNDS).items():
+            yield f"classifier alone, batch {size}: {name}", f"{len(some) / statistics.median(seconds):,.0f} faces/s"
 
 
 def draw_frames(count: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
@@ -123,7 +132,7 @@ def main() -> None:
             rate = statistics.median(time_video(network, path, stride) for _ in range(3))
             what = "every frame" if stride == 1 else f"every {stride}rd frame"
             rows.append((f"video 640x360, one face, {what}", f"{rate:,.0f} frames/s"))
-        rows += time_classifier(network)
+        rows += time_classifier(network, chosen.network, folder)
         rows += time_start(chosen.network, folder)
         if chosen.minutes:
             rows += watch_memory(network, path, chosen.minutes, chosen.seconds)
