@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ferjax.inference.faces import Classifier
+from ferjax.serving.refusal import Refusal
 
 # How many faces a batch has: the least of these that takes all that wait. Each is compiled once.
 SIZES = (1, 8, 64)
@@ -121,4 +122,7 @@ class Batches:
         from ferjax.explain import explain
 
         network: Any = self._network
-        return explain(network, job.inputs, job.explain, probabilities.argmax(axis=1))
+        try:
+            return explain(network, job.inputs, job.explain, probabilities.argmax(axis=1))
+        except ValueError as error:  # of a network that the method cannot explain
+            raise Refusal(422, f"explain={job.explain} is not for this network: {error}.") from error

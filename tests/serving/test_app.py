@@ -56,6 +56,15 @@ def test_crops_are_taken_whole_and_views_and_explanations_are_given(ask, network
     assert shown.startswith("data:image/png;base64,")
 
 
+def test_a_network_that_cannot_be_explained_is_a_sentence(ask, one_face, monkeypatch):
+    def explain(*_):
+        raise ValueError("it has no feature map")
+
+    monkeypatch.setattr("ferjax.explain.explain", explain)
+    status, answer = ask(one_face, "?explain=grad_cam")
+    assert (status, answer) == (422, {"error": "explain=grad_cam is not for this network: it has no feature map."})
+
+
 @pytest.mark.parametrize(
     ("query", "word"),
     [
