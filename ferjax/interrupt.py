@@ -25,10 +25,11 @@ class LeftAtOnce(InterruptedRun):
 class Interrupt:
     """A context in which a signal raises InterruptedRun at once; after `defer` the first one only sets `signum`.
 
-    So what comes before the loop, such as a download, stops at once.
+    So what comes before the loop, such as a download, stops at once, with the message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "Stopped before the first step of this start; nothing is lost.") -> None:
+        self._message = message
         self.signum: int | None = None
         self._deferred = False
         self._old: dict[int, object] = {}
@@ -53,7 +54,7 @@ class Interrupt:
 
     def _receive(self, signum: int, _: types.FrameType | None) -> None:
         if not self._deferred:
-            raise InterruptedRun(signum, "Stopped before the first step of this start; nothing is lost.")
+            raise InterruptedRun(signum, self._message)
         if self.signum is not None:
             raise LeftAtOnce(signum, "Left at once; the next start goes on from the last finished checkpoint.")
         self.signum = signum

@@ -6,6 +6,7 @@ a file whose presence is the lock, would stay behind a killed process.
 """
 
 import contextlib
+import errno
 import pathlib
 from collections.abc import Iterator
 
@@ -23,12 +24,19 @@ def take(path: pathlib.Path) -> filelock.BaseFileLock:
 
 
 def try_take(path: pathlib.Path) -> filelock.BaseFileLock | None:
-    """Take the lock on `path`, or return None where another process, or another part of this one, holds it."""
+    """Take the lock on `path`, or return None where another process, or another part of this one, holds it.
+
+    Raises NotImplementedError where the file system knows no locks.
+    """
     lock = _create_lock(path)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
         return None
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise NotImplementedError(error.strerror) from error
+        raise
     return lock
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from ferjax.cli.predict import main
+from ferjax.cli.console import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["predict", *sys.argv[1:]]))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from ferjax import config, data
 from ferjax.errors import UserError
 from ferjax.files import write_json
 from ferjax.locks import try_take
+
+logger = logging.getLogger("ferjax")
 
 CONFIG_FILE = "config.json"
 DATA_FILE = "data.json"
@@ -234,6 +237,13 @@ class Workdir:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = try_take(self.folder / LOCK_FILE)
+        except NotImplementedError:
+            logger.warning(
+                "The file system of %s knows no locks, so nothing keeps a second process from training there.",
+                self.folder,
+            )
+            yield
+            return
         except OSError as error:
             raise UserError(
                 f"--workdir={self.folder} cannot be written ({error.strerror}): name a folder that you own."

@@ -6,6 +6,7 @@ The card holds what is known of the network, from the run's own files, so that n
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -41,6 +42,11 @@ def ship(run: pathlib.Path, hardware: str) -> dict[str, Any]:
     calibration, data = workdir.read_calibration(), workdir.read_data()
     if not calibration or data is None:
         raise UserError(f"{run} has not come to its end: let it end, so that it has a report and a temperature.")
+    # Nobody else has the folders of whoever trained it.
+    own = {"data.path": pathlib.PurePath(network.config["data.path"]).name}
+    about = {key: network.about[key] for key in ("step", "best_epoch")} | {"data": "FER-2013"}
+    network = dataclasses.replace(network, config={**network.config, **own}, about=about)
+    SHIPPED.parent.mkdir(exist_ok=True)
     network.save(SHIPPED, half=True)
     card = {
         "classes": network.classes,

@@ -18,7 +18,7 @@ import pytest
 
 jaxtyping.install_import_hook("ferjax", "beartype.beartype")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-_LOGGERS = [logging.getLogger(name) for name in ("ferjax", "absl")]
+_LOGGERS = [logging.getLogger(name) for name in ("ferjax", "absl", "asyncio")]
 # Many tests start the same tiny run: each of its functions compiles once for all of them.
 _compiled = tempfile.TemporaryDirectory(prefix="ferjax-test-xla-")
 jax.config.update("jax_compilation_cache_dir", _compiled.name)
@@ -62,9 +62,9 @@ def faces():
 def _own_logging():
     """A command of one test sets up the process; the next test is to find it as it was."""
     kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in _LOGGERS]
-    hooks = sys.unraisablehook, sys.excepthook
+    hook = sys.unraisablehook
     yield
-    sys.unraisablehook, sys.excepthook = hooks
+    sys.unraisablehook = hook
     for logger, handlers, level, propagate in kept:
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)

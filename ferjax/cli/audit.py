@@ -48,9 +48,9 @@ def _audit(found: argparse.Namespace) -> None:
     folder = _find_folder(found)
     on_bad_row = found.data.get("on_bad_row", found.on_bad_row)
     examined = examine(data.read(found.file, on_bad_row, found.data.get("name", found.name)))
-    print(format_summary(examined, found.file), flush=True)
-    try:
+    try:  # first of all, since what is printed may be piped into head
         write(examined, found.file, folder)
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}): name another folder with --output.") from error
+    print(format_summary(examined, found.file))
     print(f"\nThe page is {folder / 'index.html'}")

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "predict": "find the faces of pictures and videos, and say what they express",
         "export": "write a run's network as ONNX, StableHLO, and a folder for model hubs",
         "explain": "show which pixels of a picture an answer comes from",
+        "serve": "answer on a page and to other programs, on this machine",
         "search": "search over config keys on the validation split",
         "audit": "say what is wrong with a data set: copies, contradictions, flat images",
         "weights": "check and convert published ImageNet weights once",

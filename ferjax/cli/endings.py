@@ -14,7 +14,6 @@ import re
 import signal
 import sys
 import traceback
-import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -34,16 +33,17 @@ def start_logging() -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    sys.excepthook = _show_uncaught
-    # Orbax and clu log through absl, and Orbax the pages of each error that it raises, too.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    sys.unraisablehook = _show_unraisable
+    # Orbax and clu log through absl, and Orbax logs pages of each error that it raises, too.
+    for library in ("absl", "asyncio"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="PIL")  # of odd images, whose fate we say ourselves
 
 
-def _show_uncaught(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+def _show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     """Show a fault as Python does, but for what Orbax's threads complain of behind a save or restore that failed."""
-    if not (isinstance(error, RuntimeError) and "Event loop is closed" in str(error)):
-        sys.__excepthook__(kind, error, trace)
+    if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
+        sys.__unraisablehook__(unraisable)
 
 
 def _speak_plainly() -> None:

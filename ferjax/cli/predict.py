@@ -14,12 +14,14 @@ import argparse
 import pathlib
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ferjax.cli import endings
-from ferjax.cli.flags import FlagMistake, Parser, whole_number
+from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
 from ferjax.errors import UserError
+from ferjax.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from ferjax.inference import Answer, Counts
@@ -33,6 +35,7 @@ DETECTORS = ("libfacedetection", "mtcnn")
 VIEWS = ("none", "mirror", "shifts", "crops", "mirror_shifts", "mirror_crops")
 
 UNREADABLE = 3
+_INTERRUPTED = "Interrupted: what was found until then is written."
 _LISTED = 20
 
 
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments,
         _predict,
         folder=lambda found: found.output or pathlib.Path(),
-        interrupted="Interrupted: the files hold what was found until then.",
+        interrupted=_INTERRUPTED,
     )
 
 
@@ -51,7 +54,7 @@ def _create_parser() -> Parser:
     parser = Parser("ferjax predict", __doc__)
     add = parser.add_argument
     add("source", nargs="+", metavar="SOURCE", help="images, videos, folders, globs, or the number of a camera")
-    add("-o", "--output", type=pathlib.Path, metavar="DIR", help="where the files go; without it, stdout")
+    add("-o", "--output", type=file_path, metavar="DIR", help="where the files go; without it, stdout")
     add(
         "-f",
         "--format",
@@ -61,7 +64,7 @@ def _create_parser() -> Parser:
     )
     add(
         "--network",
-        type=pathlib.Path,
+        type=file_path,
         metavar="RUN",
         help="a run's folder, or a file of Network.save; without it, ferjax's own network",
     )
@@ -74,7 +77,7 @@ def _create_parser() -> Parser:
     add("--layout", choices=LAYOUTS, help="write the shapes and class names of another tool")
     add(
         "--context",
-        type=pathlib.Path,
+        type=file_path,
         metavar="CSV",
         help="another source's votes on the pictures, fused with ferjax's",
     )
@@ -122,10 +125,15 @@ def _check(found: argparse.Namespace) -> None:
 
 def _predict(found: argparse.Namespace) -> int:
     _check(found)
+    from PIL import Image
+
     import ferjax
     from ferjax import runtime
 
     runtime.keep_compiled()
+    runtime.find_devices()
+    # A large photograph is no reason for a warning; one that is too large for Pillow is a row with its reason.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     from ferjax.inference import Counts, Options, stream
     from ferjax.inference.results import Results, Wanted
 
@@ -143,7 +151,7 @@ def _predict(found: argparse.Namespace) -> int:
     fusion = _create_fusion(found, network, sources, options)
     source = sources[0] if len(sources) == 1 else sources
     answers = stream(network, source, options, counts=counts, keep_pixels=wanted.pixels, change=fusion)
-    with Results(wanted, network.classes, network.unsure_below) as results:
+    with Interrupt(_INTERRUPTED), Results(wanted, network.classes, network.unsure_below) as results:
         for answer in _show_progress(answers):
             results.add(answer)
     _report(results, counts, time.perf_counter() - start_s, found)

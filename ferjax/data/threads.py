@@ -8,21 +8,20 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_WORKERS = 2
-_AHEAD = 6
+_AHEAD = 3  # items for each worker
 
 
-def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 2) -> Iterator[Result]:
     """Yield function(item) of every item, in order.
 
     Items are taken in the calling thread, a few before their results are asked for.
     """
-    with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > _AHEAD:
+                if len(waiting) > _AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

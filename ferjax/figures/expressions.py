@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ferjax.figures.style import PALETTE, set_title, tidy
+from ferjax.figures.style import PALETTE, set_title, styled, tidy
 
 # So many faces are drawn at most, those that are seen longest.
 MOST_FACES = 6
@@ -27,6 +27,7 @@ class FaceCurve:
     probabilities: Float32[np.ndarray, "t k"]
 
 
+@styled
 def draw_expressions(curves: Sequence[FaceCurve], classes: Sequence[str], title: str) -> Figure:
     """Draw the probability of every class over time, for the faces that are seen longest, in order of their first."""
     longest = sorted(curves, key=lambda curve: len(curve.time_s), reverse=True)[:MOST_FACES]

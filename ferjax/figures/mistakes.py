@@ -47,7 +47,7 @@ def draw_worst_mistakes(workdir: pathlib.Path) -> Figure:
 def _read_mistakes(path: pathlib.Path) -> tuple[UInt8[np.ndarray, "k ..."], Int64[np.ndarray, " k"]]:
     try:
         # Opened here, because np.load leaves a broken archive open.
-        with path.open("rb") as stored, np.load(stored) as file:
+        with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
             return file["pixels"], file["row"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it to do without that figure") from None

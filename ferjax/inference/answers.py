@@ -100,13 +100,15 @@ def describe_place(picture: Picture) -> str:
     return f"{picture.source}, frame {picture.frame}{time}"
 
 
-def describe_faces(answer: Answer, classes: Sequence[str]) -> str:
+def describe_faces(answer: Answer, classes: Sequence[str], unsure_below: float = 0.0) -> str:
     """Say in words what was found: the label of each face with its probability, or why there is none.
 
-    Of a face that goes on over frames, the label is that of the smoothed probabilities.
+    Of a face that goes on over frames, the label is that of the smoothed probabilities. A label less probable than
+    `unsure_below` is called unsure.
     """
     if not answer.readable:
         return answer.picture.reason
     shown = [face.probabilities if face.smooth is None else face.smooth for face in answer.faces]
     best = [(row, int(row.argmax())) for row in shown]
-    return ", ".join(f"{classes[k]} {row[k]:.0%}" for row, k in best) or "no face"
+    words = (f"{classes[k]} {row[k]:.0%}" + (" (unsure)" if row[k] < unsure_below else "") for row, k in best)
+    return ", ".join(words) or "no face"

@@ -3,12 +3,9 @@
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ferjax.inference.pictures import Pixels
-
 # Of the mean of the box's width and height: the crop's side, and how far its centre lies above the box's. FER-2013's
 # crops of faces, pasted into empty pictures and found there, lie so in the median, for both detectors; and so cut, they
-# get the same answers as the crops themselves most often (scripts/benchmarks/choose_margin.py, docs/predict.md). Faces
-# are not turned upright, since those of the training images are not.
+# get the same answers as the crops themselves most often (scripts/benchmarks/choose_margin.py, docs/predict.md).
 SIDE, RAISE = 1.08, 0.02
 
 
@@ -20,7 +17,7 @@ def add_margin(boxes: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
     return np.concatenate([centre - side / 2, side, side], axis=1)
 
 
-def cut(pixels: Pixels, box: Float[np.ndarray, " 4"]) -> UInt8[np.ndarray, "y x"] | UInt8[np.ndarray, "y x 3"]:
+def cut(pixels: UInt8[np.ndarray, "h w *c"], box: Float[np.ndarray, " 4"]) -> UInt8[np.ndarray, "y x *c"]:
     """Cut a box out of a picture, in whole pixels; beyond the picture its nearest edge goes on."""
     left, top = round(float(box[0])), round(float(box[1]))
     right, bottom = left + max(1, round(float(box[2]))), top + max(1, round(float(box[3])))

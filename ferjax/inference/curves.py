@@ -30,7 +30,7 @@ class Curves:
         if not self._times:
             return []
         from ferjax.figures.expressions import FaceCurve, draw_expressions
-        from ferjax.figures.style import save
+        from ferjax.figures.style import forgiving, save
 
         paths: list[pathlib.Path] = []
         for source in dict.fromkeys(source for source, _ in self._times):
@@ -40,8 +40,9 @@ class Curves:
                 if name == source
             ]
             path = find_free(folder / f"{pathlib.PurePath(source).stem}_expressions.png", paths)
-            save(draw_expressions(curves, self._classes, pathlib.PurePath(source).name), path)
-            paths.append(path)
+            with forgiving(path.name):
+                save(draw_expressions(curves, self._classes, pathlib.PurePath(source).name), path)
+                paths.append(path)
         return paths
 
     def _get_values(self, source: str, track: int) -> np.ndarray:

@@ -74,7 +74,9 @@ def cut_out(task: Task, network: Classifier, *, keep_pixels: bool) -> Faces:
     if picture.pixels is None:
         return Faces(picture, np.zeros((0, 4)), np.zeros(0))
     boxes, scores = find(picture.pixels)
-    cuts = [network.fit(crops.cut(picture.pixels, place)[None]) for place in add_margin(boxes)]
+    # With an axis of channels, so that a gray picture of three columns is not taken for a colour.
+    pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
+    cuts = [network.fit(crops.cut(pixels, place)[None]) for place in add_margin(boxes)]
     inputs = np.concatenate(cuts) if cuts else None  # a copy, so that nothing holds the whole picture
     kept = picture if keep_pixels else dataclasses.replace(picture, pixels=None)
     return Faces(kept, boxes, scores, inputs)

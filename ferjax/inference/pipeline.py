@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Float32
@@ -23,6 +23,10 @@ from ferjax.inference.tracks import MEMORY_S, Tracker
 _BATCH, _BATCH_OF_ONE, _BATCH_OF_CAMERA = 64, 8, 1
 # Pictures wait for their batch, at most with so many bytes together where they are kept, and at most so many.
 _MOST_WAITING_BYTES, _MOST_WAITING = 300_000_000, 256
+
+
+# Threads that decode and search. Each has a few whole pictures before it, so that more take much memory.
+_MOST_WORKERS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,8 @@ def stream(
     def finish(answer: Answer) -> Answer:
         return tracker.follow(answer if change is None else change(answer))
 
-    for faces in map_ahead(lambda task: cut_out(task, network, keep_pixels=keep_pixels), tasks):
+    workers = min(_MOST_WORKERS, max(2, os.cpu_count() or 1))
+    for faces in map_ahead(lambda task: cut_out(task, network, keep_pixels=keep_pixels), tasks, workers=workers):
         queue.add(faces)
         if queue.is_full():
             queue.classify()
@@ -121,12 +126,13 @@ class _Queue:
         """Yield the answers that are complete."""
         while self._waiting and len(self._waiting[0].scores) <= len(self._probabilities):
             found = self._waiting.popleft()
-            rows = [self._probabilities.pop(0) for _ in found.scores]
-            faces = (
-                Face(_round(box), float(score), row)
-                for box, score, row in zip(found.boxes, found.scores, rows, strict=True)
-            )
-            yield Answer(found.picture, tuple(faces))
+            yield create_answer(found, [self._probabilities.pop(0) for _ in found.scores])
+
+
+def create_answer(found: Faces, probabilities: Iterable[Float32[np.ndarray, " k"]]) -> Answer:
+    """Put a picture's faces and what the network says of each of them together."""
+    rows = zip(found.boxes, found.scores, probabilities, strict=True)
+    return Answer(found.picture, tuple(Face(_round(box), float(score), row) for box, score, row in rows))
 
 
 def _round(box: np.ndarray) -> tuple[int, int, int, int]:

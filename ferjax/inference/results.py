@@ -89,7 +89,8 @@ class Results(contextlib.AbstractContextManager["Results"]):
         if self._wanted.layout is not None:
             self._held.extend(rows)
         if not self._wanted.formats:
-            print(f"{describe_place(answer.picture)}: {describe_faces(answer, self._classes)}", flush=True)
+            words = describe_faces(answer, self._classes, self._unsure_below)
+            print(f"{describe_place(answer.picture)}: {words}", flush=True)
         if self._wanted.folder is not None:
             self._curves.add(answer)
         if self._copies is not None:

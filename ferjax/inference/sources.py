@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageSequence
 
+from ferjax import paths
 from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
 from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image, to_plain
+from ferjax.errors import UserError
 from ferjax.inference import video
 from ferjax.inference.pictures import Picture, to_pixels
 
@@ -25,7 +27,7 @@ Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | 
 Load: TypeAlias = Callable[[], Picture]
 
 # Photographs that need a plugin of Pillow: without it they are unreadable, and not left aside.
-_MORE_IMAGE_SUFFIXES = frozenset({".heic", ".heif"})
+_HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 # Formats that may hold several pictures; a telephone's MPO holds one photograph and its depth or gain map.
 _SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
 _HEAD_BYTES = 16
@@ -89,20 +91,22 @@ class _Finder:
             yield _load_array(self._name(""), image)
 
     def _find_in_path(self, text: str) -> Iterator[Load]:
-        path = pathlib.Path(text).expanduser()
+        try:
+            path = paths.parse(text)
+        except UserError as error:
+            yield _fail(text, str(error))
+            return
         if path.is_dir():
             yield from self._find_in_folder(path)
         elif path.exists():
             yield from self._find_in_file(str(path), path)
         elif glob.has_magic(text):
-            names = sorted(glob.iglob(os.path.expanduser(text), recursive=True))
+            names = sorted(glob.iglob(str(path), recursive=True))
             if not names:
                 yield _fail(text, "no file is called so")
             for name in names:
                 if not os.path.isdir(name):
                     yield from self._find_in_file(name, pathlib.Path(name))
-        elif "://" in text:
-            yield _fail(text, "an address, and nothing is fetched: download it first")
         else:
             yield _fail(text, "there is no such file")
 
@@ -132,6 +136,8 @@ class _Finder:
             if image.format in _SEQUENCES and getattr(image, "n_frames", 1) > 1:
                 yield from self._find_in_sequence(name, image)
                 return
+        if path.suffix.lower() in _HEIC_SUFFIXES:
+            _learn_heic()
         yield _load_file(name, path)
 
     def _find_in_sequence(self, name: str, image: Image.Image) -> Iterator[Load]:
@@ -157,9 +163,17 @@ class _Finder:
         return taken
 
 
+def _learn_heic() -> None:
+    """Have Pillow read HEIC where its plugin is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif  # type: ignore[import-not-found]
+
+        pillow_heif.register_heif_opener()
+
+
 def _is_picture(path: pathlib.Path) -> bool:
     suffix = path.suffix.lower()
-    if suffix in video.SUFFIXES or suffix in _MORE_IMAGE_SUFFIXES or is_image_name(path.name):
+    if suffix in video.SUFFIXES or suffix in _HEIC_SUFFIXES or is_image_name(path.name):
         return True
     if suffix:
         return False
@@ -197,7 +211,8 @@ def _load_file(name: str, file: bytes | pathlib.Path) -> Load:
         try:
             return Picture(name, np.asarray(open_image(file)[0]))
         except NotAnImage as error:
-            return Picture(name, reason=str(error))
+            hint = ": pip install pillow-heif" if pathlib.PurePath(name).suffix.lower() in _HEIC_SUFFIXES else ""
+            return Picture(name, reason=f"{error}{hint}")
         except OSError as error:
             return Picture(name, reason=f"a file that cannot be read ({error.strerror})")
 

@@ -8,6 +8,7 @@ large, and says neither.
 import contextlib
 import dataclasses
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,10 @@ SUFFIXES = frozenset(
         *(".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".mjpeg", ".mjpg", ".y4m"),
     }
 )
+
+
+# What a video says of its length is not exact; where more is missing, it is cut off.
+_MOST_MISSING_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,6 +101,21 @@ def _decode(av: Any, container: Any, stream: Any) -> Iterator[Frame]:
             number += 1
     if number == 0:
         raise NotAVideo("a video without any readable frame")
+    promised_s = _find_duration(stream)
+    if promised_s is not None and time_s + 1 / rate < promised_s - _MOST_MISSING_S:
+        yield Frame(number, time_s, reason=f"the video breaks off here, at {time_s:.1f} s of {promised_s:.1f} s")
+
+
+def _find_duration(stream: Any) -> float | None:
+    """Return how long a video says that it is, in seconds; None where it does not say."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    # Matroska has it as a text, such as 00:00:08.040000000.
+    parts = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if parts is None:
+        return None
+    hours, minutes, seconds = map(float, parts.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _read_packets(av: Any, container: Any, stream: Any) -> Iterator[tuple[Any, Exception | None]]:

@@ -21,6 +21,7 @@ DRILLS: Mapping[str, tuple[str, int]] = MappingProxyType(
         "kill": ("SIGKILL at random moments of a run, of seeds together, of a search", 50),
         "fuzz": ("mutated csvs, archives, images, weight files and config values", 1000),
         "saves": ("thousands of saves in a row at random pauses", 3000),
+        "supply": ("what could run a file's code, in ferjax's sources", 1),
         "locks": ("two runs on one folder, another pid namespace, a stale lock", 6),
     }
 )

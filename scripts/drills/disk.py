@@ -110,7 +110,7 @@ def _vanish(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str], ch
 
 def _turn_clock_back(straight: pathlib.Path, workdir: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
     """Go on with a run on a clock that shows an earlier day."""
-    finish(command(workdir, "--config.train.steps=9"), env)
+    finish(command(workdir, "--config.train.steps=8"), env)
     program = "import sys, time, runpy\nnow = time.time\ntime.time = lambda: now() - 1e6\n"
     program += "sys.argv = ['ferjax', *sys.argv[1:]]\nrunpy.run_module('ferjax', run_name='__main__')\n"
     arguments = command(workdir)
@@ -122,7 +122,7 @@ def _turn_clock_back(straight: pathlib.Path, workdir: pathlib.Path, env: dict[st
 def _close(straight: pathlib.Path, folder: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
     """Run in a read-only folder, and with a read-only cache."""
     with _mounted(folder / "closed", _ROOMY) as disk:
-        finish(command(disk / "run", "--config.train.steps=9"), env)
+        finish(command(disk / "run", "--config.train.steps=8"), env)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         sentence = check_sentence(_try(command(disk / "run"), env), "a read-only folder")
         yield f"a read-only folder: {sentence}"

@@ -16,7 +16,7 @@ from scripts.drills.runs import check_same, command, environment, finish, strip
 _SPACE = ("--space", "optim.learning_rate=1e-3,1e-4")
 # What is killed: the command, its further flags, and the runs that it leaves.
 _KINDS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    "a run": ("train", (), "."),
+    "a run": ("train", (), ""),
     "seeds together": ("train", ("--config.train.seeds=(0, 1)", "--config.parallel.devices=0"), "seed_*"),
     "a search": ("search", _SPACE, "trials/*"),
 }
@@ -48,12 +48,13 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
             killed[kind] += 1
         what = f"{kind}, chain {chain}, {start} kills"
         expect(code == 0, f"{what}: it never came to its end")
-        expected = sorted(folder.joinpath(f"straight {kind}").glob(runs))
-        expect(len(expected) == {".": 1}.get(runs, 2), f"{what}: {len(expected)} runs")
+        whole = folder / f"straight {kind}"
+        expected = sorted(whole.glob(runs)) if runs else [whole]
+        expect(len(expected) == (2 if runs else 1), f"{what}: {len(expected)} runs")
         for straight in expected:
-            check_same(straight, workdir / straight.relative_to(folder / f"straight {kind}"), what)
+            check_same(straight, workdir / straight.relative_to(whole), what)
         if name == "search":
-            scores = [_read_scores(found / "search.json") for found in (folder / f"straight {kind}", workdir)]
+            scores = [_read_scores(found / "search.json") for found in (whole, workdir)]
             expect(scores[0] == scores[1], f"{what}: search.json differs")
         chains[kind] += 1
         chain += 1

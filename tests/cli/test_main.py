@@ -87,12 +87,20 @@ def test_kill_resume_evaluate(quickstart, tmp_path):
     assert "report   " in output
 
     checkpoints = tmp_path / "run" / "checkpoints"
-    newest = checkpoints / list_places(checkpoints)[-1].name
-    for path in (newest / "state").glob("**/d/*"):
+    *_, older, newest = list_places(checkpoints)
+    for path in (checkpoints / newest.name / "state").glob("**/d/*"):
         os.truncate(path, 20)
     code, _, errors = run(*quickstart, *more, folder=tmp_path)
+    assert code == 0
+    assert f"Checkpoint {checkpoints / newest.name} is damaged" in errors
+    assert f"so the one before it is used, {older.name}" in errors
+    for place in list_places(checkpoints):
+        for path in (checkpoints / place.name / "state").glob("**/d/*"):
+            os.truncate(path, 20)
+    code, _, errors = run(*quickstart, *more, folder=tmp_path)
     assert code == 1
-    assert f"ferjax: Checkpoint {newest} is damaged" in errors
+    assert "ferjax: Checkpoint" in errors
+    assert "and there is no older one" in errors
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,6 @@ def test_an_interrupt_leaves_whole_files(run, tmp_path, monkeypatch):
     monkeypatch.setattr("ferjax.inference.pipeline.find_pictures", endless)
     code, _, err = run("0", "-o", tmp_path, "-f", "json,csv")
     assert code == 130
-    assert "the files hold what was found until then" in err
+    assert "what was found until then is written" in err
     written = json.loads((tmp_path / "faces.json").read_text())
     assert len(written) == len((tmp_path / "faces.csv").read_text().splitlines()) - 1 > 0

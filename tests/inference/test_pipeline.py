@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from ferjax.errors import UserError
 from ferjax.inference import Counts, Options, list_columns, stream
@@ -57,6 +58,13 @@ def test_a_face_is_cut_with_its_margin_and_fitted_as_training_images_are(network
     (place,) = add_margin(np.array([[60.0, 30.0, 30.0, 30.0]]))
     np.testing.assert_allclose(place, [75 - 15 * SIDE, 45 - 30 * RAISE - 15 * SIDE, 30 * SIDE, 30 * SIDE])
     expected = network(network.fit(cut(picture, place)[None]), batch_size=8)
+    np.testing.assert_array_equal(frame.filter(like="p_").to_numpy(np.float32), expected)
+
+
+def test_a_gray_picture_is_no_colour_however_narrow(network):
+    narrow = np.arange(90, dtype=np.uint8).reshape(30, 3)
+    frame = find(network, [Image.fromarray(narrow)], detect=False)
+    expected = network(network.fit(narrow[None, :, :, None]), batch_size=8)
     np.testing.assert_array_equal(frame.filter(like="p_").to_numpy(np.float32), expected)
 
 

@@ -118,12 +118,25 @@ def test_globs_iterators_and_what_is_not_there(folder):
     assert [name.removeprefix(f"{folder}/") for name in names] == ["b.png", "broken.png", "deep/er/c.png"]
     told = {
         picture.source: picture.reason
-        for picture in read(iter(["no.png", f"{folder}/*.gif", "https://a.example/b.png", LEVELS, folder / "b.png"]))
+        for picture in read(
+            iter(
+                [
+                    "no.png",
+                    "~nobody_is_called_so/a.png",
+                    f"{folder}/*.gif",
+                    "https://a.example/b.png",
+                    LEVELS,
+                    folder / "b.png",
+                ]
+            )
+        )
     }
     assert told == {
         "no.png": "there is no such file",
+        "~nobody_is_called_so/a.png": "There is no home folder ~nobody_is_called_so here: write the whole path.",
         f"{folder}/*.gif": "no file is called so",
-        "https://a.example/b.png": "an address, and nothing is fetched: download it first",
+        "https://a.example/b.png": "https://a.example/b.png is an address, and ferjax reads and writes only files and "
+        "folders: copy or mount what is there, and name the folder.",
         "0": "",
         f"{folder}/b.png": "",
     }
@@ -170,3 +183,34 @@ def test_a_damaged_video_is_told(tmp_path, video_file):
         (picture,) = read(tmp_path / name)
         assert "not a readable video" in picture.reason
     assert "there is no camera 97" in read(97)[0].reason
+
+
+def test_every_frame_of_a_video_with_damage_within_is_accounted_for(tmp_path, video_file):
+    av = pytest.importorskip("av")
+    data = bytearray(video_file.read_bytes())
+    with av.open(str(video_file)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][4]
+    data[packet.pos + 4 : packet.pos + packet.size] = b"\xff" * (packet.size - 4)
+    (tmp_path / "hurt.mp4").write_bytes(data)
+    found = read(tmp_path / "hurt.mp4")
+    assert [picture.frame for picture in found] == list(range(20))
+
+
+def test_a_video_that_breaks_off_says_so(tmp_path, video_file):
+    av = pytest.importorskip("av")
+    path = tmp_path / "whole.mkv"
+    with av.open(str(video_file)) as container, av.open(str(path), "w") as copy:
+        stream = copy.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    assert all(not picture.reason for picture in read(path))
+    with av.open(str(path)) as container:
+        end = [packet.pos for packet in container.demux(video=0) if packet.size][6]
+    (tmp_path / "cut.mkv").write_bytes(path.read_bytes()[:end])
+    *frames, last = read(tmp_path / "cut.mkv")
+    assert frames
+    assert all(not picture.reason for picture in frames)
+    assert "the video breaks off here" in last.reason
+    assert "of 2.0 s" in last.reason

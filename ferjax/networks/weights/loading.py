@@ -1,5 +1,6 @@
 """The way from the config's `pretrained` to weights: a source's published file, a file, or a converted folder."""
 
+import os
 import pathlib
 import stat
 
@@ -66,7 +67,7 @@ def _find_own(weights: str) -> pathlib.Path | None:
     if weights == own_network.WORD:
         return saved.SHIPPED
     path = paths.parse(weights)
-    return path if path.is_file() and saved.is_saved(path) else None
+    return path if os.path.isfile(path) and saved.is_saved(path) else None
 
 
 def _check_model(model: str) -> None:

@@ -99,8 +99,14 @@ def read_zip(path: pathlib.Path) -> dict[str, Tensor]:
     with zipfile.ZipFile(path) as file:
         entries = {info.filename: info for info in file.infolist()}
         roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
+        if "model.weights.h5" in entries:
+            raise Unreadable(
+                "it is a whole model of Keras: load it there, and call model.save_weights('NAME.weights.h5')"
+            )
         if len(roots) != 1:
-            raise Unreadable("it is a zip, but not one of torch: there is no data.pkl in it")
+            packed = [name for name in entries if name.endswith((".h5", ".hdf5", ".pth", ".safetensors"))]
+            inner = f", but {packed[0]}, which must be unpacked" if packed else ""
+            raise Unreadable(f"it is a zip, but not one of torch: there is no data.pkl in it{inner}")
         if f"{roots[0]}byteorder" in entries and file.read(f"{roots[0]}byteorder") != b"little":
             raise Unreadable("it was saved on a big-endian machine, which is not supported")
         views = _views(_Unpickler(io.BytesIO(file.read(f"{roots[0]}data.pkl"))).load())

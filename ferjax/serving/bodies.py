@@ -1,0 +1,81 @@
+"""The bodies of requests: read while they come, no longer and no more than the limits say."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
+
+from starlette.requests import ClientDisconnect, Request
+
+from ferjax.serving.limits import Limits
+from ferjax.serving.refusal import Refusal
+
+_RETRY_AFTER_S = 1
+
+
+class Admission:
+    """Counts the requests that are being answered, and the bytes of their bodies."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.requests = 0
+        self.bytes = 0
+
+    @contextlib.contextmanager
+    def admit(self) -> Iterator["Held"]:
+        """Count a request while it is answered. Raises Refusal where there are too many."""
+        if self.requests >= self.limits.requests:
+            raise _too_many()
+        held = Held(self)
+        self.requests += 1
+        try:
+            yield held
+        finally:
+            self.requests -= 1
+            self.bytes -= held.bytes
+
+
+class Held:
+    """What one request holds of the memory for bodies."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.bytes = 0
+
+    def take(self, count: int) -> None:
+        """Count bytes that have come. Raises Refusal where all requests together have too many."""
+        if self._admission.bytes + count > self._admission.limits.waiting_bytes:
+            raise _too_many()
+        self._admission.bytes += count
+        self.bytes += count
+
+
+async def read_chunks(request: Request, limits: Limits, held: Held) -> AsyncGenerator[bytes, None]:
+    """Yield a body as it comes. Raises Refusal for one that is too large or takes too long."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limits.body_bytes:
+        raise _too_large(limits)
+    deadline = asyncio.get_running_loop().time() + limits.upload_s
+    count, more = 0, True
+    while more:
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await request.receive()
+        except TimeoutError:
+            sentence = f"The upload was not complete after {limits.upload_s:g} seconds: send smaller pictures."
+            raise Refusal(408, sentence) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        count += len(chunk)
+        if count > limits.body_bytes:
+            raise _too_large(limits)
+        held.take(len(chunk))
+        yield chunk
+
+
+def _too_large(limits: Limits) -> Refusal:
+    return Refusal(413, f"The upload has more than {limits.body_bytes / 1e6:g} MB: send fewer or smaller pictures.")
+
+
+def _too_many() -> Refusal:
+    return Refusal(503, "Too many requests are being answered: ask again in a second.", retry_after_s=_RETRY_AFTER_S)

@@ -1,0 +1,137 @@
+"""From uploaded files to the answer: decoded and searched in threads, classified together with other requests."""
+
+import asyncio
+import base64
+import concurrent.futures
+import io
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ferjax.inference import CONTRACT, crops, detectors, list_columns, to_rows
+from ferjax.inference.faces import Faces, create_tasks, cut_out
+from ferjax.inference.pipeline import create_answer
+from ferjax.network import Network
+from ferjax.serving.batches import Batches, Result
+from ferjax.serving.decoding import decode
+from ferjax.serving.limits import Limits
+from ferjax.serving.measures import Measures
+from ferjax.serving.refusal import Refusal
+from ferjax.serving.uploads import Upload
+from ferjax.serving.wishes import Wishes
+
+
+class Found(NamedTuple):
+    """The faces of an uploaded picture, its size, its faces' crops where they are wanted, and its status of HTTP."""
+
+    faces: Faces
+    size: tuple[int, int] | None
+    crops: Sequence[np.ndarray]
+    status: int
+
+
+class Service:
+    """Answers requests with one network. `wait_s` is how long a face waits for others that share its batch."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        limits: Limits,
+        measures: Measures,
+        detector: "str | detectors.Detector | None" = None,
+        wait_s: float = 0.004,
+    ) -> None:
+        self.network, self._limits, self._measures = network, limits, measures
+        self._detector = detectors.create(detector) if detector is None or isinstance(detector, str) else detector
+        self.batches = Batches(network, wait_s=wait_s, watch=measures.batches.observe)
+        self._threads = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "ferjax-pictures")
+
+    def start(self) -> None:
+        """Compile, and begin to work."""
+        self.batches.start()
+
+    def stop(self) -> None:
+        """Finish what has been begun."""
+        self._threads.shutdown()
+        self.batches.stop()
+
+    async def answer(self, uploads: Sequence[Upload], wishes: Wishes) -> dict[str, Any]:
+        """Return what is said of each picture, as JSON has it. Raises Refusal where none of them can be read."""
+        loop = asyncio.get_running_loop()
+        found = await asyncio.gather(*(loop.run_in_executor(self._threads, self._find, one, wishes) for one in uploads))
+        if all(one.status != 200 for one in found):
+            first_one = found[0].faces.picture
+            what = "The upload" if len(found) == 1 else f"None of the pictures can be read: {first_one.source}"
+            raise Refusal(found[0].status, f"{what} is {first_one.reason}.")
+        inputs = [one.faces.inputs for one in found if one.faces.inputs is not None]
+        classes = self.network.classes
+        result = Result(np.zeros((0, len(classes)), np.float32), None)
+        if inputs:
+            future = self.batches.submit(np.concatenate(inputs), wishes.views, wishes.explain)
+            result = await asyncio.wrap_future(future)
+        self._count(found)
+        pictures, first = [], 0
+        for one in found:
+            own = slice(first, first + len(one.faces.scores))
+            first = own.stop
+            pictures.append(self._describe(one, result, own))
+        if wishes.explain != "none":
+            drawing = loop.run_in_executor(self._threads, _draw_all, found, result)
+            for picture, drawn in zip(pictures, await drawing, strict=True):
+                picture["explanations"] = drawn
+        return {
+            "contract": CONTRACT,
+            "classes": list(classes),
+            "unsure_below": self.network.unsure_below,
+            "pictures": pictures,
+        }
+
+    def _find(self, upload: Upload, wishes: Wishes) -> Found:
+        picture, status = decode(upload, self._limits)
+        (task,) = create_tasks([lambda: picture], detect=wishes.detect, boxes=None, detector=self._detector)
+        faces = cut_out(task, self.network, keep_pixels=False)
+        if picture.pixels is None:
+            return Found(faces, None, (), status)
+        size = (picture.pixels.shape[1], picture.pixels.shape[0])
+        wanted: list[np.ndarray] = []
+        if wishes.explain != "none":
+            _, _, add_margin = task
+            wanted = [crops.cut(picture.pixels, box).copy() for box in add_margin(faces.boxes)]
+        return Found(faces, size, wanted, status)
+
+    def _describe(self, one: Found, result: Result, own: slice) -> dict[str, Any]:
+        answer = create_answer(one.faces, result.probabilities[own])
+        columns = list_columns(self.network.classes)
+        rows = to_rows(answer, self.network.classes, self.network.unsure_below)
+        width, height = one.size or (None, None)
+        return {
+            "source": answer.picture.source,
+            "width": width,
+            "height": height,
+            "rows": [dict(zip(columns, row, strict=True)) for row in rows],
+        }
+
+    def _count(self, found: Sequence[Found]) -> None:
+        for one in found:
+            self._measures.pictures.labels("read" if one.status == 200 else "unreadable").inc()
+            self._measures.faces.inc(len(one.faces.scores))
+
+
+def _draw_all(found: Sequence[Found], result: Result) -> list[list[str]]:
+    maps = iter(() if result.maps is None else result.maps)
+    return [[_draw(crop, next(maps)) for crop in one.crops] for one in found]
+
+
+def _draw(crop: np.ndarray, values: np.ndarray) -> str:
+    """Lay a map over its face; return that as an address with the picture in it."""
+    from ferjax.explain import overlay
+
+    file = io.BytesIO()
+    image = Image.fromarray(crop)
+    image.thumbnail((288, 288))
+    Image.fromarray(overlay(np.asarray(image), values, signed=False, least_side_px=192)).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

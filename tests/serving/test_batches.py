@@ -1,0 +1,77 @@
+"""Faces of many requests share a batch, and each gets its own answer."""
+
+import numpy as np
+import pytest
+
+from ferjax.serving.batches import SIZES, Batches
+
+
+class Counting:
+    """A network that answers a face with its level, and remembers how it was called."""
+
+    classes = ("dark", "bright")
+    unsure_below = 0.0
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, images, *, views="none", batch_size=64):
+        if views == "broken":
+            raise RuntimeError("broken")
+        self.calls.append((len(images), views, batch_size))
+        bright = images.reshape(len(images), -1).mean(axis=1, dtype=np.float32) / np.float32(255)
+        return np.stack([1 - bright, bright], axis=1)
+
+    def fit(self, images):
+        return np.zeros((len(images), 4, 4, 1), np.uint8)
+
+
+@pytest.fixture
+def network():
+    return Counting()
+
+
+@pytest.fixture
+def batches(network):
+    batches = Batches(network, wait_s=0.1)
+    batches.start()
+    assert [call[2] for call in network.calls] == list(SIZES)  # compiled before the first request
+    network.calls.clear()
+    yield batches
+    batches.stop()
+    assert not batches.works
+
+
+def _face(level, count=1):
+    return np.full((count, 4, 4, 1), level, np.uint8)
+
+
+def test_requests_that_come_together_are_one_batch(batches, network):
+    futures = [batches.submit(_face(level), "none") for level in range(0, 50, 10)]
+    found = [float(future.result(10).probabilities[0, 1]) * 255 for future in futures]
+    assert found == pytest.approx([0, 10, 20, 30, 40], abs=1e-3)
+    assert network.calls == [(5, "none", 8)]
+
+
+def test_one_face_waits_for_no_full_batch_and_many_fill_several(batches, network):
+    assert len(batches.submit(_face(1, 150), "none").result(10).probabilities) == 150
+    assert network.calls == [(64, "none", 64), (64, "none", 64), (22, "none", 64)]
+    batches.submit(_face(1), "none").result(10)
+    assert network.calls[-1] == (1, "none", 1)
+
+
+def test_views_have_batches_of_their_own_and_a_failure_is_its_requests_alone(batches, network):
+    good, bad, other = (batches.submit(_face(9), views) for views in ("none", "broken", "mirror"))
+    with pytest.raises(RuntimeError, match="broken"):
+        bad.result(10)
+    assert good.result(10).probabilities.shape == other.result(10).probabilities.shape == (1, 2)
+    assert [call[1] for call in network.calls] == ["none", "mirror"]
+    assert batches.works
+
+
+def test_what_has_been_submitted_is_done_before_the_end(network):
+    batches = Batches(network, wait_s=0.1)
+    batches.start()
+    futures = [batches.submit(_face(1, 40), "none") for _ in range(5)]
+    batches.stop()
+    assert all(future.done() and not future.exception() for future in futures)

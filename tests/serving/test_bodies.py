@@ -1,0 +1,79 @@
+"""Bodies that are endless, slow or too many, before a server is needed."""
+
+import asyncio
+import json
+
+import pytest
+
+from ferjax.serving.bodies import Admission
+from ferjax.serving.refusal import Refusal
+from tests.serving.conftest import LIMITS
+
+
+def _ask(app, receive, *headers):
+    """Send a request to the application itself; return the status, the headers and the answer."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        **{"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "query_string": b""},
+        **{"headers": [(b"host", b"testserver"), *headers], "http_version": "1.1", "scheme": "http", "root_path": ""},
+    }
+    asyncio.run(app(scope, receive, send))
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    return sent[0]["status"], dict(sent[0]["headers"]), json.loads(body)
+
+
+CHUNKED = (b"transfer-encoding", b"chunked")
+
+
+def test_an_endless_upload_is_cut_off(client, app):
+    count = 0
+
+    async def receive():
+        nonlocal count
+        count += 1
+        return {"type": "http.request", "body": bytes(100_000), "more_body": True}
+
+    status, headers, answer = _ask(app, receive, CHUNKED)
+    assert (status, answer["error"][:35]) == (413, "The upload has more than 0.3 MB: se")
+    assert headers[b"connection"] == b"close"
+    assert count < 1000
+
+
+def test_a_slow_upload_is_cut_off(client, app):
+    async def receive():
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b".", "more_body": True}
+
+    status, _, answer = _ask(app, receive, CHUNKED)
+    assert (status, answer["error"][:42]) == (408, "The upload was not complete after 0.3 seco")
+
+
+def test_too_many_requests_and_too_many_bytes_are_asked_to_wait():
+    admission = Admission(LIMITS)
+    with admission.admit() as first, admission.admit(), admission.admit():
+        first.take(LIMITS.waiting_bytes)
+        with pytest.raises(Refusal) as refusal:
+            first.take(1)
+        assert (refusal.value.status, refusal.value.retry_after_s) == (503, 1)
+        with pytest.raises(Refusal), admission.admit():
+            pass
+    assert (admission.requests, admission.bytes) == (0, 0)
+    with admission.admit() as held:
+        held.take(LIMITS.waiting_bytes)
+
+
+def test_a_refusal_says_when_to_ask_again(client, app, monkeypatch):
+    def refuse(self):
+        raise Refusal(503, "Wait.", retry_after_s=7)
+
+    monkeypatch.setattr(Admission, "admit", refuse)
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    status, headers, _ = _ask(app, receive)
+    assert (status, headers[b"retry-after"]) == (503, b"7")
