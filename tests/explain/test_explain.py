@@ -125,7 +125,7 @@ def test_an_overlay_colours_what_a_map_says_and_nothing_else():
 
 @pytest.mark.slow
 def test_the_map_of_a_smile_lies_on_the_mouth(tmp_path):
-    ferjax.train("quickstart", tmp_path, {"data.synthetic_rows": 2000, "train.epochs": 2})
+    ferjax.train("quickstart", tmp_path)
     network = ferjax.load(tmp_path)
     rows = draw(700, seed=5)
     smiles = rows.images[rows.labels == EMOTIONS.index("happy")]
