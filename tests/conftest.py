@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
     " --xla_force_host_platform_device_count=8"
@@ -62,9 +63,9 @@ def faces():
 def _own_logging():
     """A command of one test sets up the process; the next test is to find it as it was."""
     kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in _LOGGERS]
-    hook = sys.unraisablehook
+    hooks = sys.unraisablehook, threading.excepthook
     yield
-    sys.unraisablehook = hook
+    sys.unraisablehook, threading.excepthook = hooks
     for logger, handlers, level, propagate in kept:
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)

@@ -13,6 +13,7 @@ import pathlib
 import re
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,7 @@ def start_logging() -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    sys.unraisablehook = _show_unraisable
+    sys.unraisablehook, threading.excepthook = _show_unraisable, _show_in_thread
     # Orbax and clu log through absl, and Orbax logs pages of each error that it raises, too.
     for library in ("absl", "asyncio"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
@@ -41,9 +42,21 @@ def start_logging() -> None:
 
 
 def _show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Show a fault as Python does, but for what Orbax's threads complain of behind a save or restore that failed."""
-    if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
+    """Show a fault as Python does, but for what libraries complain of behind a file that could not be written.
+
+    Orbax's threads do behind a save that failed, and TensorBoard's writer as the process ends.
+    """
+    error = unraisable.exc_value
+    if not (isinstance(error, OSError) or (isinstance(error, RuntimeError) and "Event loop is closed" in str(error))):
         sys.__unraisablehook__(unraisable)
+
+
+def _show_in_thread(fault: "threading.ExceptHookArgs") -> None:
+    """Show a thread's fault as Python does, but a file that it could not write in a line: TensorBoard's, say."""
+    if not isinstance(fault.exc_value, OSError):
+        threading.__excepthook__(fault)
+    elif fault.exc_value.strerror:
+        logging.getLogger("ferjax").warning("A file beside the run cannot be written: %s.", fault.exc_value.strerror)
 
 
 def _speak_plainly() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import threading
 from typing import Any
 
 from ferjax.files import read_json_lines, write_text
@@ -22,7 +23,10 @@ class MetricsLog:
         _drop_lines_past(workdir.metrics, step, epoch)
         self._file = workdir.metrics.open("a", encoding="utf-8")
         # TensorBoard hides the events from purge_step on that an earlier, killed process wrote.
+        before = set(threading.enumerate())
         self._events = SummaryWriter(str(workdir.tensorboard), purge_step=step + 1, filename_suffix=f".{step}")
+        # It writes in threads, and would wait for ever for one that a full disk has ended.
+        self._writers = set(threading.enumerate()) - before
 
     def write(self, *, step: int, epoch: float, split: str, **values: float) -> None:
         """Write one line; `split` is 'train_step' (the last few steps), 'train' (the epoch) or 'validation'."""
@@ -30,12 +34,17 @@ class MetricsLog:
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
         for name, value in values.items():
-            self._events.add_scalar(f"{split}/{name}", value, step)
+            if self._can_write_events():
+                self._events.add_scalar(f"{split}/{name}", value, step)
+
+    def _can_write_events(self) -> bool:
+        return all(thread.is_alive() for thread in self._writers)
 
     def close(self) -> None:
         """Close both files."""
         self._file.close()
-        self._events.close()
+        if self._can_write_events():
+            self._events.close()
 
 
 def _drop_lines_past(path: pathlib.Path, step: int, epoch: int) -> None:

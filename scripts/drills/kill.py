@@ -18,7 +18,7 @@ _SPACE = ("--space", "optim.learning_rate=1e-3,1e-4")
 _KINDS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "a run": ("train", (), ""),
     "seeds together": ("train", ("--config.train.seeds=(0, 1)", "--config.parallel.devices=0"), "seed_*"),
-    "a search": ("search", _SPACE, "trials/*"),
+    "a search": ("search", _SPACE, "trials/[!.]*"),
 }
 
 

@@ -158,3 +158,19 @@ def test_streams_that_are_closed_take_all_and_no_file_gets_their_numbers():
     )
     command = f'exec "{sys.executable}" -c "{program}" <&- >&- 2>&-'
     assert subprocess.run(["bash", "-c", command], check=False).returncode == 0
+
+
+def test_what_libraries_complain_of_behind_a_full_disk_is_no_traceback():
+    program = """
+import atexit, errno, os, threading
+from ferjax.cli import endings
+endings.start_logging()
+def refuse():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+thread = threading.Thread(target=refuse)
+thread.start()
+thread.join()
+atexit.register(refuse)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == "A file beside the run cannot be written: No space left on device.\n"

@@ -1,4 +1,6 @@
 import json
+import threading
+import time
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -57,3 +59,17 @@ def test_a_damaged_line_is_named(tmp_path, text):
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1, "epoch": 0.1, "split": "train_step"}}\n{text}\n')
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 cannot be read"):
         MetricsLog(Workdir(tmp_path), 2, 0)
+
+
+def test_a_full_disk_under_tensorboards_events_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    log = MetricsLog(Workdir(tmp_path), 0, 0)
+    log._events.file_writer.event_writer._event_queue.put("no event")  # ends the thread, as a refused write does
+    deadline_s = time.monotonic() + 20
+    while log._can_write_events() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert not log._can_write_events()
+    for step in range(1, 30):  # more than its queue holds
+        log.write(step=step, epoch=0.0, split="train_step", loss=1.0)
+    log.close()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 29
