@@ -77,6 +77,9 @@ def _speak_plainly() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+UNREADABLE = 3  # done, but some of the inputs could not be read
+
+
 def be_quiet() -> None:
     """Log only errors from now on; the run's main process logs the rest."""
     logging.getLogger("ferjax").setLevel(logging.ERROR)

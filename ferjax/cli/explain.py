@@ -1,31 +1,36 @@
 """Show which pixels of a picture an answer comes from.
 
-    ferjax explain face.png                                     Grad-CAM of the most probable class, by ferjax's network
+    ferjax explain photo.jpg                                    Grad-CAM of each face, by ferjax's network
     ferjax explain face.png --network RUN --target sad                       why not sad?
     ferjax explain a.png b.png --network RUN --method integrated_gradients -o FOLDER
 
-A picture is taken as one face. Beside it, or in FOLDER, goes a picture with the map over it: NAME_grad_cam.png, from
-dark violet to yellow where the network looked; NAME_integrated_gradients.png, red for pixels that speak for the class
-and blue for those against it. --arrays keeps the numbers too, in units of the class's logit, as NAME_<method>.npy.
+Faces are found and cut out as `ferjax predict` does it; with --crops a picture is one face. Beside the picture, or in
+FOLDER, goes each face with the map over it: NAME_grad_cam.png, from dark violet to yellow where the network looked;
+NAME_integrated_gradients.png, red for pixels that speak for the class and blue for those against it. Of several faces
+the second is NAME_1_grad_cam.png. --arrays keeps the numbers too, in units of the class's logit, as NAME_<method>.npy.
 """
 
 import argparse
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path
 from ferjax.errors import UserError
 
+if TYPE_CHECKING:
+    from ferjax.inference.faces import Faces
+    from ferjax.network import Network
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, explain each picture, print the answers and where the maps are; return the exit code."""
     parser = Parser("ferjax explain", f"{__doc__}\n{endings.EXIT_CODES}")
-    parser.add_argument("images", nargs="+", type=file_path, metavar="IMAGE", help="pictures of one face each")
+    parser.add_argument("images", nargs="+", type=file_path, metavar="IMAGE", help="pictures with faces")
     parser.add_argument(
         "--network",
         type=file_path,
@@ -37,12 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--target", metavar="CLASS", help="the class to explain; each picture's most probable by default"
     )
     parser.add_argument("-o", "--output", type=file_path, metavar="FOLDER", help="where the maps go")
+    parser.add_switch("--crops", "every picture is a ready crop of one face: no face is sought")
     parser.add_switch("--arrays", "keep the numbers of each map too")
     return endings.run(parser, arguments, _explain, folder=lambda found: found.output or found.images[0].parent)
 
 
-def _explain(found: argparse.Namespace) -> None:
-    from ferjax.explain import EXPLANATIONS, explain, overlay
+def _explain(found: argparse.Namespace) -> int:
+    from ferjax.explain import EXPLANATIONS
+    from ferjax.inference.faces import create_tasks, cut_out
+    from ferjax.inference.sources import find_pictures
     from ferjax.network import load
 
     if found.method not in EXPLANATIONS:
@@ -50,33 +58,43 @@ def _explain(found: argparse.Namespace) -> None:
     network = load(found.network)
     if found.target is not None and found.target not in network.classes:
         raise FlagMistake(f"--target={found.target} is not one of {', '.join(network.classes)}.")
-    unreadable = []
+    unreadable = 0
     for path in found.images:
-        try:
-            picture = _read(path)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            unreadable.append(f"{path} ({error})")
-            continue
-        face = network.fit(picture)
-        (probabilities,) = network(face)
-        try:
-            (values,) = explain(network, face, found.method, found.target)
-        except ValueError as error:
-            raise UserError(f"{found.network} cannot be explained by --method={found.method}: {error}.") from error
-        name = found.target or network.classes[int(probabilities.argmax())]
-        place = (found.output or path.parent) / f"{path.stem}_{found.method}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(overlay(picture, values, signed=EXPLANATIONS[found.method].signed)).save(place)
+        loads = find_pictures(path)
+        for task in create_tasks(loads, detect=not found.crops, boxes=None, detector=None):
+            faces = cut_out(task, network, keep_pixels=True)
+            if faces.picture.reason:
+                unreadable += 1
+                print(f"{path}  {faces.picture.reason}")
+            elif faces.inputs is None:
+                print(f"{path}  no face was found; with --crops the whole picture is taken for one")
+            else:
+                _explain_faces(found, network, path, faces)
+    return endings.UNREADABLE if unreadable else 0
+
+
+def _explain_faces(found: argparse.Namespace, network: "Network", path: pathlib.Path, faces: "Faces") -> None:
+    """Write a map for each face of a picture, and print the answers."""
+    from ferjax.explain import EXPLANATIONS, explain, overlay
+    from ferjax.inference import crops
+    from ferjax.inference.pictures import to_rgb
+
+    assert faces.inputs is not None
+    assert faces.picture.pixels is not None
+    places = faces.boxes if found.crops else crops.add_margin(faces.boxes)
+    probabilities = network(faces.inputs)
+    try:
+        maps = explain(network, faces.inputs, found.method, found.target)
+    except ValueError as error:
+        raise UserError(f"{found.network} cannot be explained by --method={found.method}: {error}.") from error
+    folder = found.output or path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (values, row, place) in enumerate(zip(maps, probabilities, places, strict=True)):
+        name = found.target or network.classes[int(row.argmax())]
+        frame = "" if faces.picture.frame is None else f"_frame{faces.picture.frame}"
+        file = folder / f"{path.stem}{frame}{f'_{number}' if number else ''}_{found.method}.png"
+        seen = crops.cut(to_rgb(faces.picture.pixels), place)
+        Image.fromarray(overlay(seen, values, signed=EXPLANATIONS[found.method].signed)).save(file)
         if found.arrays:
-            np.save(place.with_suffix(".npy"), values)
-        print(f"{path}  {name} {probabilities[network.classes.index(name)]:.1%}  {place}")
-    if unreadable:
-        raise UserError(
-            f"{len(unreadable)} of {len(found.images)} pictures could not be read: {'; '.join(unreadable)}."
-        )
-
-
-def _read(path: pathlib.Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture as red, green and blue, turned as its camera was held."""
-    with Image.open(path) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+            np.save(file.with_suffix(".npy"), values)
+        print(f"{path}  {name} {row[network.classes.index(name)]:.1%}  {file}")

@@ -34,7 +34,6 @@ LAYOUTS = ("deepface", "fer", "pyfeat")
 DETECTORS = ("libfacedetection", "mtcnn")
 VIEWS = ("none", "mirror", "shifts", "crops", "mirror_shifts", "mirror_crops")
 
-UNREADABLE = 3
 _INTERRUPTED = "Interrupted: what was found until then is written."
 _LISTED = 20
 
@@ -157,7 +156,7 @@ def _predict(found: argparse.Namespace) -> int:
     _report(results, counts, time.perf_counter() - start_s, found)
     if fusion is not None and (unused := len(fusion.votes.rows) - len(fusion.used)):
         _say(f"{unused} lines of {found.context} are on none of these faces.")
-    return UNREADABLE if results.unreadable else 0
+    return endings.UNREADABLE if results.unreadable else 0
 
 
 def _to_source(text: str) -> str | int:
