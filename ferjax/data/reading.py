@@ -26,13 +26,13 @@ from ferjax.data.readers.archive import (
     kind_of,
     reading,
 )
-from ferjax.data.readers.csv_file import (
+from ferjax.data.readers.csv_file import read_csv
+from ferjax.data.readers.csv_header import (
     describe_missing,
     is_readable,
     is_utf16,
     missing_columns,
     name_columns,
-    read_csv,
     split_header,
 )
 from ferjax.data.readers.pieces import choose_csvs, find_usage

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ferjax.data import read
-from ferjax.data.readers.csv_file import split_header
+from ferjax.data.readers.csv_header import split_header
 from ferjax.data.readers.digits import parse_pixels
 from ferjax.errors import UserError
 
