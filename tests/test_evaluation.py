@@ -136,7 +136,7 @@ def test_data_of_other_classes_are_refused(network):
     [
         ({"pth": "x"}, {}, KeyMistake, "there is no config key data.pth; of this group there are path, name"),
         ({"scaling": "none"}, {}, KeyMistake, "there is no config key data.scaling"),
-        ({"split": "half"}, {}, UserError, "data.split='half' is out of range: it must be 'official' or"),
+        ({"split": "half"}, {}, UserError, "data.split='half' is out of range: it must be 'official', 'strat"),
         ({"path": "nowhere.csv"}, {}, UserError, "There is no data set at nowhere.csv"),
         (
             {},

@@ -12,6 +12,20 @@ _STRONGEST = 0.65  # how much of a pixel is colour where the map is largest
 # blurred over its neighbours, with this deviation in pixels.
 _PERCENTILE, _BLUR_PX = 99.0, 0.8
 _FOR, _AGAINST = (0.85, 0.1, 0.1), (0.15, 0.3, 0.9)
+# From dark violet to yellow: the scale called plasma (Smith & van der Walt 2015), at nine places.
+_SCALE = np.array(
+    [
+        (0.050, 0.030, 0.528),
+        (0.294, 0.012, 0.631),
+        (0.494, 0.012, 0.658),
+        (0.659, 0.134, 0.588),
+        (0.798, 0.280, 0.470),
+        (0.899, 0.423, 0.361),
+        (0.973, 0.585, 0.253),
+        (0.993, 0.771, 0.155),
+        (0.940, 0.975, 0.131),
+    ]
+)
 
 
 def overlay(
@@ -26,8 +40,6 @@ def overlay(
     Red is for the class and blue against it (`signed`); without a sign, from dark violet to yellow is more for it. What
     has nothing stays as it is, and the largest numbers of the map have the strongest colour.
     """
-    from matplotlib import colormaps  # which takes a while to import
-
     picture = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image).convert("RGB")
     factor = max(1, -(-least_side_px // min(picture.size)))
     size = (picture.width * factor, picture.height * factor)
@@ -36,7 +48,13 @@ def overlay(
     largest = float(np.percentile(np.abs(smooth), _PERCENTILE))
     scaled = (smooth / largest if largest > 0 else smooth).clip(-1, 1).astype(np.float32)
     drawn = np.asarray(Image.fromarray(scaled).resize(size, Image.Resampling.BILINEAR))[..., None]
-    colours = np.where(drawn > 0, _FOR, _AGAINST) if signed else colormaps["plasma"](drawn[..., 0])[..., :3]
+    colours = np.where(drawn > 0, _FOR, _AGAINST) if signed else _colour(drawn[..., 0])
     strength = _STRONGEST * np.abs(drawn)
     mixed = np.asarray(picture, np.float32) * (1 - strength) + 255 * colours * strength
     return np.asarray(mixed.clip(0, 255) + 0.5, np.uint8)
+
+
+def _colour(values: Float[np.ndarray, "y x"]) -> Float[np.ndarray, "y x 3"]:
+    """Return the colour, 0..1, of each value in 0..1."""
+    places = np.linspace(0, 1, len(_SCALE))
+    return np.stack([np.interp(values, places, channel) for channel in _SCALE.T], axis=-1)

@@ -80,7 +80,7 @@ def _convolve(features: int, stride: int, dtype: DTypeLike, exact: bool, name: s
 
 
 KEYS: Keys = types.MappingProxyType(
-    {"resnet_stem_stride": Key(2, Range(1, 2), "stride of the first convolution of a resnet")}
+    {"resnet_stem_stride": Key(2, Range(1, 2, whole=True), "stride of the first convolution of a resnet")}
 )
 NETWORKS: Mapping[str, Entry] = types.MappingProxyType(
     {name: Entry(functools.partial(ResNet, depths=depths), KEYS) for name, depths in DEPTHS.items()}

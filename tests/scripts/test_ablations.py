@@ -37,5 +37,5 @@ def test_the_table_says_the_difference_to_the_recipe(tmp_path):
     table = ablations.tabulate(tmp_path)
     recipe, adam = table.rows
     assert recipe[-2:] == ("76.19 ± 0.00", "-")
-    assert adam[:2] == ("adam", "optim.name=adam")
+    assert adam[:2] == ("adam", "optim.name=adam, optim.learning_rate=0.002")
     assert adam[-1].startswith("-23.81 (-")

@@ -165,8 +165,8 @@ def script_validation(monkeypatch, losses):
     """Let validation's loss decide as `losses[seed, epoch]` has it, whatever it really is."""
     create, table = build.make_finish_epoch, np.asarray(losses, np.float32)
 
-    def make(*arguments):
-        finish = create(*arguments)
+    def make(*arguments, **named):
+        finish = create(*arguments, **named)
 
         def finish_scripted(state, sums):
             loss = jnp.asarray(table)[state.seed.astype(jnp.int32), state.epoch]
