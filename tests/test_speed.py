@@ -7,7 +7,6 @@ nothing, is in test_train.py.
 import functools
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -67,7 +66,8 @@ def test_the_step_is_faster_than_with_plain_convolutions():
     assert measured["convolutions"] == 3 * sum(DEPTHS) - 1  # what it is compared with is plain indeed
     for one, other in zip(measured["losses"]["ferjax"], measured["losses"]["plain"], strict=True):
         assert abs(one - other) < 1e-3 * other
-    ferjax, plain = (statistics.median(measured["seconds"][name]) for name in ("ferjax", "plain"))
+    # The fastest of each: whatever else the machine does slows single steps down, and not the same ones of both.
+    ferjax, plain = (min(measured["seconds"][name]) for name in ("ferjax", "plain"))
     assert plain / ferjax > LEAST_RATIO, measured["seconds"]
 
 
