@@ -3,9 +3,10 @@
     python -m scripts.ablations --data fer2013.csv --output workdir/ablations [--seeds 0 1 2] [NAME ...]
 
 Every change is trained for as many epochs as take the minutes of the recipe itself, by its `cost`: the time of a step
-of the change over that of the recipe, measured on a quiet machine. Runs that are finished are skipped and those that
-were stopped go on, so that the list can be worked off in pieces. At the end a table is written from the study's own
-numbers: the difference to the recipe with its paired 95 % interval over images, of all seeds.
+of the change over that of the recipe. These costs are estimates, to be measured before the list is worked off. Runs
+that are finished are skipped and those that were stopped go on, so that it can be worked off in pieces. At the end a
+table is written from the study's own numbers: the difference to the recipe with its paired 95 % interval over images,
+of all seeds.
 """
 
 import argparse

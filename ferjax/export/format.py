@@ -58,7 +58,7 @@ def prepare(network: Network) -> Network:
     """Return the network in float32, and without the names of folders that only this machine has."""
     import dataclasses
 
-    config = {**network.config, "data.path": pathlib.Path(str(network.config.get("data.path", ""))).name}
+    config = {**network.config, "data.path": pathlib.Path(str(network.config["data.path"])).name}
     about = {key: value for key, value in network.about.items() if key not in ("path", "data")}
     module = network.module.clone(dtype=jnp.dtype("float32"))
     return dataclasses.replace(network, module=module, config=config, about=about)
