@@ -20,6 +20,7 @@ import jax.numpy as jnp
 # bfloat16, from the vendor's datasheet. XLA computes float32 products in TF32 on Ampere and newer, and on TPUs from
 # factors rounded to bfloat16. GPUs before Ampere have no bfloat16 units. Only whole names match: a laptop's GPU or a
 # part of a GPU (MIG) is another device. TPU v2 and v3 show each chip as two devices.
+# Not yet checked against a datasheet: B300, GB200, GB300, GH200, RTX 5090 and TPU7x.
 _DATASHEETS: tuple[tuple[str, float, float | None], ...] = (
     (r"NVIDIA GB[23]00", 1250.0, 2500.0),
     (r"NVIDIA B[23]00|NVIDIA B300 SXM6 AC", 1100.0, 2250.0),
