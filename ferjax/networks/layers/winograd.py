@@ -112,10 +112,13 @@ def convolve(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c o"], m: int
 
 def transform_gradient(g: Float[Array, "b h w o"], m: int) -> Float[Array, "tt p o"]:
     """Compute A g A^T of every tile of the output's gradient."""
+    A = matrices(m)[0].T
     padded = _pad(g, m, 0)
-    batch, height, width, features = padded.shape
-    tiles = padded.reshape(batch, height // m, m, width // m, m, features).transpose(2, 4, 0, 1, 3, 5)
-    return (_square(matrices(m)[0].T, g.dtype) @ tiles.reshape(m * m, -1)).reshape((m + 2) ** 2, -1, features)
+    high, wide = (side - m + 1 for side in padded.shape[1:3])
+    cut = jax.lax.slice_in_dim
+    rows = jnp.stack(_combine(A, [cut(padded, i, i + high, m, axis=1) for i in range(m)]))
+    tiles = jnp.stack(_combine(A, [cut(rows, j, j + wide, m, axis=3) for j in range(m)]), axis=1)
+    return tiles.reshape((m + 2) ** 2, -1, g.shape[3])
 
 
 def input_gradient(
@@ -124,19 +127,21 @@ def input_gradient(
     """Compute the gradient by the input of `shape`: the transposed transforms, with tiles added where they overlap."""
     batch, height, width, channels = shape
     high, wide = -(-height // m), -(-width // m)
-    products = jnp.einsum("tpo,tco->tpc", gradients, kernels)
-    d = _square(matrices(m)[2].T, gradients.dtype) @ products.reshape((m + 2) ** 2, -1)
-    d = d.reshape(m + 2, m + 2, batch, high, wide, channels)
-    # The last two rows (columns) of a tile lie on the first two of the next.
-    spare = ((0, 0), (0, m - 2))
-    parts = [
-        jnp.pad(d[i * m :, j * m :][:m, :m], (spare[i], spare[j], (0, 0), (i, 1 - i), (j, 1 - j), (0, 0)))
-        for i in (0, 1)
-        for j in (0, 1)
-    ]
-    total = functools.reduce(jnp.add, parts)
-    total = total.transpose(2, 3, 0, 4, 1, 5).reshape(batch, (high + 1) * m, (wide + 1) * m, channels)
-    return total[:, 1 : height + 1, 1 : width + 1]
+    B, t = matrices(m)[2].T, m + 2
+
+    def add_overlaps(parts: Sequence[Array], axis: int) -> list[Array]:
+        # The last two rows (columns) of a tile lie on the first two of the next.
+        first, second = ([(0, 0)] * axis + [side] + [(0, 0)] * (parts[0].ndim - axis - 1) for side in ((0, 1), (1, 0)))
+        combined = _combine(B, parts)
+        overlaps = [jnp.pad(part, second) for part in combined[m:]]
+        own = [jnp.pad(part, first) for part in combined[:m]]
+        return [*(one + other for one, other in zip(own, overlaps, strict=False)), *own[2:]]
+
+    products = jnp.einsum("tpo,tco->tpc", gradients, kernels).reshape(t, t, batch, high, wide, channels)
+    columns = jnp.stack(add_overlaps([products[:, j] for j in range(t)], 3), axis=4)
+    rows = jnp.stack(add_overlaps([columns[i] for i in range(t)], 1), axis=2)
+    total = rows.reshape(batch, (high + 1) * m, (wide + 1) * m, channels)
+    return crop(total, (1, height + 1), (1, width + 1))
 
 
 def kernel_gradient(
