@@ -61,8 +61,7 @@ def conv3x3(x: Images, kernel: Kernel, exact: bool = False) -> Outputs:
 
 
 def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
-    # Winograd's transforms lose too much in half precision.
-    return 0 if exact or x.dtype.itemsize < 4 else choose_tile(x.shape, kernel.shape[3])
+    return 0 if exact else choose_tile(x.shape, kernel.shape[3])
 
 
 def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
