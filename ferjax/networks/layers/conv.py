@@ -6,7 +6,8 @@ Elsewhere XLA computes the values and both gradients. For another stride or kern
 `nn.Conv`, which is XLA's convolution on every device.
 
 Winograd's form rounds differently. Against float64 the largest error of values and of both gradients at VGG's shapes,
-relative to the largest number, was 1e-6 with m=2 (direct form 1.4e-6), 6e-6 with m=3 and 1e-5 with m=4, in float32.
+relative to the largest number, was 1e-6 with m=2 (direct form 6e-7), 3e-6 with m=3 and 4e-6 with m=4, in float32. In
+bfloat16 it was 0.7 % with m=2 (direct form 1.0 %), 1.6 % with m=3 and 2.4 % with m=4.
 `exact` does without Winograd's form.
 """
 

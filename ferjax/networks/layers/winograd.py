@@ -59,6 +59,20 @@ def _square(matrix: Float[np.ndarray, "r c"], dtype: jnp.dtype) -> Float[Array, 
     return jnp.asarray(np.kron(matrix, matrix), dtype)
 
 
+def _wide(dtype: jnp.dtype) -> jnp.dtype:
+    """Return the type of transforms and sums: float32 for half precision."""
+    return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
+
+
+def _widen(x: Array) -> Array:
+    return x.astype(_wide(x.dtype))
+
+
+def _multiply(spec: str, a: Array, b: Array) -> Array:
+    """Multiply matrices by an einsum, with sums of the wide type."""
+    return jnp.einsum(spec, a, b, preferred_element_type=_wide(a.dtype))
+
+
 def _combine(matrix: Float[np.ndarray, "r c"], parts: Sequence[Array]) -> list[Array]:
     """Multiply `matrix` with `parts` by additions: half the time of a matrix product where most entries are zero."""
     return [
@@ -84,7 +98,7 @@ def crop(x: Float[Array, "b h w c"], rows: tuple[int, int], columns: tuple[int, 
 def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"]:
     """Compute B^T d B of every tile d of x, zero padded for 'SAME'; p runs over images and their tiles."""
     B_t = matrices(m)[2]
-    padded = _pad(x.astype(jnp.float32), m, 1)
+    padded = _pad(_widen(x), m, 1)
     high, wide = (side - m - 1 for side in padded.shape[1:3])
     cut = jax.lax.slice_in_dim
     rows = jnp.stack(_combine(B_t, [cut(padded, i, i + high, m, axis=1) for i in range(m + 2)]))
@@ -94,7 +108,8 @@ def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"
 
 def transform_kernel(kernel: Float[Array, "3 3 c o"], m: int) -> Float[Array, "tt c o"]:
     """Compute G w G^T."""
-    kernels = _square(matrices(m)[1], jnp.float32) @ kernel.astype(jnp.float32).reshape(9, -1)
+    wide = _widen(kernel)
+    kernels = _square(matrices(m)[1], wide.dtype) @ wide.reshape(9, -1)
     return kernels.astype(kernel.dtype).reshape((m + 2) ** 2, *kernel.shape[2:])
 
 
@@ -104,8 +119,8 @@ def multiply(
     """Compute the convolution's output of `shape` from the transformed input and kernel."""
     batch, height, width, features = shape
     high, wide = -(-height // m), -(-width // m)
-    products = jnp.einsum("tpc,tco->tpo", inputs, kernels, preferred_element_type=jnp.float32)
-    y = _square(matrices(m)[0], jnp.float32) @ products.reshape((m + 2) ** 2, -1)
+    products = _multiply("tpc,tco->tpo", inputs, kernels)
+    y = _square(matrices(m)[0], products.dtype) @ products.reshape((m + 2) ** 2, -1)
     y = y.reshape(m, m, batch, high, wide, features).transpose(2, 3, 0, 4, 1, 5)
     return crop(y.reshape(batch, high * m, wide * m, features), (0, height), (0, width)).astype(inputs.dtype)
 
@@ -118,7 +133,7 @@ def convolve(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c o"], m: int
 def transform_gradient(g: Float[Array, "b h w o"], m: int) -> Float[Array, "tt p o"]:
     """Compute A g A^T of every tile of the output's gradient."""
     A = matrices(m)[0].T
-    padded = _pad(g.astype(jnp.float32), m, 0)
+    padded = _pad(_widen(g), m, 0)
     high, wide = (side - m + 1 for side in padded.shape[1:3])
     cut = jax.lax.slice_in_dim
     rows = jnp.stack(_combine(A, [cut(padded, i, i + high, m, axis=1) for i in range(m)]))
@@ -142,8 +157,7 @@ def input_gradient(
         own = [jnp.pad(part, first) for part in combined[:m]]
         return [*(one + other for one, other in zip(own, overlaps, strict=False)), *own[2:]]
 
-    products = jnp.einsum("tpo,tco->tpc", gradients, kernels, preferred_element_type=jnp.float32)
-    products = products.reshape(t, t, batch, high, wide, channels)
+    products = _multiply("tpo,tco->tpc", gradients, kernels).reshape(t, t, batch, high, wide, channels)
     columns = jnp.stack(add_overlaps([products[:, j] for j in range(t)], 3), axis=4)
     rows = jnp.stack(add_overlaps([columns[i] for i in range(t)], 1), axis=2)
     total = rows.reshape(batch, (high + 1) * m, (wide + 1) * m, channels)
@@ -154,11 +168,11 @@ def kernel_gradient(
     inputs: Float[Array, "tt p c"], gradients: Float[Array, "tt p o"], m: int
 ) -> Float[Array, "3 3 c o"]:
     """Compute the gradient by the kernel from the transformed input and the transformed output gradient."""
-    if inputs.dtype == jnp.float32:
-        kernels = jnp.einsum("tpc,tpo->tco", inputs, gradients)
+    if inputs.dtype == jnp.bfloat16:
+        kernels = _multiply("tcp,tpo->tco", _swap(inputs), gradients)
     else:
-        kernels = jnp.einsum("tcp,tpo->tco", _swap(inputs), gradients, preferred_element_type=jnp.float32)
-    kernel = _square(matrices(m)[1].T, jnp.float32) @ kernels.reshape((m + 2) ** 2, -1)
+        kernels = _multiply("tpc,tpo->tco", inputs, gradients)
+    kernel = _square(matrices(m)[1].T, kernels.dtype) @ kernels.reshape((m + 2) ** 2, -1)
     return kernel.astype(inputs.dtype).reshape(3, 3, *kernels.shape[1:])
 
 

@@ -83,7 +83,7 @@ def test_what_the_rule_chooses_matches_float64(shape):
 def test_exact_leaves_winograd_out(monkeypatch):
     choose(monkeypatch, 4)
     arrays = draw(12, 8, 8)
-    assert max(find_errors(arrays, exact=True)) < 1e-6 < min(find_errors(arrays))
+    assert all(exact < error for exact, error in zip(find_errors(arrays, True), find_errors(arrays), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,16 @@ def test_cpu_multiplies_matrices_and_other_platforms_convolve(m, monkeypatch):
         assert "dot_general" not in text
 
 
-def test_no_winograd_in_bfloat16(monkeypatch):
-    choose(monkeypatch, 4)
-    x, kernel, g = draw(12, 16, 8)
-    half = [jnp.asarray(a, jnp.bfloat16) for a in (x, kernel, g)]
-    for value, reference in zip(make_run()(*half), convolve_reference(x, kernel, g), strict=True):
+@pytest.mark.parametrize("m", [0, 2, 3, 4])
+def test_bfloat16_rounds_operands_and_no_sums(m, monkeypatch):
+    choose(monkeypatch, m)
+    arrays = draw(12, 64, 48)
+    half = [jnp.asarray(a, jnp.bfloat16) for a in arrays]
+    for value, reference in zip(make_run()(*half), convolve_reference(*arrays), strict=True):
         assert value.dtype == jnp.bfloat16
-        assert relative_error(value.astype(jnp.float32), reference) < 2e-2
+        difference = np.asarray(value, np.float64) - reference
+        # As normal numbers' products, whatever their count: 0.3 % in the direct form, and what transforms make of it.
+        assert np.sqrt(np.square(difference).mean() / np.square(reference).mean()) < (0.013 if m > 2 else 0.006)
 
 
 @pytest.mark.parametrize("m", [0, 3])
