@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     config.augment.erase_prob = 0.3
     config.model.name = "compact"
     config.model.pool = "both"
+    config.model.dtype = "auto"
     config.model.dropout = 0.3
     config.loss.label_smoothing = 0.1
     config.optim.name = "muon"

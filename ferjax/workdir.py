@@ -203,7 +203,7 @@ class Workdir:
     def compare_start(self, start: Mapping[str, Any]) -> list[str]:
         """Return 'what: before -> now' of all that the last digits depend on and that the last start had otherwise.
 
-        Empty for a start at step 0, and where the last one was of a version that did not record it.
+        Empty for a start at step 0; what the last start's version of ferjax did not record is left out.
         """
         before = [
             entry["numbers_depend_on"] for entry in self._read(self.versions) or [] if "numbers_depend_on" in entry
@@ -211,7 +211,8 @@ class Workdir:
         if not start["step"] or not before:
             return []
         now = start["numbers_depend_on"]
-        return [f"{name} ({before[-1].get(name)} -> {now[name]})" for name in now if before[-1].get(name) != now[name]]
+        was = before[-1]
+        return [f"{name} ({was[name]} -> {now[name]})" for name in now if name in was and was[name] != now[name]]
 
     def begin(self, wanted: ConfigDict, facts: DataFacts, start: Mapping[str, Any]) -> None:
         """Write config.json and data.json, and add this `start` to versions.json; an earlier start's results go."""

@@ -37,8 +37,9 @@ COMMON_KEYS: Keys = types.MappingProxyType(
         "width": Key(1.0, Range(0.02, 8), "factor on the number of channels of every convolution"),
         "dtype": Key(
             "float32",
-            Choice(("float32", "bfloat16")),
-            "number type of the network's computation; parameters stay float32",
+            Choice(("float32", "bfloat16", "auto")),
+            "number type of the network's computation; parameters stay float32. 'auto' trains in bfloat16 where the "
+            "devices multiply it faster, and evaluates and predicts in float32",
         ),
         "exact_convolution": Key(
             False,
@@ -66,12 +67,14 @@ def create(*, name: str, num_classes: int, **options: Any) -> Classifier:
     """Make the network `name`, one of NETWORKS, with one output per class.
 
     `options` are values of KEYS by name. One that is left out has the default of its declaration, and one that belongs
-    to another network is not read. Raises TypeError for an option that no network declares.
+    to another network is not read. With dtype='auto' the network is that of evaluation, in float32. Raises TypeError
+    for an option that no network declares.
     """
     values = complete(KEYS, options)
     entry = NETWORKS[name]
     fields = {key: values[key] for key in (*COMMON_KEYS, *entry.keys)}
-    fields |= {"hidden": tuple(fields["hidden"]), "dtype": jnp.dtype(fields["dtype"])}
+    dtype = "float32" if fields["dtype"] == "auto" else fields["dtype"]
+    fields |= {"hidden": tuple(fields["hidden"]), "dtype": jnp.dtype(dtype)}
     return entry.create(num_classes=num_classes, **fields)
 
 

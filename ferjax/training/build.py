@@ -20,6 +20,7 @@ from ferjax.errors import UserError
 from ferjax.networks import Classifier
 from ferjax.preprocess import preprocess
 from ferjax.randomness import stream_key
+from ferjax.runtime import has_fast_bfloat16
 from ferjax.state import TrainState, create_state
 from ferjax.step import make_eval_step, make_finish_epoch, make_train_step
 
@@ -52,12 +53,14 @@ def describe_task(rows: Rows, splits: Splits) -> Task:
 class Parts:
     """The parts that a config names, for a task. The steps are pure functions of ferjax.step; none is compiled yet.
 
-    `eval_step` is for validation; `final_eval_step` averages over the views of `eval.views`.
+    `eval_step` is for validation; `final_eval_step` averages over the views of `eval.views`. `train_dtype` is the
+    number type of `train_step`; `network` is that of evaluation.
     """
 
     config: ConfigDict
     task: Task
     network: Classifier
+    train_dtype: str
     optimizer: optim.Optimizer
     loss_fn: losses.LossFn
     augment: augment.Augment
@@ -103,8 +106,10 @@ def build(config: ConfigDict, task: Task) -> Parts:
         optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=rows / size)
         loss_fn = losses.create(counts=task.counts, **config.loss)
         change = augment.create(**config.augment)
-        prepare = functools.partial(
-            preprocess, scaling=config.input.scaling, channels=network.in_channels, dtype=network.dtype
+        trained = network.clone(dtype=jnp.dtype(_choose_dtype(config.model.dtype)))
+        prepare, prepare_trained = (
+            functools.partial(preprocess, scaling=config.input.scaling, channels=network.in_channels, dtype=each.dtype)
+            for each in (network, trained)
         )
         eval_step = make_eval_step(network, loss_fn, prepare)
         views = config.eval.views
@@ -112,11 +117,12 @@ def build(config: ConfigDict, task: Task) -> Parts:
             config=config,
             task=task,
             network=network,
+            train_dtype=jnp.dtype(trained.dtype).name,
             optimizer=optimizer,
             loss_fn=loss_fn,
             augment=change,
             preprocess=prepare,
-            train_step=make_train_step(network, optimizer, loss_fn, change, prepare),
+            train_step=make_train_step(trained, optimizer, loss_fn, change, prepare_trained),
             eval_step=eval_step,
             final_eval_step=eval_step if views == "none" else make_eval_step(network, loss_fn, prepare, views),
             finish_epoch=make_finish_epoch(optimizer, config.train.best_metric, keep_last=config.eval.epoch == "last"),
@@ -126,3 +132,10 @@ def build(config: ConfigDict, task: Task) -> Parts:
     except ValueError as error:
         raise UserError(str(error)) from error
     return parts
+
+
+def _choose_dtype(dtype: str) -> str:
+    """Return the number type of training steps."""
+    if dtype == "auto":
+        return "bfloat16" if has_fast_bfloat16() else "float32"
+    return dtype

@@ -242,7 +242,8 @@ def _train_together(
     try:
         for seed_run in loop.runs:
             if is_main():
-                config, begun = choose_seed(setting.parts.config, seed_run.seed), describe_start(seed_run.step)
+                config = choose_seed(setting.parts.config, seed_run.seed)
+                begun = describe_start(seed_run.step, setting.parts.train_dtype)
                 if others := seed_run.workdir.compare_start(begun):
                     logger.warning(
                         "%s was trained so far with another %s: what it computes may differ in the last digits.",

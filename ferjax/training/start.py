@@ -74,6 +74,8 @@ def describe_parameters(parts: Parts) -> None:
     groups, epochs = parts.optimizer.groups, parts.config.train.epochs
     total = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parts.shapes))
     logger.info("%s: %s parameters, listed in %s.", parts.config.model.name, f"{total:,}", PARAMETERS_FILE)
+    if parts.config.model.dtype == "auto":
+        logger.info("model.dtype=auto: these devices train in %s.", parts.train_dtype)
     lines = groups.describe(parts.shapes)
     for rule, size in lines:
         if not size:

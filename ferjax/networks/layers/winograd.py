@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 Shape = tuple[Any, ...]
 
 # Interpolation points of the Toom-Cook construction, in eighths; infinity is implied. Of all eighths up to 20/8 these
-# round best (Barabasz et al. 2020, arXiv 1803.10986, on why points matter): half the error of the usual 0, 1, -1, 2, -2.
+# round best, half as badly as the usual 0, 1, -1, 2, -2 (on why points matter: Barabasz et al. 2020, arXiv 1803.10986).
 _EIGHTHS = {2: (0, 9, -9), 3: (0, 11, -11, 4), 4: (0, 5, -5, 13, -13)}
 
 

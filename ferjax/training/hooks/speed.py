@@ -27,7 +27,7 @@ class Speed(Hook):
         phase = parts.optimizer.groups.phase(told.epoch - 1)
         frozen = parts.optimizer.groups.frozen_layers(parts.shapes, phase)
         cost = _count_step(parts.network, (*parts.task.image_shape[:2], parts.network.in_channels), frozen)
-        devices, dtype = loop.compiled.layout.devices, parts.config.model.dtype
+        devices, dtype = loop.compiled.layout.devices, parts.train_dtype
         with loop.stopwatch.pause():
             if self._peak is None:
                 self._peak = _say(loop, flops.find_peak(dtype))
