@@ -44,7 +44,7 @@ COMMON_KEYS: Keys = types.MappingProxyType(
         "exact_convolution": Key(
             False,
             FLAG,
-            "True does without Winograd's convolution and its rounding error of about 4e-6 on CPU, which is "
+            "True does without Winograd's convolution and its rounding error of about 1e-5 on CPU, which is "
             "slower; elsewhere it changes nothing",
         ),
     }

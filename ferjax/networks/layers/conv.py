@@ -6,8 +6,8 @@ Elsewhere XLA computes the values and both gradients. For another stride or kern
 `nn.Conv`, which is XLA's convolution on every device.
 
 Winograd's form rounds differently. Against float64 the largest error of values and of both gradients at VGG's shapes,
-relative to the largest number, was 1e-6 with m=2 (direct form 6e-7), 3e-6 with m=3 and 4e-6 with m=4, in float32. In
-bfloat16 it was 0.7 % with m=2 (direct form 1.0 %), 1.6 % with m=3 and 2.4 % with m=4.
+relative to the largest number, was 1e-6 with m=2 (direct form 6e-7), 3e-6 with m=3, 4e-6 with m=4 and 1.5e-5 with m=6,
+in float32. In bfloat16 it was 0.7 % with m=2 (direct form 1.0 %), 1.6 % with m=3 and 2.4 % with m=4.
 `exact` does without Winograd's form.
 """
 
@@ -30,8 +30,10 @@ Transformed = tuple[Float[Array, "tt p c"], Float[Array, "tt c o"]]
 _PER_KERNEL, _PER_PIXEL, _PER_PATCH = 36, 45, 20
 
 
-def choose_tile(shape: winograd.Shape, features: int) -> int:
+def choose_tile(shape: winograd.Shape, features: int, sizes: tuple[int, ...] = (2, 3, 4)) -> int:
     """Choose the form for inputs of NHWC `shape` on CPU that costs least by a rough count: Winograd's m, or 0 (direct).
+
+    `sizes` are the m that come into question.
 
     The kernel is transformed once for all tiles, and the pixels once for all features, so many of these make the
     transforms worth their cost. Large tiles waste work beyond the border.
@@ -43,7 +45,7 @@ def choose_tile(shape: winograd.Shape, features: int) -> int:
         costs = {0: batch * (3 * height - 2) * (3 * width - 2) * channels * features}
     else:
         costs = {0: batch * 9 * height * width * channels * (features + _PER_PATCH)}
-    for m in (2, 3, 4):
+    for m in sizes:
         tiles = batch * -(-height // m) * -(-width // m)
         products = channels * features * (tiles + _PER_KERNEL)
         costs[m] = (m + 2) ** 2 * (products + _PER_PIXEL * tiles * (channels + features))
@@ -61,8 +63,13 @@ def conv3x3(x: Images, kernel: Kernel, exact: bool = False) -> Outputs:
     return y
 
 
-def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
-    return 0 if exact else choose_tile(x.shape, kernel.shape[3])
+def _tile(x: Images, kernel: Kernel, exact: bool, gradients: bool = False) -> int:
+    if exact:
+        return 0
+    # Tiles of 6 spare a third of the products, and bfloat16 loses too much in them. Their output transform is slow, and
+    # so they pay only where there are gradients.
+    sizes = (2, 3, 4, 6) if gradients and x.dtype == jnp.float32 else (2, 3, 4)
+    return choose_tile(x.shape, kernel.shape[3], sizes)
 
 
 def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
@@ -74,7 +81,7 @@ def _conv_cpu(x: Images, kernel: Kernel, m: int) -> Outputs:
 
 
 def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Images, Kernel, Transformed | None]]:
-    m = _tile(x, kernel, exact)
+    m = _tile(x, kernel, exact, gradients=True)
     if not m:
         return conv3x3(x, kernel, exact), (x, kernel, None)
 
@@ -92,7 +99,7 @@ def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Ima
 
 
 def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None], g: Outputs) -> tuple[Images, Kernel]:
-    m = _tile(*residuals[:2], exact)
+    m = _tile(*residuals[:2], exact, gradients=True)
     cpu = functools.partial(_gradients_cpu, m=m)
     gradients: tuple[Images, Kernel] = jax.lax.platform_dependent(*residuals, g, cpu=cpu, default=_gradients_xla)
     return gradients

@@ -25,12 +25,12 @@ Shape = tuple[Any, ...]
 
 # Interpolation points of the Toom-Cook construction, in eighths; infinity is implied. Of all eighths up to 20/8 these
 # round best, half as badly as the usual 0, 1, -1, 2, -2 (on why points matter: Barabasz et al. 2020, arXiv 1803.10986).
-_EIGHTHS = {2: (0, 9, -9), 3: (0, 11, -11, 4), 4: (0, 5, -5, 13, -13)}
+_EIGHTHS = {2: (0, 9, -9), 3: (0, 11, -11, 4), 4: (0, 5, -5, 13, -13), 6: (0, 4, -4, 8, -8, 16, -16)}
 
 
 @functools.cache
 def matrices(m: int) -> tuple[Float[np.ndarray, "m t"], Float[np.ndarray, "t 3"], Float[np.ndarray, "t t"]]:
-    """Return A^T, G and B^T of F(m, 3), computed exactly in rationals and then rounded; m is 2, 3 or 4."""
+    """Return A^T, G and B^T of F(m, 3), computed exactly in rationals and then rounded; m is 2, 3, 4 or 6."""
     points = [fractions.Fraction(point, 8) for point in _EIGHTHS[m]]
     size = m + 2
     A, G, B = (np.zeros(shape, dtype=object) for shape in ((size, m), (size, 3), (size, size)))

@@ -15,6 +15,8 @@ FORMS = [
     (3, 7, 8, 6),
     (4, 13, 8, 6),
     (4, 1, 8, 6),
+    (6, 13, 8, 6),
+    (6, 1, 8, 6),
 ]
 
 
@@ -102,7 +104,17 @@ def test_the_rule_chooses_what_was_measured_fastest(shape, features, m):
     assert conv.choose_tile(shape, features) == m
 
 
-@pytest.mark.parametrize("m", [2, 3, 4])
+def test_tiles_of_six_pay_where_there_are_gradients():
+    assert conv.choose_tile((128, 6, 6, 512), 512, (2, 3, 4, 6)) == 6
+    x, kernel = (
+        jax.ShapeDtypeStruct((64, 12, 12, 128), jnp.float32),
+        jax.ShapeDtypeStruct((3, 3, 128, 128), jnp.float32),
+    )
+    for run, rows in ((make_run(), 64), (lambda x, kernel, _: conv.conv3x3(x, kernel), 36)):
+        assert f"f32[{rows},128,128]" in str(jax.make_jaxpr(run)(x, kernel, x))
+
+
+@pytest.mark.parametrize("m", [2, 3, 4, 6])
 def test_winograd_matrices_are_exact(m):
     # y = A^T [(G w) * (B^T d)] for every unit vector, in float64.
     A_t, G, B_t = winograd.matrices(m)
