@@ -1,5 +1,6 @@
 """The API: what it answers, and one sentence with a status for what it refuses."""
 
+import base64
 import json
 import zlib
 
@@ -28,6 +29,13 @@ def test_a_picture_gets_the_rows_that_predict_gives(ask, network):
                 assert value == pytest.approx(wanted[name], abs=1e-6)
             elif value is not None:
                 assert value == wanted[name], name
+
+
+def test_the_text_that_a_browser_makes_of_a_picture_is_read(ask, one_face):
+    text = b"data:image/png;base64," + base64.b64encode(one_face)
+    assert ask(text) == ask(one_face)
+    status, answer = ask(b"data:image/png;base64,!")
+    assert (status, answer["error"][:28]) == (415, "The upload is not a picture;")
 
 
 def test_each_of_several_files_has_its_rows_in_order(ask, one_face, broad):
