@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import zlib
 
 import numpy as np
@@ -198,6 +199,19 @@ def test_answers_are_as_the_description_says(client, ask, one_face, broad):
     _check(ask(b"?")[1], {"$ref": "#/components/schemas/Refusal"}, schemas)
     names = [option["name"] for option in description["paths"]["/predict"]["post"]["parameters"]]
     assert names == ["detect", "views", "explain"]
+
+
+def test_the_page_of_the_api_names_all_that_there_is_and_loads_nothing_from_elsewhere(client):
+    answer = client.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    description = client.get("/openapi.json").json()
+    predict = description["paths"]["/predict"]["post"]
+    for text in (*description["paths"], *predict["responses"], *(one["name"] for one in predict["parameters"])):
+        assert text in answer.text
+    addresses = re.findall(r"(?:href|src)=[\"']([^\"']+)", answer.text)
+    assert set(addresses) == {"openapi.json", "page/icon.svg", "page/page.css"}
+    assert "<script" not in answer.text
+    assert "style=" not in answer.text
 
 
 _KINDS = {"string": str, "integer": int, "number": int | float, "null": type(None), "array": list, "object": dict}
