@@ -30,8 +30,6 @@ _LEAST_SCORE = 0.65
 _SHRINK = 0.75
 # Below this, faces are too small to be shrunk; over it, a picture takes too long.
 _SIDE_PX, _MOST_PX = 320, 960
-# The library fills a side up to a multiple of this, and takes as long as for that: 240 pixels as 256.
-_STEP_PX, _LEAST_STEPS = 32, 5
 # Faces from some 400 pixels up get too small boxes or none, so that they are sought in a smaller picture too.
 _LARGE_PX, _COARSE_PX = 400, 256
 _OVERLAP = 0.3
@@ -64,9 +62,6 @@ class LibFaceDetection:
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Detections:
         longer, shorter = max(image.shape[:2]), min(image.shape[:2])
         scale = min(1.0, max(_SHRINK, _SIDE_PX / longer), _MOST_PX / longer)
-        steps = int(longer * scale / _STEP_PX)
-        if steps >= _LEAST_STEPS:
-            scale = steps * _STEP_PX / longer
         found = [self._find(image, scale)]
         if shorter * scale > _LARGE_PX:
             found.append(self._find(image, _COARSE_PX / longer))
