@@ -45,8 +45,9 @@ def _write_route(name: str, example: str, route: Mapping[str, Any]) -> str:
             for one in route["parameters"]
         )
         parts.append(_write_table(("option", "values", "default", "what it does"), options))
-    answers = ((code, answer["description"]) for code, answer in route["responses"].items())
-    parts.append(_write_table(("status", "what it says"), answers))
+    answers = [(code, answer["description"]) for code, answer in route["responses"].items()]
+    if any(text != route["summary"] for _, text in answers):
+        parts.append(_write_table(("status", "what it says"), answers))
     return f"<section>{''.join(parts)}</section>"
 
 
