@@ -37,19 +37,26 @@ def train(
     """Train by a config in a folder, from its last checkpoint where it has one; return the report of its best epoch.
 
     `config` is the name of one of ferjax's own (`list_configs()`), a config file, or a ConfigDict that
-    `load_config` made; `overrides` are keys by their whole names, like {'optim.learning_rate': 1e-3}. Raises
+    `load_config` made; `overrides` are keys by their whole names, like {'optim.learning_rate': 1e-3}. The report is
+    written into the folder too, as report.json, .md and .csv; `ferjax evaluate` draws the figures. Raises
     ferjax.errors.UserError for what can be mended, and ferjax.config.KeyMistake for wrong keys.
     """
     from ml_collections import ConfigDict
 
-    from ferjax import paths
+    from ferjax import parallel, paths, report
     from ferjax.config import load_config, override
     from ferjax.training.run import run
 
     # The values of a ConfigDict are checked by `run`.
     given = isinstance(config, ConfigDict)
     chosen = override(config, overrides or {}) if given else load_config(config, overrides)
-    return run(chosen, paths.parse(workdir), allow_config_change=allow_config_change)
+    folder = paths.parse(workdir)
+    found = run(chosen, folder, allow_config_change=allow_config_change)
+    if not parallel.is_main():
+        return found
+    written = report.report_run(folder)
+    report.write_report(folder, written)
+    return written
 
 
 def load(path: str | pathlib.Path | None = None) -> "Network":

@@ -18,9 +18,9 @@ from ferjax.evaluation import Evaluation, evaluate
 from ferjax.files import write_json, write_text
 from ferjax.network import load
 from ferjax.scores.calibration import calibrate
+from ferjax.scores.folds import split_folds
 
 FILES = ("ensemble.md", "ensemble.json")
-_FOLDS = 5
 
 Labels = Int[np.ndarray, " n"]
 Members = Float64[np.ndarray, "m n k"]
@@ -204,12 +204,9 @@ def _check_same(one: Evaluation, other: Evaluation, path: object, other_path: ob
 def _cross_fit(mean: Mean, members: Members, labels: Labels) -> Probabilities:
     """Answer each fifth of the images with the weights that the others gave."""
     answers = np.empty(members.shape[1:])
-    fold = np.arange(len(labels)) % _FOLDS
-    for number in range(_FOLDS):
-        own = fold == number
-        if own.any():
-            rest = ~own if not own.all() else own
-            answers[own] = mean.combine(members[:, own], mean.fit(members[:, rest], labels[rest]))
+    for others, own in split_folds(len(labels)):
+        rest = others if others.any() else own
+        answers[own] = mean.combine(members[:, own], mean.fit(members[:, rest], labels[rest]))
     return answers
 
 

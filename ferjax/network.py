@@ -16,6 +16,7 @@ from ferjax import arithmetic, networks, paths
 from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
 from ferjax.networks import Classifier, saved
+from ferjax.networks.weights.own_network import EXPORTED_FILE
 from ferjax.preprocess import preprocess
 from ferjax.training.checkpoint import read_network
 from ferjax.training.places import list_places
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from ferjax.inference import Source
     from ferjax.inference.detectors import Detector
     from ferjax.inference.faces import Boxes
-
-# The name of the network's file in a folder that `ferjax export` wrote.
-EXPORTED_FILE = "model.safetensors"
 
 ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
@@ -114,6 +112,14 @@ class Network:
     def uncalibrated(self) -> "Network":
         """Return the same network with a temperature of 1: it answers as its run did, for predictions.csv."""
         return dataclasses.replace(self, temperature=1.0)
+
+    def without_folders(self) -> "Network":
+        """Return the same network without the names of folders that only the machine that trained it has."""
+        config = {**self.config, "data.path": pathlib.PurePath(str(self.config["data.path"])).name}
+        if {"/", "\\"} & set(str(config["init.pretrained"])):
+            config["init.pretrained"] = pathlib.PurePath(str(config["init.pretrained"])).name
+        about = {key: value for key, value in self.about.items() if key not in ("path", "data")}
+        return dataclasses.replace(self, config=config, about=about)
 
     def fit(self, images: ImageArray) -> ImageArray:
         """Return images as [n, h, w, c] of the size and channels that the network was trained on, values 0..255.

@@ -43,9 +43,9 @@ def ship(run: pathlib.Path, hardware: str) -> dict[str, Any]:
     if not calibration or data is None:
         raise UserError(f"{run} has not come to its end: let it end, so that it has a report and a temperature.")
     # Nobody else has the folders of whoever trained it.
-    own = {"data.path": pathlib.PurePath(network.config["data.path"]).name}
+    network = network.without_folders()
     about = {key: network.about[key] for key in ("step", "best_epoch")} | {"data": "FER-2013"}
-    network = dataclasses.replace(network, config={**network.config, **own}, about=about)
+    network = dataclasses.replace(network, about=about)
     SHIPPED.parent.mkdir(exist_ok=True)
     network.save(SHIPPED, half=True)
     card = {

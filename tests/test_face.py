@@ -16,7 +16,7 @@ from ferjax.config import KeyMistake
 from ferjax.data.datasets.synthetic import draw
 from ferjax.errors import UserError
 from ferjax.network import Network
-from ferjax.report import read_predictions
+from ferjax.report import read_predictions, read_report
 from tests.tiny import SMALL
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -87,6 +87,8 @@ def test_train_load_and_evaluate(tmp_path, finished_run):
     assert config.train.epochs == SMALL["train.epochs"]
     one, other = (read_predictions(folder / "predictions.csv") for folder in (tmp_path / "run", finished_run))
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    assert read_report(tmp_path / "run" / "report.json") == report
+    assert report["without_copies"] is not None
     network = ferjax.load(str(tmp_path / "run"))
     assert isinstance(network, Network)
     assert network(np.zeros((2, 100, 80, 3), np.uint8)).shape == (2, 7)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path
+from ferjax.cli.predict import EXPLANATIONS
 from ferjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="RUN",
         help="a run's folder, or a file of Network.save; without it, ferjax's own network",
     )
-    parser.add_argument("--method", default="grad_cam", help="grad_cam (the default) or integrated_gradients")
+    parser.add_argument("--method", default="grad_cam", help=f"{', '.join(EXPLANATIONS)}; grad_cam by default")
     parser.add_argument(
         "--target", metavar="CLASS", help="the class to explain; each picture's most probable by default"
     )
@@ -48,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explain(found: argparse.Namespace) -> int:
-    from ferjax.explain import EXPLANATIONS
     from ferjax.inference.faces import create_tasks, cut_out
     from ferjax.inference.sources import find_pictures
     from ferjax.network import load
@@ -81,7 +81,6 @@ def _explain_faces(found: argparse.Namespace, network: "Network", path: pathlib.
 
     assert faces.inputs is not None
     assert faces.picture.pixels is not None
-    places = faces.boxes if found.crops else crops.add_margin(faces.boxes)
     probabilities = network(faces.inputs)
     try:
         maps = explain(network, faces.inputs, found.method, found.target)
@@ -89,7 +88,7 @@ def _explain_faces(found: argparse.Namespace, network: "Network", path: pathlib.
         raise UserError(f"{found.network} cannot be explained by --method={found.method}: {error}.") from error
     folder = found.output or path.parent
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (values, row, place) in enumerate(zip(maps, probabilities, places, strict=True)):
+    for number, (values, row, place) in enumerate(zip(maps, probabilities, faces.places, strict=True)):
         name = found.target or network.classes[int(row.argmax())]
         frame = "" if faces.picture.frame is None else f"_frame{faces.picture.frame}"
         file = folder / f"{path.stem}{frame}{f'_{number}' if number else ''}_{found.method}.png"

@@ -47,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="not-chosen",
         help="the terms of the weights on the card, such as apache-2.0 or cc-by-nc-4.0",
     )
+    parser.add_argument(
+        "--data_licence",
+        default="",
+        metavar="TEXT",
+        help="the terms of the images on the card, in words, such as those of your own folder",
+    )
     return endings.run(parser, arguments, _export, folder=lambda found: found.output)
 
 
@@ -65,6 +71,7 @@ def _export(found: argparse.Namespace) -> None:
         storage=found.storage,
         name=found.name,
         licence=found.licence,
+        data_licence=found.data_licence,
     )
     for each in written:
         print(f"{each.format:<12} differs from the network by at most {each.difference:.0e}")

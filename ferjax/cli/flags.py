@@ -56,7 +56,10 @@ class Parser(argparse.ArgumentParser):
         With `takes_config` the result's `config` is the ConfigDict, with the overrides in it, and `config_file` its
         path; with `takes_data` its `data` are the values by key. Raises FlagMistake.
         """
-        given = [self._normalize(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        # What comes behind a -- is no flag, such as a file whose name begins with a dash.
+        flags = words.index("--") if "--" in words else len(words)
+        given = [*map(self._normalize, words[:flags]), *words[flags:]]
         if "--help" in given or "-h" in given:
             print(self.format_help())
             if self.takes_config:

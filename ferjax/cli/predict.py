@@ -3,6 +3,7 @@
     ferjax predict photo.jpg                            in words
     ferjax predict holiday/ -o out -f csv,html          a folder: a table, and a page with the pictures
     ferjax predict talk.mp4 -o out -f csv --draw        a video: a table, a chart over time, an annotated copy
+    ferjax predict holiday/ -o out -f html --explain grad_cam       and where each answer comes from
     ferjax predict 0 -f jsonl                           the camera, until Ctrl-C
 
 A SOURCE is an image, a video, a folder, a glob or the number of a camera. What cannot be read has a row too, is listed
@@ -20,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from ferjax.inference import Answer, Counts
+    from ferjax.inference.pipeline import Look
     from ferjax.inference.results import Results
     from ferjax.network import Network
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "json", "jsonl", "parquet", "md", "html")
 LAYOUTS = ("deepface", "fer", "pyfeat")
 DETECTORS = ("libfacedetection", "mtcnn")
+EXPLANATIONS = ("grad_cam", "integrated_gradients")
 VIEWS = ("none", "mirror", "shifts", "crops", "mirror_shifts", "mirror_crops")
 
 _INTERRUPTED = "Interrupted: what was found until then is written."
@@ -73,6 +77,7 @@ def _create_parser() -> Parser:
     add("--detector", choices=DETECTORS, help="what finds the faces; the first that is installed")
     parser.add_switch("--crops", "every picture is a ready crop of one face: no face is sought")
     parser.add_switch("--draw", "write copies with the faces marked to DIR/annotated")
+    add("--explain", choices=EXPLANATIONS, help="write copies with where each answer comes from to DIR/explained")
     add("--layout", choices=LAYOUTS, help="write the shapes and class names of another tool")
     add(
         "--context",
@@ -111,6 +116,8 @@ def _check(found: argparse.Namespace) -> None:
         raise FlagMistake(f"-f {formats[0]} needs a folder: -o DIR.")
     if found.output is None and found.draw:
         raise FlagMistake("--draw needs a folder: -o DIR.")
+    if found.output is None and found.explain is not None:
+        raise FlagMistake("--explain needs a folder: -o DIR.")
     if found.weight is not None and found.context is None:
         raise FlagMistake("--weight is for --context.")
     if found.layout is not None:
@@ -137,7 +144,7 @@ def _predict(found: argparse.Namespace) -> int:
     from ferjax.inference.results import Results, Wanted
 
     network = ferjax.load(found.network)
-    wanted = Wanted(found.output, found.format or (), found.layout, found.draw)
+    wanted = Wanted(found.output, found.format or (), found.layout, found.draw, found.explain is not None)
     sources = [_to_source(text) for text in found.source]
     options = Options(
         detect=not found.crops,
@@ -149,13 +156,21 @@ def _predict(found: argparse.Namespace) -> int:
     counts, start_s = Counts(), time.perf_counter()
     fusion = _create_fusion(found, network, sources, options)
     source = sources[0] if len(sources) == 1 else sources
-    answers = stream(network, source, options, counts=counts, keep_pixels=wanted.pixels, change=fusion)
+    answers = stream(
+        network,
+        source,
+        options,
+        counts=counts,
+        keep_pixels=wanted.pixels,
+        change=fusion,
+        look=_create_look(network, found.explain),
+    )
     with Interrupt(_INTERRUPTED), Results(wanted, network.classes, network.unsure_below) as results:
         for answer in _show_progress(answers):
             results.add(answer)
     _report(results, counts, time.perf_counter() - start_s, found)
     if fusion is not None and (unused := len(fusion.votes.rows) - len(fusion.used)):
-        _say(f"{unused} lines of {found.context} are on none of these faces.")
+        _say(f"On none of these faces: {count(unused, 'line')} of {found.context}.")
     return endings.UNREADABLE if results.unreadable else 0
 
 
@@ -175,9 +190,18 @@ def _create_fusion(found: argparse.Namespace, network: "Network", sources: Seque
     if weight is None:
         if not votes.labels:
             raise UserError(f"{found.context} has no labels to learn from how much it counts: say so with --weight.")
-        weight, count = choose_weight(votes, stream(network, sources, options))
-        _say(f"The votes count {weight:.2f}, by the labels of {count} faces.")
+        weight, labelled = choose_weight(votes, stream(network, sources, options))
+        _say(f"The votes count {weight:.2f}, by the labels of {count(labelled, 'face')}.")
     return Fusion(votes, weight)
+
+
+def _create_look(network: "Network", method: str | None) -> "Look | None":
+    """Make what explains each answer by the method of --explain; None without."""
+    if method is None:
+        return None
+    from ferjax.explain.faces import create_look
+
+    return create_look(network, method)
 
 
 def _show_progress(answers: "Iterator[Answer]") -> "Iterator[Answer]":
@@ -193,16 +217,17 @@ def _show_progress(answers: "Iterator[Answer]") -> "Iterator[Answer]":
 
 def _report(results: "Results", counts: "Counts", seconds: float, found: argparse.Namespace) -> None:
     """Say on stderr what there was, so that stdout holds the answers alone."""
-    labels = ", ".join(f"{count:,} {name}" for name, count in results.labels.most_common())
+    labels = ", ".join(f"{number:,} {name}" for name, number in results.labels.most_common())
     rate = results.faces / seconds if seconds else 0.0
     _say(
-        f"{results.faces:,} faces in {results.pictures:,} pictures, {rate:,.1f} faces/s{': ' if labels else ''}{labels}"
+        f"{count(results.faces, 'face')} in {count(results.pictures, 'picture')}, {rate:,.1f} faces/s"
+        f"{': ' if labels else ''}{labels}"
     )
     if results.statuses["unsure"]:
-        _say(f"{results.statuses['unsure']:,} of them have an answer that is often wrong (status unsure).")
+        _say(f"{results.statuses['unsure']:,} of these answers may well be wrong (status unsure).")
     if results.statuses["no_face"]:
         hint = "" if results.faces else "; are they ready crops of faces? Then say --crops"
-        _say(f"{results.statuses['no_face']:,} pictures have no face that was found{hint}.")
+        _say(f"{count(results.statuses['no_face'], 'picture')} without a face that was found{hint}.")
     for name, skipped in counts.skipped.items():
         if skipped:
             _say(f"{name}: {counts.frames[name]:,} frames, {skipped:,} of them skipped by --stride={found.stride}.")

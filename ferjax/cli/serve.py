@@ -50,7 +50,13 @@ def _create_parser() -> Parser:
     )
     add("--max_waiting_mb", type=whole_number(1), default=256, metavar="N", help="what these hold together; 256")
     add("--upload_timeout_s", type=whole_number(1), default=30, metavar="N", help="how long an upload may take; 30")
-    add("--wait_ms", type=whole_number(0), default=4, metavar="N", help="how long a face waits for its batch; 4")
+    add(
+        "--wait_ms",
+        type=whole_number(0),
+        default=40,
+        metavar="N",
+        help="how long a face waits for others on their way; 40",
+    )
     return parser
 
 

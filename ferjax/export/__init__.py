@@ -44,21 +44,24 @@ def export(
     storage: str = "24bit",
     name: str | None = None,
     licence: str = NO_LICENCE,
+    data_licence: str = "",
 ) -> list[Written]:
     """Write the network of a run into a folder, in each of the formats; every file is first loaded again and checked.
 
     `run` is a run's folder; where no format needs a model card, a file by `Network.save` too. `views` names the
     test-time views that the files average over, `storage` how the ONNX file keeps its numbers (STORAGES), `name` is the
-    model's on its card (by default that of the run's folder), and `licence` the terms of the weights, as model hubs
-    abbreviate them. Raises UserError where there is no network, where a number that the card needs was not measured,
-    and where a format does not give the network's probabilities to 1e-4; then it has written nothing of that format.
+    model's on its card (by default that of the run's folder), `licence` the terms of the weights, as model hubs
+    abbreviate them, and `data_licence` those of the images, in words, where they are not the data set's own. Raises
+    UserError where there is no network, where a number that the card needs was not measured, and where a format does
+    not give the network's probabilities to 1e-4; then it has written nothing of that format.
     """
     run, folder = paths.parse(run), paths.parse(folder)
     chosen = {each: FORMATS[each] for each in FORMATS if each in formats}
     exported = Exported(prepare(load(run)), views, storage)
     if any(each.needs_card for each in chosen.values()):
         files = [file for each in chosen.values() for file in each.files]
-        card = create_card(read_measured(run), exported, name=name or run.resolve().name, licence=licence, files=files)
+        terms = {"licence": licence, "data_licence": data_licence}
+        card = create_card(read_measured(run), exported, name=name or run.resolve().name, files=files, **terms)
         exported = dataclasses.replace(exported, card=card)
     folder.mkdir(parents=True, exist_ok=True)
     with arithmetic.fixed():

@@ -56,12 +56,8 @@ class Format:
 
 def prepare(network: Network) -> Network:
     """Return the network in float32, and without the names of folders that only this machine has."""
-    import dataclasses
-
-    config = {**network.config, "data.path": pathlib.Path(str(network.config["data.path"])).name}
-    about = {key: value for key, value in network.about.items() if key not in ("path", "data")}
     module = network.module.clone(dtype=jnp.dtype("float32"))
-    return dataclasses.replace(network, module=module, config=config, about=about)
+    return dataclasses.replace(network.without_folders(), module=module)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import ferjax
 from ferjax.errors import UserError
 from ferjax.export.format import Exported, Format, Runtime
 from ferjax.files import write_json, write_text
-from ferjax.network import EXPORTED_FILE
 from ferjax.network import load as load_network
+from ferjax.networks.weights.own_network import EXPORTED_FILE
 
 CONFIG_FILE, CARD_FILE = "config.json", "README.md"
 

@@ -63,9 +63,11 @@ def read_measured(folder: pathlib.Path) -> Measured:
     if config is None or data is None:
         raise UserError(f"{folder} is no run's folder, so that no model card can be written: name one.")
     _require(folder / PREDICTIONS_FILE, f"the run has not come to its end; {_AGAIN}")
-    _require(folder / REPORT_FILE, f"'ferjax evaluate --workdir {folder}' makes it")
     _require(folder / CALIBRATION_FILE, _AGAIN)
-    found, calibration = report.read_report(folder / REPORT_FILE), workdir.read_calibration()
+    predictions, calibration = report.read_predictions(folder / PREDICTIONS_FILE), workdir.read_calibration()
+    # Runs that were trained from Python by older versions have predictions and no report.
+    has_report = (folder / REPORT_FILE).is_file()
+    found = report.read_report(folder / REPORT_FILE) if has_report else report.report_predictions(folder, predictions)
     lacking = [
         *(f"{REPORT_FILE}: {key}" for key in report.Report.__annotations__ if key not in found),
         *(
@@ -80,7 +82,6 @@ def read_measured(folder: pathlib.Path) -> Measured:
             f"{folder} lacks numbers that a model card needs ({', '.join(lacking)}), since an older ferjax wrote it: "
             f"{_AGAIN}."
         )
-    predictions = report.read_predictions(folder / PREDICTIONS_FILE)
     calibrated = scale(predictions.probabilities, calibration["temperature"])
     return Measured(
         config=config,

@@ -1,5 +1,6 @@
 """The model card, README.md of an exported folder: Mitchell et al. 2019, Model Cards for Model Reporting, FAT* '19."""
 
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -14,16 +15,21 @@ from ferjax.documents.table import Table
 from ferjax.export import card_texts
 from ferjax.export.format import Exported
 from ferjax.export.measured import Measured
+from ferjax.networks import saved
+from ferjax.networks.weights import own_network
 from ferjax.report import standard_error
 
 NO_LICENCE = "not-chosen"
 
 
-def create_card(measured: Measured, exported: Exported, *, name: str, licence: str, files: Sequence[str]) -> str:
+def create_card(
+    measured: Measured, exported: Exported, *, name: str, licence: str, files: Sequence[str], data_licence: str = ""
+) -> str:
     """Write the card of a run's network.
 
     `name` is what the model is called, `licence` the identifier that model hubs have for the terms of the weights
-    (NO_LICENCE leaves that open), `files` what lies beside the card.
+    (NO_LICENCE leaves that open), `files` what lies beside the card, and `data_licence` the terms of the images, where
+    they are other than the data set's.
     """
     sections = [
         f"---\n{yaml.safe_dump(_describe(measured, name, licence), sort_keys=False, allow_unicode=True)}---",
@@ -46,7 +52,7 @@ def create_card(measured: Measured, exported: Exported, *, name: str, licence: s
         "## Law",
         card_texts.LAW,
         "## Licences",
-        _tell_licences(measured, licence),
+        _tell_licences(measured, licence, data_licence),
         "## How it was trained",
         _tell_training(measured),
     ]
@@ -77,6 +83,7 @@ def _describe(measured: Measured, name: str, licence: str) -> dict[str, Any]:
             "flax",
             str(measured.config["model.name"]),
         ],
+        **({"datasets": [data_name]} if data_name != "folder" else {}),
         "metrics": ["accuracy", "f1"],
         "model-index": [{"name": name, "results": [result]}],
     }
@@ -199,11 +206,10 @@ def _tell_calibration(measured: Measured) -> str:
     )
 
 
-def _tell_licences(measured: Measured, licence: str) -> str:
+def _tell_licences(measured: Measured, licence: str, data_licence: str) -> str:
     data_set = DATASETS.get(measured.data_set)
-    of_data = (
-        data_set.licence if data_set else ""
-    ) or "ferjax does not know the terms of this data set: ask who published it."
+    unknown = "ferjax does not know the terms of this data set: ask who published it."
+    of_data = data_licence or (data_set.licence if data_set else "") or unknown
     weights = (
         "whoever exported the files has not chosen one (`ferjax export --licence`): ask them before you use the weights"
         if licence == NO_LICENCE
@@ -211,11 +217,25 @@ def _tell_licences(measured: Measured, licence: str) -> str:
     )
     lines = [f"- Weights: {weights}.", f"- Data: {of_data}"]
     if measured.pretrained is not None:
-        lines.append(
-            f"- Training began from weights that {measured.pretrained['source']} publishes ("
-            f"{measured.pretrained['model']}, on ImageNet, whose images are for research); their terms hold too."
-        )
+        lines.append(f"- {_tell_start(measured.pretrained)}")
     return "\n".join(lines)
+
+
+def _tell_start(pretrained: Mapping[str, Any]) -> str:
+    """Say whose weights training began from."""
+    path = pathlib.Path(str(pretrained.get("path", "")))
+    if pretrained["source"] != own_network.WORD:
+        return (
+            f"Training began from weights that {pretrained['source']} publishes ({pretrained['model']}, on ImageNet, "
+            "whose images are for research); their terms hold too."
+        )
+    if path.name == saved.SHIPPED.name:
+        card = json.loads(saved.SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
+        return f"Training began from the network that ferjax brings along. {card['licence']}"
+    return (
+        f"Training began from another network of ferjax (`{path.name}`): the terms of its weights and of its images "
+        "hold too."
+    )
 
 
 def _tell_training(measured: Measured) -> str:

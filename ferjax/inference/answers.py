@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from ferjax.inference.pictures import Picture
 
@@ -31,7 +31,8 @@ class Face:
 
     `box` is x, y, width and height in pixels of the upright picture, as the detector or the caller gave it; `detection`
     is how sure the detector is, 0..1, nan where none was asked. `track` is the number of a face that goes on from frame
-    to frame of a video, and `smooth` its probabilities smoothed over time.
+    to frame of a video, and `smooth` its probabilities smoothed over time. `overlay` is a picture of where the answer
+    comes from, laid over what was cut out at `overlay_at` (x, y), where that was asked for.
     """
 
     box: tuple[int, int, int, int]
@@ -39,6 +40,8 @@ class Face:
     probabilities: Float32[np.ndarray, " k"]
     track: int | None = None
     smooth: Float32[np.ndarray, " k"] | None = None
+    overlay: UInt8[np.ndarray, "h w 3"] | None = None
+    overlay_at: tuple[int, int] = (0, 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,11 +86,15 @@ def to_rows(answer: Answer, classes: Sequence[str], unsure_below: float) -> Iter
 
 
 def to_frame(rows: Iterable[Row], classes: Sequence[str]) -> "pd.DataFrame":
-    """Return rows as a table with the published columns and their types, whatever of them is empty."""
+    """Return rows as a table with the published columns and their types, whatever of them is empty.
+
+    A file name that is not UTF-8 keeps its bytes as escapes.
+    """
     import pandas as pd
 
     columns = list_columns(classes)
-    frame = pd.DataFrame.from_records(list(rows), columns=list(columns))
+    told = [(row[0].encode("utf-8", "backslashreplace").decode(), *row[1:]) for row in rows]
+    frame = pd.DataFrame.from_records(told, columns=list(columns))
     kinds = {name: "Int64" if name in _WHOLE else "string" if name in _WORDS else "float64" for name in columns}
     return frame.astype(kinds)
 

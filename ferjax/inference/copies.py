@@ -15,10 +15,13 @@ _QUALITY = 92
 
 
 class Copies:
-    """Writes a copy of every picture with its faces marked: images as JPEG, the frames of a video as one MP4."""
+    """Writes a copy of every picture with its faces marked: images as JPEG, the frames of a video as one MP4.
 
-    def __init__(self, folder: pathlib.Path, classes: Sequence[str]) -> None:
-        self._folder, self._classes = folder, classes
+    With `explained` the faces' overlays are laid into it.
+    """
+
+    def __init__(self, folder: pathlib.Path, classes: Sequence[str], *, explained: bool = False) -> None:
+        self.folder, self._classes, self._explained = folder, classes, explained
         self._paths: dict[tuple[str, int | None], pathlib.Path] = {}
         self._taken: set[pathlib.Path] = set()
         self._video: VideoWriter | None = None
@@ -33,7 +36,7 @@ class Copies:
         picture = answer.picture
         if picture.pixels is None:
             return
-        drawn = draw_faces(answer, self._classes)
+        drawn = draw_faces(answer, self._classes, explained=self._explained)
         if not picture.moving:
             path = self._choose_path(picture.source, "" if picture.frame is None else f"_{picture.frame}", ".jpg")
             with replacing(path) as beside:
@@ -52,12 +55,12 @@ class Copies:
             self._video = None
 
     def _choose_path(self, source: str, ending: str, suffix: str) -> pathlib.Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         stem = re.sub(r"[^\w.-]+", "_", pathlib.PurePath(source).stem) or "picture"
-        path = self._folder / f"{stem}{ending}{suffix}"
+        path = self.folder / f"{stem}{ending}{suffix}"
         number = 1
         while path in self._taken:  # of a file of the same name in another folder
             number += 1
-            path = self._folder / f"{stem}{ending}_{number}{suffix}"
+            path = self.folder / f"{stem}{ending}_{number}{suffix}"
         self._taken.add(path)
         return path

@@ -4,8 +4,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 # Of the mean of the box's width and height: the crop's side, and how far its centre lies above the box's. FER-2013's
-# crops of faces, pasted into empty pictures and found there, lie so in the median, for both detectors; and so cut, they
-# get the same answers as the crops themselves most often (scripts/benchmarks/choose_margin.py, docs/predict.md).
+# crops of faces, pasted into empty pictures and found there, lie so in the median, for both detectors; and no margin
+# near it gets the answers of the crops themselves clearly more often (scripts/benchmarks/choose_margin.py,
+# docs/predict.md).
 SIDE, RAISE = 1.08, 0.02
 
 
@@ -27,3 +28,11 @@ def cut(pixels: UInt8[np.ndarray, "h w *c"], box: Float[np.ndarray, " 4"]) -> UI
     rows = np.clip(np.arange(top, bottom), 0, height - 1)
     columns = np.clip(np.arange(left, right), 0, width - 1)
     return pixels[rows[:, None], columns]
+
+
+def paste(pixels: UInt8[np.ndarray, "h w *c"], part: UInt8[np.ndarray, "y x *c"], at: tuple[int, int]) -> None:
+    """Put what `cut` gave for a box at (x, y) back into the picture itself, but what lies beyond it."""
+    (height, width), (left, top) = pixels.shape[:2], at
+    first_row, first_column = max(0, -top), max(0, -left)
+    seen = part[first_row : max(first_row, height - top), first_column : max(first_column, width - left)]
+    pixels[top + first_row :, left + first_column :][: seen.shape[0], : seen.shape[1]] = seen

@@ -40,8 +40,10 @@ class Curves:
                 if name == source
             ]
             path = find_free(folder / f"{pathlib.PurePath(source).stem}_expressions.png", paths)
+            # A file name that is not UTF-8 shows its bytes as escapes.
+            title = pathlib.PurePath(source).name.encode("utf-8", "backslashreplace").decode()
             with forgiving(path.name):
-                save(draw_expressions(curves, self._classes, pathlib.PurePath(source).name), path)
+                save(draw_expressions(curves, self._classes, title), path)
                 paths.append(path)
         return paths
 

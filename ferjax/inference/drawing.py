@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from ferjax.inference import crops
 from ferjax.inference.answers import Answer, Face
 from ferjax.inference.pictures import to_rgb
 
@@ -14,16 +15,17 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#2
 
 
 def draw_faces(
-    answer: Answer, classes: Sequence[str], *, longest_px: tuple[int, int] | None = None
+    answer: Answer, classes: Sequence[str], *, longest_px: tuple[int, int] | None = None, explained: bool = False
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return a copy of a picture with its faces marked; `longest_px` is the width and height that it may have at most.
 
-    Of a face that goes on over frames, the label is that of the smoothed probabilities.
+    Of a face that goes on over frames, the label is that of the smoothed probabilities. With `explained` the faces'
+    overlays are laid into the copy.
     """
     pixels = answer.picture.pixels
     if pixels is None:
         raise ValueError(f"{answer.picture.source} has no pixels: it was not read, or they were not kept.")
-    image = Image.fromarray(to_rgb(pixels))
+    image = Image.fromarray(_lay_overlays(to_rgb(pixels), answer.faces) if explained else to_rgb(pixels))
     scale = 1.0
     if longest_px is not None:
         scale = min(1.0, longest_px[0] / image.width, longest_px[1] / image.height)
@@ -39,6 +41,30 @@ def draw_faces(
     for face in answer.faces:
         _mark(draw, face, classes, font, scale, image.width)
     return np.asarray(image)
+
+
+def draw_overlays(
+    faces: Sequence[Face], *, width_px: int, in_a_row: int, most: int
+) -> UInt8[np.ndarray, "h w 3"] | None:
+    """Return the overlays of the first `most` faces as rows of small pictures; None where no face has one."""
+    overlays = [face.overlay for face in faces if face.overlay is not None][:most]
+    if not overlays:
+        return None
+    side = width_px // in_a_row
+    image = Image.new("RGB", (width_px, side * -(-len(overlays) // in_a_row)), "white")
+    for number, pixels in enumerate(overlays):
+        small = Image.fromarray(pixels).resize((side - 2, side - 2), Image.Resampling.BILINEAR)
+        image.paste(small, (number % in_a_row * side, number // in_a_row * side + 2))
+    return np.asarray(image)
+
+
+def _lay_overlays(pixels: UInt8[np.ndarray, "h w 3"], faces: Sequence[Face]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a copy of a picture with the overlay of each face where the face was cut out."""
+    copy = pixels.copy()
+    for face in reversed(faces):  # the surest face is on top
+        if face.overlay is not None:
+            crops.paste(copy, face.overlay, face.overlay_at)
+    return copy
 
 
 def _mark(

@@ -17,6 +17,10 @@ from ferjax.inference.sources import Load
 Boxes: TypeAlias = np.ndarray | Mapping[str, Any] | Iterable[Any]
 
 
+# A box given by the caller may have at most so many times the longer side of its picture.
+_MOST_SIDES = 4
+
+
 @runtime_checkable
 class Classifier(Protocol):
     """What is asked of a network; ferjax.network.Network is one."""
@@ -36,11 +40,15 @@ class Classifier(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Faces:
-    """The faces of a picture: boxes, how sure the detector is (nan where none was asked), and the network's inputs."""
+    """The faces of a picture: boxes, how sure the detector is (nan where none was asked), and the network's inputs.
+
+    `places` are what was cut out: the boxes with their margin.
+    """
 
     picture: Picture
     boxes: Float[np.ndarray, "n 4"]
     scores: Float[np.ndarray, " n"]
+    places: Float[np.ndarray, "n 4"]
     inputs: np.ndarray | None = None  # [n, h, w, c]; None where there is no face
 
 
@@ -72,14 +80,15 @@ def cut_out(task: Task, network: Classifier, *, keep_pixels: bool) -> Faces:
     load, find, add_margin = task
     picture = load()
     if picture.pixels is None:
-        return Faces(picture, np.zeros((0, 4)), np.zeros(0))
+        return Faces(picture, np.zeros((0, 4)), np.zeros(0), np.zeros((0, 4)))
     boxes, scores = find(picture.pixels)
     # With an axis of channels, so that a gray picture of three columns is not taken for a colour.
     pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
-    cuts = [network.fit(crops.cut(pixels, place)[None]) for place in add_margin(boxes)]
+    places = add_margin(boxes)
+    cuts = [network.fit(crops.cut(pixels, place)[None]) for place in places]
     inputs = np.concatenate(cuts) if cuts else None  # a copy, so that nothing holds the whole picture
     kept = picture if keep_pixels else dataclasses.replace(picture, pixels=None)
-    return Faces(kept, boxes, scores, inputs)
+    return Faces(kept, boxes, scores, places, inputs)
 
 
 def _create_find(chosen: str | detectors.Detector | None) -> Find:
@@ -134,4 +143,22 @@ def _find_given(given: Any) -> Find:
         raise UserError(
             f"boxes of shape {list(np.shape(given))} are none: give [n, 4], which are x, y, width and height in pixels."
         )
-    return lambda pixels: (boxes, np.full(len(boxes), math.nan))
+
+    def find(pixels: Pixels) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
+        _check_within(boxes, pixels.shape[1], pixels.shape[0])
+        return boxes, np.full(len(boxes), math.nan)
+
+    return find
+
+
+def _check_within(boxes: Float[np.ndarray, "n 4"], width: int, height: int) -> None:
+    """Raise UserError for a box that shows nothing of the picture, or far more than it."""
+    first, last = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    outside = (first >= (width, height)).any(axis=1) | (last <= 0).any(axis=1)
+    too_large = (boxes[:, 2:] > _MOST_SIDES * max(width, height)).any(axis=1)
+    if (wrong := outside | too_large).any():
+        box = boxes[wrong][0].tolist()
+        raise UserError(
+            f"The box {box} does not fit a picture of {width}x{height} pixels: give x, y, width and height in "
+            "pixels of the upright picture."
+        )

@@ -1,12 +1,17 @@
 """A picture, where it comes from, and arrays of every form as pictures."""
 
+import base64
+import binascii
 import dataclasses
+import re
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from ferjax.data.readers.image_file import scale_levels, to_plain
+
+_DATA_ADDRESS = re.compile(rb"data:[\w/+.-]*(;[\w=.-]+)*;base64,")
 
 Pixels = UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]
 
@@ -52,3 +57,14 @@ def to_pixels(array: np.ndarray) -> Pixels:
 def to_rgb(pixels: Pixels) -> UInt8[np.ndarray, "h w 3"]:
     """Return a picture with three channels."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
+
+
+def read_data_address(text: bytes) -> bytes | None:
+    """Return what is in an address such as 'data:image/png;base64,...', as browsers make it; None for other text."""
+    found = _DATA_ADDRESS.match(text)
+    if found is None:
+        return None
+    try:
+        return base64.b64decode(text[found.end() :])
+    except binascii.Error:
+        return None

@@ -2,12 +2,14 @@
 
 import collections
 import dataclasses
+import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from ferjax.data.readers.archive import is_image_name
@@ -24,6 +26,9 @@ _BATCH, _BATCH_OF_ONE, _BATCH_OF_CAMERA = 64, 8, 1
 # Pictures wait for their batch, at most with so many bytes together where they are kept, and at most so many.
 _MOST_WAITING_BYTES, _MOST_WAITING = 300_000_000, 256
 
+
+# Says where the answers for the faces of a picture come from: a picture of each place that was cut out, of its size.
+Look: TypeAlias = Callable[[Faces, Float32[np.ndarray, "n k"]], Sequence[UInt8[np.ndarray, "h w 3"]]]
 
 # Threads that decode and search. Each has a few whole pictures before it, so that more take much memory.
 _MOST_WORKERS = 4
@@ -57,13 +62,14 @@ def stream(
     counts: Counts | None = None,
     keep_pixels: bool = False,
     change: Callable[[Answer], Answer] | None = None,
+    look: Look | None = None,
 ) -> Iterator[Answer]:
     """Yield an answer for every picture of a source, in order, however many there are; see sources.find_pictures.
 
     Faces of several pictures fill one batch, and all batches have one shape, so that the network compiles once. Only a
     few pictures are in memory at a time, and the answers hold none unless `keep_pixels`. `change` is applied to every
-    answer before it is smoothed over time. Raises UserError where no detector is installed and for boxes of another
-    form.
+    answer before it is smoothed over time; `look` makes the overlays of its faces, and needs the pixels. Raises
+    UserError where no detector is installed and for boxes of another form.
     """
     if options.stride < 1:
         raise UserError(f"stride={options.stride}: give a whole number from 1 up.")
@@ -72,17 +78,18 @@ def stream(
     queue = _Queue(network, options.views, options.batch_size or _choose_batch_size(source))
     tracker = Tracker(options.memory_s)
 
-    def finish(answer: Answer) -> Answer:
-        return tracker.follow(answer if change is None else change(answer))
+    def finish(found: Faces, answer: Answer) -> Answer:
+        changed = answer if change is None else change(answer)
+        return tracker.follow(changed if look is None else _explain(found, changed, look))
 
     workers = min(_MOST_WORKERS, max(2, os.cpu_count() or 1))
     for faces in map_ahead(lambda task: cut_out(task, network, keep_pixels=keep_pixels), tasks, workers=workers):
         queue.add(faces)
         if queue.is_full():
             queue.classify()
-            yield from map(finish, queue.pop())
+            yield from itertools.starmap(finish, queue.pop())
     queue.classify()
-    yield from map(finish, queue.pop())
+    yield from itertools.starmap(finish, queue.pop())
 
 
 def _choose_batch_size(source: Source) -> int:
@@ -122,17 +129,28 @@ class _Queue:
             self._probabilities.extend(self._network(images, views=self._views, batch_size=self._size))
             del self._inputs[:count]
 
-    def pop(self) -> Iterator[Answer]:
-        """Yield the answers that are complete."""
+    def pop(self) -> Iterator[tuple[Faces, Answer]]:
+        """Yield the pictures whose answers are complete, with these."""
         while self._waiting and len(self._waiting[0].scores) <= len(self._probabilities):
             found = self._waiting.popleft()
-            yield create_answer(found, [self._probabilities.pop(0) for _ in found.scores])
+            yield found, create_answer(found, [self._probabilities.pop(0) for _ in found.scores])
 
 
 def create_answer(found: Faces, probabilities: Iterable[Float32[np.ndarray, " k"]]) -> Answer:
     """Put a picture's faces and what the network says of each of them together."""
     rows = zip(found.boxes, found.scores, probabilities, strict=True)
     return Answer(found.picture, tuple(Face(_round(box), float(score), row) for box, score, row in rows))
+
+
+def _explain(found: Faces, answer: Answer, look: Look) -> Answer:
+    """Give each face of a picture the overlay that `look` makes for its answer."""
+    if not answer.faces:
+        return answer
+    overlays = look(found, np.stack([face.probabilities for face in answer.faces]))
+    corners = [_round(place)[:2] for place in found.places]
+    rows = zip(answer.faces, overlays, corners, strict=True)
+    faces = (dataclasses.replace(face, overlay=drawn, overlay_at=corner) for face, drawn, corner in rows)
+    return dataclasses.replace(answer, faces=tuple(faces))
 
 
 def _round(box: np.ndarray) -> tuple[int, int, int, int]:

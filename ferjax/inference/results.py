@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
+from ferjax.errors import UserError
 from ferjax.inference.answers import Answer, Row, describe_faces, describe_place, list_columns, to_frame, to_rows
 from ferjax.inference.copies import Copies
 from ferjax.inference.curves import Curves
@@ -16,25 +17,27 @@ from ferjax.inference.formats import FORMATS, Writer
 from ferjax.inference.layouts import to_layout
 
 FILE_STEM = "faces"
-ANNOTATED = "annotated"
+ANNOTATED, EXPLAINED = "annotated", "explained"
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
     """Which files are wanted: formats of FORMATS in `folder`, or one of them on stdout, or none, and then in words.
 
-    `layout` is that of another tool, for csv, json, jsonl and parquet; `draw` asks for annotated copies.
+    `layout` is that of another tool, for csv, json, jsonl and parquet; `draw` asks for annotated copies, and `explain`
+    for copies with the faces' overlays.
     """
 
     folder: pathlib.Path | None
     formats: Sequence[str]
     layout: str | None = None
     draw: bool = False
+    explain: bool = False
 
     @property
     def pixels(self) -> bool:
         """Whether the pictures themselves are needed."""
-        return self.draw or any(FORMATS[name].pixels for name in self.formats)
+        return self.draw or self.explain or any(FORMATS[name].pixels for name in self.formats)
 
 
 class Results(contextlib.AbstractContextManager["Results"]):
@@ -46,7 +49,11 @@ class Results(contextlib.AbstractContextManager["Results"]):
         self._writers: list[Writer] = []
         self._held: list[Row] = []  # only for another tool's layout
         self._curves = Curves(classes)
-        self._copies = Copies(wanted.folder / ANNOTATED, classes) if wanted.draw and wanted.folder else None
+        self._copies: list[Copies] = []
+        if wanted.draw and wanted.folder is not None:
+            self._copies.append(Copies(wanted.folder / ANNOTATED, classes))
+        if wanted.explain and wanted.folder is not None:
+            self._copies.append(Copies(wanted.folder / EXPLAINED, classes, explained=True))
         self.written: list[pathlib.Path] = []
         self.statuses: collections.Counter[str] = collections.Counter()
         self.labels: collections.Counter[str] = collections.Counter()
@@ -55,7 +62,10 @@ class Results(contextlib.AbstractContextManager["Results"]):
 
     def __enter__(self) -> "Results":
         if self._wanted.folder is not None:
-            self._wanted.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._wanted.folder.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise UserError(f"{self._wanted.folder} is or lies in a file: name a folder with -o DIR.") from error
         if self._wanted.layout is None:
             for name in self._wanted.formats:
                 self._writers.append(FORMATS[name].create(self._open(name), self._classes))
@@ -64,15 +74,14 @@ class Results(contextlib.AbstractContextManager["Results"]):
     def __exit__(self, *_: object) -> None:
         for writer in self._writers:
             writer.close()
-        if self._copies is not None:
-            self._copies.close()
+        for copies in self._copies:
+            copies.close()
         if self._wanted.layout is not None:
             self._write_layout(self._wanted.layout)
         self._files.close()
         if self._wanted.folder is not None:
             self.written += self._curves.draw(self._wanted.folder)
-            if self._copies is not None and self._copies.count:
-                self.written.append(self._wanted.folder / ANNOTATED)
+            self.written += [copies.folder for copies in self._copies if copies.count]
 
     def add(self, answer: Answer) -> None:
         rows = list(to_rows(answer, self._classes, self._unsure_below))
@@ -93,8 +102,8 @@ class Results(contextlib.AbstractContextManager["Results"]):
             print(f"{describe_place(answer.picture)}: {words}", flush=True)
         if self._wanted.folder is not None:
             self._curves.add(answer)
-        if self._copies is not None:
-            self._copies.add(answer)
+        for copies in self._copies:
+            copies.add(answer)
 
     def _open(self, name: str) -> BinaryIO:
         if self._wanted.folder is None:

@@ -18,7 +18,7 @@ from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
 from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image, to_plain
 from ferjax.errors import UserError
 from ferjax.inference import video
-from ferjax.inference.pictures import Picture, to_pixels
+from ferjax.inference.pictures import Picture, read_data_address, to_pixels
 
 # An iterable holds sources too.
 Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | int | Iterable[Any]
@@ -31,6 +31,7 @@ _HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 # Formats that may hold several pictures; a telephone's MPO holds one photograph and its depth or gain map.
 _SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
 _HEAD_BYTES = 16
+_LONGEST_SHOWN = 200  # characters of what is too long to be a file's name
 
 logger = logging.getLogger("ferjax")
 
@@ -48,9 +49,9 @@ def find_pictures(source: Source, *, stride: int = 1, counts: Counts | None = No
 
     `source` may be an array of one image, [h, w] or [h, w, c], or of several, [n, h, w] or [n, h, w, c]; an image of
     Pillow; the bytes of an image file; a path of an image, a video or a folder of these, which is searched with its
-    folders; a glob such as 'photos/**/*.jpg'; the number of a camera; or an iterable of any of these. Of a video, or of
-    an image file with several pictures, every `stride`-th frame counts. Pictures without a name are called by their
-    numbers, from 0.
+    folders; a glob such as 'photos/**/*.jpg'; an address that holds the image itself ('data:image/png;base64,...'); the
+    number of a camera; or an iterable of any of these. Of a video, or of an image file with several pictures, every
+    `stride`-th frame counts. Pictures without a name are called by their numbers, from 0.
     """
     yield from _Finder(stride, counts or Counts()).find(source)
 
@@ -91,10 +92,21 @@ class _Finder:
             yield _load_array(self._name(""), image)
 
     def _find_in_path(self, text: str) -> Iterator[Load]:
+        if not text.strip():
+            yield _fail(repr(text), "an empty name: name a picture, a video or a folder")
+            return
+        if text.startswith("data:") and (data := read_data_address(os.fsencode(text))) is not None:
+            yield _load_file(self._name(""), data)
+            return
         try:
             path = paths.parse(text)
+            path.exists()
         except UserError as error:
-            yield _fail(text, str(error))
+            yield _fail(text, str(error).removeprefix(f"{text} is "))
+            return
+        except OSError as error:
+            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+            yield _fail(shown, f"no file can be looked for under this name ({error.strerror})")
             return
         if path.is_dir():
             yield from self._find_in_folder(path)
@@ -107,6 +119,8 @@ class _Finder:
             for name in names:
                 if not os.path.isdir(name):
                     yield from self._find_in_file(name, pathlib.Path(name))
+        elif text == "-":
+            yield _fail(text, "the standard input is not read: name a file, or give its bytes to network.predict")
         else:
             yield _fail(text, "there is no such file")
 
@@ -122,10 +136,12 @@ class _Finder:
                 yield from self._find_in_file(str(folder / name), folder / name)
             else:
                 aside.append(name)
+        for name in tree.lost:
+            yield _fail(str(folder / name), "a link to what is not there")
         if aside:
             some = ", ".join(aside[:4]) + (f" and {len(aside) - 4:,} more" if len(aside) > 4 else "")
             logger.info("Left aside what is neither an image nor a video in %s: %s", folder, some)
-        if len(aside) == len(tree.names):
+        if len(aside) == len(tree.names) and not tree.lost:
             yield _fail(str(folder), "a folder without any image or video")
 
     def _find_in_file(self, name: str, path: pathlib.Path) -> Iterator[Load]:

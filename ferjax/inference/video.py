@@ -70,7 +70,7 @@ def read_frames(source: pathlib.Path | int) -> Iterator[Frame]:
     av = import_av()
     try:
         container = _open_camera(av, source) if isinstance(source, int) else av.open(str(source))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, av.FFmpegError) as error:
         what = f"there is no camera {source}" if isinstance(source, int) else "not a readable video"
         raise NotAVideo(f"{what} ({_describe(error)})") from error
     with container:

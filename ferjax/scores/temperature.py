@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ferjax.scores.calibration import calibrate, find_adaptive_error
+from ferjax.scores.folds import split_folds
 
 _LEAST, _MOST = 0.1, 10.0
-_FOLDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +39,8 @@ def fit_calibration(labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarr
     if not len(labels):
         raise ValueError("there is no image, so nothing to fit a temperature to")
     temperature = _fit(labels, probabilities)
-    # Every fifth row is held out in turn; training's copies and the order of classes are spread by that.
-    fold = np.arange(len(labels)) % min(_FOLDS, len(labels))
     held_out = np.array(probabilities, np.float64)
-    for number in range(fold.max() + 1):
-        rest, own = fold != number, fold == number
+    for rest, own in split_folds(len(labels)):
         held_out[own] = scale(probabilities[own], _fit(labels[rest], probabilities[rest]) if rest.any() else 1.0)
     return Fit(
         temperature=temperature,

@@ -26,13 +26,13 @@ def create(
     limits: Limits = _USUAL,
     detector: "str | Detector | None" = None,
     hosts: Collection[str] | None = None,
-    wait_s: float = 0.004,
+    wait_s: float = 0.04,
 ) -> "Starlette":
     """Make the ASGI application of a network, for any server of ASGI.
 
     `detector` is a name of ferjax.inference.detectors.DETECTORS, `hosts` are the names in a URL that it answers to
-    (None for all), and `wait_s` is how long a face waits for others that share its batch. Raises UserError where no
-    detector is installed.
+    (None for all), and `wait_s` is how long a face waits at most for those of other requests that are being answered,
+    to share their batch. Raises UserError where no detector is installed.
     """
     from ferjax.serving.app import create_app
     from ferjax.serving.measures import Measures
@@ -51,7 +51,7 @@ def serve(
     limits: Limits = _USUAL,
     detector: "str | Detector | None" = None,
     hosts: Collection[str] | None = None,
-    wait_s: float = 0.004,
+    wait_s: float = 0.04,
 ) -> None:
     """Answer on a page and to programs until a signal comes; see `create`.
 

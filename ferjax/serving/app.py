@@ -11,13 +11,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ferjax import __version__
 from ferjax.serving.bodies import Admission, read_chunks
 from ferjax.serving.browser import RUNTIME_FILES, Browser
+from ferjax.serving.docs_page import write_page
 from ferjax.serving.limits import Limits
 from ferjax.serving.measures import Measures
 from ferjax.serving.openapi import describe
@@ -39,6 +40,7 @@ def create_app(
     admission = Admission(limits)
     browser = Browser(service.network)
     description = describe(service.network, limits)
+    docs = write_page(description)
 
     async def predict(request: Request) -> Response:
         wishes = parse_wishes(request.query_params.multi_items())
@@ -56,6 +58,9 @@ def create_app(
 
     async def describe_api(request: Request) -> Response:
         return JSONResponse(description)
+
+    async def show_docs(request: Request) -> Response:
+        return HTMLResponse(docs)
 
     async def describe_browser(request: Request) -> Response:
         return JSONResponse(await anyio.to_thread.run_sync(browser.describe))
@@ -89,6 +94,7 @@ def create_app(
         Route("/health", say_health),
         Route("/metrics", say_measures),
         Route("/openapi.json", describe_api),
+        Route("/docs", show_docs),
     ]
     for_browser = [
         Route("/browser.json", describe_browser),

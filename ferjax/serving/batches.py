@@ -1,12 +1,13 @@
-"""Faces of many requests in one batch: a thread that waits some milliseconds for more before it calls the network."""
+"""Faces of many requests in one batch: a thread that waits a little for those on their way, and calls the network."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,8 +15,13 @@ from jaxtyping import Float32
 from ferjax.inference.faces import Classifier
 from ferjax.serving.refusal import Refusal
 
-# How many faces a batch has: the least of these that takes all that wait. Each is compiled once.
-SIZES = (1, 8, 64)
+# How many faces a batch may have. Each is compiled once. A call for n faces takes the time of about n + 1.6 faces, so
+# that larger batches gain little, and half-empty ones lose much: each is at least so full, or a smaller one is taken.
+SIZES = (1, 4, 8, 16)
+_FULL = 0.75
+# Where so many are on their way that they will fill a batch, a face waits so many times as long: all wait for the
+# processor then, of which small batches take more.
+_PATIENCE = 6
 
 
 class Result(NamedTuple):
@@ -23,6 +29,14 @@ class Result(NamedTuple):
 
     probabilities: Float32[np.ndarray, "n k"]
     maps: Float32[np.ndarray, "n h w"] | None
+
+
+class Submit(Protocol):
+    """Has faces, [n, h, w, c] as the network takes them, classified, and explained by a method of explain."""
+
+    def __call__(
+        self, inputs: np.ndarray, views: str, explain: str = "none"
+    ) -> "concurrent.futures.Future[Result]": ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +48,17 @@ class _Job:
 
 
 class Batches:
-    """Classifies faces in a thread of its own; `wait_s` is how long the first face waits for others.
+    """Classifies faces in a thread of its own; `watch` is told how many faces each batch has.
 
-    `watch` is told the size of every batch.
+    `wait_s` is how long a face waits at most for the faces of other requests, while there are any in which faces are
+    still sought: for long where they will fill a batch (_PATIENCE), and not at all where there are none.
     """
 
     def __init__(self, network: Classifier, *, wait_s: float, watch: Callable[[int], None] = lambda _: None) -> None:
         self._network, self._wait_s, self._watch = network, wait_s, watch
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        # None is the end; a request without faces is told as one without a job.
+        self._jobs: queue.SimpleQueue[_Job | Literal["none"] | None] = queue.SimpleQueue()
+        self._coming = 0
         self._thread = threading.Thread(target=self._work, name="ferjax-batches", daemon=True)
 
     def start(self) -> None:
@@ -55,8 +72,29 @@ class Batches:
     def works(self) -> bool:
         return self._thread.is_alive()
 
-    def submit(self, inputs: np.ndarray, views: str, explain: str = "none") -> "concurrent.futures.Future[Result]":
-        """Have faces, [n, h, w, c] as the network takes them, classified, and explained by a method of explain."""
+    @contextlib.contextmanager
+    def expect(self) -> Iterator[Submit]:
+        """Announce a request whose faces are still to be found; the block gets what submits them.
+
+        It may end without that. All requests are announced by one thread, that of the event loop.
+        """
+        self._coming += 1
+        is_coming = True
+
+        def submit(inputs: np.ndarray, views: str, explain: str = "none") -> "concurrent.futures.Future[Result]":
+            nonlocal is_coming
+            self._coming -= is_coming
+            is_coming = False
+            return self._submit(inputs, views, explain)
+
+        try:
+            yield submit
+        finally:
+            if is_coming:
+                self._coming -= 1
+                self._jobs.put("none")
+
+    def _submit(self, inputs: np.ndarray, views: str, explain: str) -> "concurrent.futures.Future[Result]":
         future: concurrent.futures.Future[Result] = concurrent.futures.Future()
         self._jobs.put(_Job(inputs, views, explain, future))
         return future
@@ -75,19 +113,22 @@ class Batches:
                 self._classify([job for job in jobs if job.views == views], views)
 
     def _collect(self) -> tuple[list[_Job], bool]:
-        """Wait for a face, then a little longer for others; return them, and whether there may be more."""
+        """Wait for a face, then a little for those on their way; return them, and whether there may be more."""
         jobs: list[_Job] = []
-        deadline_s = float("inf")
-        while sum(len(job.inputs) for job in jobs) < SIZES[-1]:
-            left_s = deadline_s - time.monotonic()
+        start_s = 0.0
+        while (count := sum(len(job.inputs) for job in jobs)) < SIZES[-1]:
+            patience = 0 if not self._coming else _PATIENCE if count + self._coming >= SIZES[-1] else 1
+            left_s = max(0.0, start_s + patience * self._wait_s - time.monotonic())
             try:
-                job = self._jobs.get(timeout=None if jobs == [] else max(0.0, left_s))
+                job = self._jobs.get(timeout=left_s if jobs else None)
             except queue.Empty:
                 break
             if job is None:
                 return jobs, False
+            if job == "none":
+                continue
             if not jobs:
-                deadline_s = time.monotonic() + self._wait_s
+                start_s = time.monotonic()
             jobs.append(job)
         return jobs, True
 
@@ -109,11 +150,11 @@ class Batches:
                 job.future.set_exception(error)
 
     def _call(self, images: np.ndarray, views: str) -> Float32[np.ndarray, "n k"]:
-        """Call the network with batches of SIZES, the last of them the least that suffices."""
+        """Call the network with batches of SIZES, each the largest that is nearly full."""
         answers = []
-        for first in range(0, len(images), SIZES[-1]):
-            part = images[first : first + SIZES[-1]]
-            size = next(size for size in SIZES if size >= len(part))
+        while len(images):
+            size = next(size for size in reversed(SIZES) if len(images) >= _FULL * size)
+            part, images = images[:size], images[size:]
             self._watch(len(part))
             answers.append(self._network(part, views=views, batch_size=size))
         return np.concatenate(answers)

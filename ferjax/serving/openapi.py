@@ -38,6 +38,7 @@ def describe(network: Network, limits: Limits) -> dict[str, Any]:
             "/health": {"get": _describe_get("Say whether the server works", "application/json", "Health", "503")},
             "/metrics": {"get": _describe_get("Counters in Prometheus' text format", "text/plain", None)},
             "/openapi.json": {"get": _describe_get("This description", "application/json", None)},
+            "/docs": {"get": _describe_get("This description, as a page", "text/html", None)},
         },
         "components": {"schemas": _describe_schemas(network)},
     }

@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 class Service:
-    """Answers requests with one network. `wait_s` is how long a face waits for others that share its batch."""
+    """Answers requests with one network. `wait_s` is how long a face waits at most for others on their way."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Service:
         limits: Limits,
         measures: Measures,
         detector: "str | detectors.Detector | None" = None,
-        wait_s: float = 0.004,
+        wait_s: float = 0.04,
     ) -> None:
         self.network, self._limits, self._measures = network, limits, measures
         self._detector = detectors.create(detector) if detector is None or isinstance(detector, str) else detector
@@ -61,17 +61,13 @@ class Service:
 
     async def answer(self, uploads: Sequence[Upload], wishes: Wishes) -> dict[str, Any]:
         """Return what is said of each picture, as JSON has it. Raises Refusal where none of them can be read."""
-        loop = asyncio.get_running_loop()
-        found = await asyncio.gather(*(loop.run_in_executor(self._threads, self._find, one, wishes) for one in uploads))
-        if all(one.status != 200 for one in found):
-            first_one = found[0].faces.picture
-            what = "The upload" if len(found) == 1 else f"None of the pictures can be read: {first_one.source}"
-            raise Refusal(found[0].status, f"{what} is {first_one.reason}.")
-        inputs = [one.faces.inputs for one in found if one.faces.inputs is not None]
+        with self.batches.expect() as submit:
+            found = await self._find_all(uploads, wishes)
+            inputs = [one.faces.inputs for one in found if one.faces.inputs is not None]
+            future = submit(np.concatenate(inputs), wishes.views, wishes.explain) if inputs else None
         classes = self.network.classes
         result = Result(np.zeros((0, len(classes)), np.float32), None)
-        if inputs:
-            future = self.batches.submit(np.concatenate(inputs), wishes.views, wishes.explain)
+        if future is not None:
             result = await asyncio.wrap_future(future)
         self._count(found)
         pictures, first = [], 0
@@ -80,6 +76,7 @@ class Service:
             first = own.stop
             pictures.append(self._describe(one, result, own))
         if wishes.explain != "none":
+            loop = asyncio.get_running_loop()
             drawing = loop.run_in_executor(self._threads, _draw_all, found, result)
             for picture, drawn in zip(pictures, await drawing, strict=True):
                 picture["explanations"] = drawn
@@ -90,6 +87,16 @@ class Service:
             "pictures": pictures,
         }
 
+    async def _find_all(self, uploads: Sequence[Upload], wishes: Wishes) -> list[Found]:
+        """Decode the pictures and find their faces. Raises Refusal where none of them can be read."""
+        loop = asyncio.get_running_loop()
+        found = await asyncio.gather(*(loop.run_in_executor(self._threads, self._find, one, wishes) for one in uploads))
+        if all(one.status != 200 for one in found):
+            first_one = found[0].faces.picture
+            what = "The upload" if len(found) == 1 else f"None of the pictures can be read: {first_one.source}"
+            raise Refusal(found[0].status, f"{what} is {first_one.reason}.")
+        return found
+
     def _find(self, upload: Upload, wishes: Wishes) -> Found:
         picture, status = decode(upload, self._limits)
         (task,) = create_tasks([lambda: picture], detect=wishes.detect, boxes=None, detector=self._detector)
@@ -99,8 +106,7 @@ class Service:
         size = (picture.pixels.shape[1], picture.pixels.shape[0])
         wanted: list[np.ndarray] = []
         if wishes.explain != "none":
-            _, _, add_margin = task
-            wanted = [crops.cut(picture.pixels, box).copy() for box in add_margin(faces.boxes)]
+            wanted = [crops.cut(picture.pixels, place).copy() for place in faces.places]
         return Found(faces, size, wanted, status)
 
     def _describe(self, one: Found, result: Result, own: slice) -> dict[str, Any]:

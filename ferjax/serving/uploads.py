@@ -8,6 +8,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from ferjax.inference.pictures import read_data_address
 from ferjax.serving.limits import Limits
 from ferjax.serving.refusal import Refusal
 
@@ -38,7 +39,8 @@ async def read_uploads(request: Request, chunks: AsyncGenerator[bytes, None], li
     elif kind == "application/json":
         raise Refusal(415, f"A body of type {kind} is no picture: {_HOW}; no path and no address is opened.")
     else:  # whatever it is called: curl calls every body a form
-        uploads = [Upload("0", b"".join([chunk async for chunk in chunks]))]
+        body = b"".join([chunk async for chunk in chunks])
+        uploads = [Upload("0", (read_data_address(body) or body) if body.startswith(b"data:") else body)]
     if not any(upload.data for upload in uploads):
         raise Refusal(422, f"There is no picture in the request: {_HOW}.")
     return uploads

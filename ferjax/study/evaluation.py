@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from ferjax.errors import UserError
 from ferjax.figures import draw_all, find_missing_sources
-from ferjax.report import Report, create_report, mark_copies, read_predictions, write_report
+from ferjax.report import Report, report_run, write_report
 from ferjax.study.drawing import draw_study
 from ferjax.study.files import write_study
 from ferjax.study.folders import has_repeats, is_run
 from ferjax.study.reference import Reference
 from ferjax.study.study import Study, load_study
-from ferjax.workdir import DATA_FILE, FIGURES_FOLDER, PREDICTIONS_FILE
+from ferjax.workdir import FIGURES_FOLDER
 
 
 class EvaluatedRun(NamedTuple):
@@ -37,14 +37,7 @@ def evaluate_run(workdir: pathlib.Path) -> EvaluatedRun:
 
     Raises UserError for a folder without predictions or with a broken file.
     """
-    predictions = read_predictions(workdir / PREDICTIONS_FILE)
-    report = create_report(
-        predictions.labels,
-        predictions.probabilities,
-        predictions.split,
-        classes=predictions.classes,
-        copied=mark_copies(workdir / DATA_FILE, predictions.split, predictions.row),
-    )
+    report = report_run(workdir)
     files = write_report(workdir, report)
     return EvaluatedRun(report, files, draw_all(workdir), find_missing_sources(workdir))
 

@@ -16,7 +16,6 @@ from ferjax.data.resident import Resident
 from ferjax.errors import UserError
 from ferjax.files import write_text
 from ferjax.interrupt import Interrupt
-from ferjax.networks import weights
 from ferjax.parallel import (
     Compiled,
     Dispatch,
@@ -30,6 +29,7 @@ from ferjax.parallel import (
     plan_dispatch,
     plan_seeds,
 )
+from ferjax.training import weights
 from ferjax.training.build import Parts, build, describe_task
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.damage import DamagedCheckpoint

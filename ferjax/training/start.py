@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from ferjax.networks import weights
+from ferjax.networks.weights import merge
 from ferjax.parallel import Layout, initialize, is_main
 from ferjax.state import TrainState
+from ferjax.training import weights
 from ferjax.training.build import Parts
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.places import Place
@@ -46,7 +47,7 @@ def _create_state(parts: Parts, layout: Layout, workdir: Workdir, seed_number: i
 def _load_weights(parts: Parts, workdir: Workdir, variables: dict[str, PyTree], source: str) -> dict[str, PyTree]:
     """Return `variables` with the published weights in their places; log what was loaded, and write pretrained.json."""
     found = weights.load(source, parts.config.model.name)
-    variables, merged = weights.merge(variables, found)
+    variables, merged = merge(variables, found)
     logger.info("%s", merged)
     scaling = parts.config.input.scaling
     if scaling != found.scaling:

@@ -1,10 +1,10 @@
 """Choose the margin around found faces: how the crops that a network was trained on lie to the boxes of a detector.
 
-    python -m scripts.benchmarks.choose_margin --network RUN --data.path FER2013 [--detector NAME] [--images 600]
+    python -m scripts.benchmarks.choose_margin --data.path FER2013 [--network RUN] [--detector NAME] [--images 600]
 
-Validation images are enlarged, pasted into empty pictures and found there. Printed are where the original crop lies to
-the box, in the mean of its width and height, and for several margins how much of the probabilities moves against the
-ready crop, how often the label stays, and the accuracy.
+The network is ferjax's own where none is named. Validation images are enlarged, pasted into empty pictures and found
+there. Printed are where the original crop lies to the box, in the mean of its width and height, and for several margins
+how much of the probabilities moves against the ready crop, how often the label stays, and the accuracy.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def classify(network: Network, found: Found, side: float, raised: float) -> Floa
 def main() -> None:
     """Print the places and the margins."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", required=True, metavar="RUN")
+    parser.add_argument("--network", metavar="RUN")
     parser.add_argument("--data.path", dest="data", required=True, metavar="FER2013")
     parser.add_argument("--detector", choices=list(detectors.DETECTORS))
     parser.add_argument("--images", type=int, default=600)

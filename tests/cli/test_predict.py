@@ -1,7 +1,12 @@
 """`ferjax predict`: its files, its words, its exit codes."""
 
+import base64
 import csv
+import io
 import json
+import os
+import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,6 +14,7 @@ import pytest
 from PIL import Image
 
 from ferjax.cli import predict
+from ferjax.explain import EXPLANATIONS, faces
 from ferjax.inference import LAYOUTS, detectors, list_columns
 from ferjax.inference.formats import FORMATS
 from ferjax.inference.pictures import Picture
@@ -47,6 +53,7 @@ def test_the_tables_are_those_of_the_rooms():
     assert tuple(LAYOUTS) == predict.LAYOUTS
     assert tuple(detectors.DETECTORS) == predict.DETECTORS
     assert tuple(VIEWS) == predict.VIEWS
+    assert tuple(EXPLANATIONS) == predict.EXPLANATIONS
 
 
 def test_in_words(run, pictures):
@@ -59,7 +66,7 @@ def test_in_words(run, pictures):
     assert lines[0].count("%") == 2
     assert lines[1].endswith(": no face")
     assert "3 faces in 3 pictures" in err
-    assert "1 pictures have no face that was found." in err
+    assert "1 picture without a face that was found." in err
 
 
 def test_what_cannot_be_read_is_listed_and_the_code_is_3(run, pictures):
@@ -101,6 +108,84 @@ def test_every_format_holds_the_same_rows(run, pictures, tmp_path, network):
         assert np.abs(np.asarray(copy, int) - draw((10, 20), (60, 20))).max() > 50
 
 
+def test_explained_copies_have_the_map_over_each_face_and_the_page_shows_it(run, pictures, tmp_path, monkeypatch):
+    # An untrained network's own maps may be empty.
+    monkeypatch.setattr(
+        faces, "explain", lambda network, inputs, method, targets: np.ones(inputs.shape[:3], np.float32)
+    )
+    # At the picture's edge, so that the map goes beyond it.
+    Image.fromarray(draw((0, 0), (130, 60))).save(pictures / "a.png")
+    code, _, err = run(pictures, "-o", tmp_path / "out", "-f", "html", "--draw", "--explain", "grad_cam")
+    assert code == 0
+    assert f"wrote    {tmp_path / 'out' / 'explained'}" in err
+    names = [sorted(path.name for path in (tmp_path / "out" / name).iterdir()) for name in ("annotated", "explained")]
+    assert names == [["a.jpg", "a_2.jpg", "b.jpg"]] * 2
+    plain, explained = (
+        np.asarray(Image.open(tmp_path / "out" / name / "a.jpg"), int) for name in ("annotated", "explained")
+    )
+    changed = np.abs(plain - explained).max(axis=-1) > 40
+    assert changed[:36, :36].any()
+    assert changed[56:, 124:].any()
+    assert not changed[:, 50:110].any()
+    page = (tmp_path / "out" / "faces.html").read_text()
+    assert "with where the answer comes from" in page
+    pictures_of_page = [Image.open(io.BytesIO(base64.b64decode(m))) for m in re.findall(r"base64,([^\"]+)", page)]
+    # 280 pixels wide at most, which these smaller pictures are not: their faces' maps are beneath.
+    assert [image.height > 90 for image in pictures_of_page] == [True, False, True]
+
+
+def test_odd_names_have_their_row_in_every_file(run, finished_run, pictures, tmp_path, monkeypatch, capfd):
+    odd = pictures / os.fsdecode(b"bad\xff.png")
+    (pictures / "a.png").rename(odd)
+    shutil.copy(odd, pictures / "-dash.png")
+    code, _, _ = run(odd, "-o", tmp_path / "out", "-f", "all", "--draw")
+    assert code == 0
+    # What is no UTF-8 keeps its bytes as escapes.
+    with open(tmp_path / "out" / "faces.csv", encoding="utf-8", newline="") as file:
+        assert [row["source"][-10:] for row in csv.DictReader(file)] == ["\\udcff.png"] * 2
+    assert pd.read_parquet(tmp_path / "out" / "faces.parquet")["source"][0].endswith("bad\\udcff.png")
+    monkeypatch.chdir(pictures)
+    assert predict.main(["--crops", "--network", str(finished_run), "--batch_size=8", "--", "-dash.png"]) == 0
+    assert capfd.readouterr().out.startswith("-dash.png: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("", "'': an empty name: name a picture, a video or a folder"),
+        ("-", "-: the standard input is not read: name a file"),
+        ("https://example.org/a.jpg", "https://example.org/a.jpg: an address, and ferjax reads"),
+        ("*.nothing", "*.nothing: no file is called so"),
+        ("empty", "empty: a folder without any image or video"),
+        ("bomb.png", "bomb.png: an image of more than 179 megapixels"),
+        ("frameless.mkv", "frameless.mkv: not a readable video"),
+        ("text.png", "text.png: not a readable image (unknown format)"),
+    ],
+)
+def test_what_is_no_picture_is_one_sentence_and_the_others_are_read(run, pictures, monkeypatch, source, sentence):
+    monkeypatch.chdir(pictures)
+    (pictures / "empty").mkdir()
+    (pictures / "text.png").write_text("hello")
+    if source == "bomb.png":
+        Image.new("1", (20_000, 20_000)).save("bomb.png")
+    if source == "frameless.mkv":
+        av = pytest.importorskip("av")
+        with av.open(source, "w") as container:
+            stream = container.add_stream("mpeg4", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            container.start_encoding()
+    code, out, err = run(source, "b.png")
+    assert code == 3
+    assert out.splitlines()[1] == "b.png: no face"
+    assert out.startswith(sentence)
+    assert "1 could not be read:\n" in err
+
+
+def test_a_file_is_no_folder_for_answers(run, pictures):
+    code, _, err = run(pictures / "b.png", "-o", pictures / "b.png")
+    assert (code, err) == (1, f"ferjax: {pictures / 'b.png'} is or lies in a file: name a folder with -o DIR.\n")
+
+
 def test_a_video_gets_a_table_a_chart_and_a_copy(run, video_file, tmp_path):  # noqa: F811
     av = pytest.importorskip("av")
     code, _, err = run(video_file, "-o", tmp_path, "--stride", "2", "--draw")
@@ -138,7 +223,7 @@ def test_votes_are_fused_and_their_weight_is_fitted(run, pictures, tmp_path, net
     assert code == 0
     fused = json.loads(out.splitlines()[-1])
     assert (fused["label"], round(fused["confidence"], 3)) == ("sad", 0.9)
-    assert "2 lines of" in err
+    assert "On none of these faces: 2 lines of" in err
     votes.write_text(header + f"a.png,{sad},sad\n")
     code, out, err = run(pictures, "--context", votes, "-f", "jsonl")
     assert code == 0

@@ -11,6 +11,7 @@ from ferjax.errors import UserError
 from ferjax.export import create_card
 from ferjax.export.format import Exported, prepare
 from ferjax.export.measured import read_measured
+from ferjax.networks.saved import SHIPPED
 from ferjax.report import read_report
 
 
@@ -62,6 +63,29 @@ def test_a_copy_in_training_and_published_weights_are_told(run, network):
     assert "weights that keras publishes (vgg19" in card
 
 
+def test_a_run_without_a_report_has_the_same_card(run, network):
+    card = write(run, network)
+    (run / "report.json").unlink()
+    assert write(run, network) == card
+
+
+def test_whose_weights_and_images_these_are_is_told(run, network):
+    config = json.loads((run / "config.json").read_text())
+    data = json.loads((run / "data.json").read_text())
+    config["data"]["name"] = "folder"
+    (run / "config.json").write_text(json.dumps(config))
+    (run / "data.json").write_text(json.dumps({**data, "path": "pets"}))
+    (run / "pretrained.json").write_text(json.dumps({"source": "ferjax", "model": "compact", "path": str(SHIPPED)}))
+    card = write(run, network)
+    assert "- Data: Images of whoever trained the network, in a folder of their own" in card
+    assert "the network that ferjax brings along. The weights are licensed as ferjax is (Apache-2.0)" in card
+    assert "ImageNet" not in card
+    (run / "pretrained.json").write_text(json.dumps({"source": "ferjax", "model": "compact", "path": "/x/other_run"}))
+    card = write(run, network, data_licence="CC0, by a studio.")
+    assert "- Data: CC0, by a studio." in card
+    assert "another network of ferjax (`other_run`)" in card
+
+
 def test_repeats_of_the_run_are_told(run, network, tmp_path):
     for seed, accuracy in ((0, 0.5), (1, 0.6)):
         folder = shutil.copytree(run, tmp_path / "setting" / f"seed_{seed}")
@@ -84,7 +108,6 @@ def test_scores_of_validation_and_of_other_views_are_called_so(run, network):
 @pytest.mark.parametrize(
     ("file", "remedy"),
     [
-        ("report.json", r"report\.json is missing: 'ferjax evaluate --workdir .*tiny_run' makes it"),
         ("predictions.csv", r"has not come to its end; give its training command once more"),
         ("calibration.json", r"calibration\.json is missing: give its training command once more"),
         ("data.json", r"is no run's folder"),
@@ -118,6 +141,7 @@ def test_its_metadata_is_yaml_with_the_scores(run, network):
     found, report = yaml.safe_load(metadata), read_report(run / "report.json")
     assert text.startswith("\n# tiny\\_run\n")
     assert (found["license"], found["license_name"]) == ("other", "not-chosen")
+    assert found["datasets"] == ["synthetic"]
     (result,) = found["model-index"][0]["results"]
     assert result["dataset"] == {"type": "synthetic", "name": "synthetic", "split": "test"}
     assert result["metrics"][0]["value"] == round(report["accuracy"], 4)

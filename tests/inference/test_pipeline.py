@@ -125,6 +125,9 @@ def test_boxes_of_the_caller_are_cut_as_they_are(network):
         ([], "boxes has only 0 entries"),
         ({"other": boxes}, "boxes has none of 0"),
         (np.zeros((1, 3)), r"boxes of shape \[1, 3\] are none"),
+        ([(-40, 0, 30, 30)], r"The box \[-40.0, 0.0, 30.0, 30.0\] does not fit a picture of \d+x\d+ pixels"),
+        ([(0, 5000, 30, 30)], "does not fit a picture"),
+        ([(0, 0, 1e9, 1e9)], "does not fit a picture"),
         (np.array([[1, 1, -4, 4]]), "are none"),
     ):
         with pytest.raises(UserError, match=said):

@@ -1,5 +1,6 @@
 """Where pictures come from: every kind is read as a person sees it, and nothing is lost."""
 
+import base64
 import io
 
 import numpy as np
@@ -135,12 +136,17 @@ def test_globs_iterators_and_what_is_not_there(folder):
         "no.png": "there is no such file",
         "~nobody_is_called_so/a.png": "There is no home folder ~nobody_is_called_so here: write the whole path.",
         f"{folder}/*.gif": "no file is called so",
-        "https://a.example/b.png": "https://a.example/b.png is an address, and ferjax reads and writes only files and "
+        "https://a.example/b.png": "an address, and ferjax reads and writes only files and "
         "folders: copy or mount what is there, and name the folder.",
         "0": "",
         f"{folder}/b.png": "",
     }
     (folder / "nothing").mkdir()
+    (folder / "links").mkdir()
+    (folder / "links" / "gone.jpg").symlink_to("nowhere.jpg")
+    assert [(picture.source, picture.reason) for picture in read(folder / "links")] == [
+        (f"{folder}/links/gone.jpg", "a link to what is not there")
+    ]
     assert read(folder / "nothing")[0].reason == "a folder without any image or video"
 
 
@@ -214,3 +220,12 @@ def test_a_video_that_breaks_off_says_so(tmp_path, video_file):
     assert all(not picture.reason for picture in frames)
     assert "the video breaks off here" in last.reason
     assert "of 2.0 s" in last.reason
+
+
+def test_an_address_that_holds_its_picture_is_that_picture_and_an_endless_name_is_a_reason():
+    text = base64.b64encode(to_bytes(Image.fromarray(LEVELS))).decode()
+    held, broken, endless = (load() for load in find_pictures([f"data:image/png;base64,{text}", "data:x", "a" * 5000]))
+    np.testing.assert_array_equal(held.pixels, LEVELS)
+    assert held.source == "0"
+    assert broken.reason == "there is no such file"
+    assert endless.reason

@@ -1,6 +1,8 @@
 """The API: what it answers, and one sentence with a status for what it refuses."""
 
+import base64
 import json
+import re
 import zlib
 
 import numpy as np
@@ -28,6 +30,13 @@ def test_a_picture_gets_the_rows_that_predict_gives(ask, network):
                 assert value == pytest.approx(wanted[name], abs=1e-6)
             elif value is not None:
                 assert value == wanted[name], name
+
+
+def test_the_text_that_a_browser_makes_of_a_picture_is_read(ask, one_face):
+    text = b"data:image/png;base64," + base64.b64encode(one_face)
+    assert ask(text) == ask(one_face)
+    status, answer = ask(b"data:image/png;base64,!")
+    assert (status, answer["error"][:28]) == (415, "The upload is not a picture;")
 
 
 def test_each_of_several_files_has_its_rows_in_order(ask, one_face, broad):
@@ -190,6 +199,19 @@ def test_answers_are_as_the_description_says(client, ask, one_face, broad):
     _check(ask(b"?")[1], {"$ref": "#/components/schemas/Refusal"}, schemas)
     names = [option["name"] for option in description["paths"]["/predict"]["post"]["parameters"]]
     assert names == ["detect", "views", "explain"]
+
+
+def test_the_page_of_the_api_names_all_that_there_is_and_loads_nothing_from_elsewhere(client):
+    answer = client.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    description = client.get("/openapi.json").json()
+    predict = description["paths"]["/predict"]["post"]
+    for text in (*description["paths"], *predict["responses"], *(one["name"] for one in predict["parameters"])):
+        assert text in answer.text
+    addresses = re.findall(r"(?:href|src)=[\"']([^\"']+)", answer.text)
+    assert set(addresses) == {"openapi.json", "page/icon.svg", "page/page.css"}
+    assert "<script" not in answer.text
+    assert "style=" not in answer.text
 
 
 _KINDS = {"string": str, "integer": int, "number": int | float, "null": type(None), "array": list, "object": dict}

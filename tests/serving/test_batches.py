@@ -1,5 +1,8 @@
 """Faces of many requests share a batch, and each gets its own answer."""
 
+import contextlib
+import time
+
 import numpy as np
 import pytest
 
@@ -46,22 +49,60 @@ def _face(level, count=1):
     return np.full((count, 4, 4, 1), level, np.uint8)
 
 
+def _submit(batches, *jobs):
+    """Submit jobs that are all announced before the first of them comes."""
+    with contextlib.ExitStack() as stack:
+        submits = [stack.enter_context(batches.expect()) for _ in jobs]
+        return [submit(*job) for submit, job in zip(submits, jobs, strict=True)]
+
+
 def test_requests_that_come_together_are_one_batch(batches, network):
-    futures = [batches.submit(_face(level), "none") for level in range(0, 50, 10)]
+    futures = _submit(batches, *((_face(level), "none") for level in range(0, 70, 10)))
     found = [float(future.result(10).probabilities[0, 1]) * 255 for future in futures]
-    assert found == pytest.approx([0, 10, 20, 30, 40], abs=1e-3)
-    assert network.calls == [(5, "none", 8)]
+    assert found == pytest.approx([0, 10, 20, 30, 40, 50, 60], abs=1e-3)
+    assert network.calls == [(7, "none", 8)]
 
 
 def test_one_face_waits_for_no_full_batch_and_many_fill_several(batches, network):
-    assert len(batches.submit(_face(1, 150), "none").result(10).probabilities) == 150
-    assert network.calls == [(64, "none", 64), (64, "none", 64), (22, "none", 64)]
-    batches.submit(_face(1), "none").result(10)
-    assert network.calls[-1] == (1, "none", 1)
+    (many,) = _submit(batches, (_face(1, 38), "none"))
+    assert len(many.result(10).probabilities) == 38
+    # Never is more than a quarter of a batch empty.
+    assert [call[::2] for call in network.calls] == [(16, 16), (16, 16), (6, 8)]
+    network.calls.clear()
+    (few,) = _submit(batches, (_face(1, 2), "none"))
+    few.result(10)
+    assert [call[::2] for call in network.calls] == [(1, 1), (1, 1)]
+
+
+def test_a_face_waits_for_those_on_their_way_and_for_no_others(network):
+    batches = Batches(network, wait_s=60.0)
+    batches.start()
+    network.calls.clear()
+    (alone,) = _submit(batches, (_face(1), "none"))
+    alone.result(10)
+    with batches.expect() as first, batches.expect() as second:
+        one = first(_face(1), "none")
+        with batches.expect():
+            pass  # a picture without any face
+        time.sleep(0.1)
+        assert not one.done()
+        other = second(_face(2, 2), "none")
+        one.result(10)
+        other.result(10)
+    assert [call[0] for call in network.calls] == [1, 3]
+    batches.stop()
+
+
+def test_a_face_waits_no_longer_than_it_should(network):
+    batches = Batches(network, wait_s=0.05)
+    batches.start()
+    with batches.expect() as first, batches.expect():
+        first(_face(1), "none").result(10)
+    batches.stop()
 
 
 def test_views_have_batches_of_their_own_and_a_failure_is_its_requests_alone(batches, network):
-    good, bad, other = (batches.submit(_face(9), views) for views in ("none", "broken", "mirror"))
+    good, bad, other = _submit(batches, *((_face(9), views) for views in ("none", "broken", "mirror")))
     with pytest.raises(RuntimeError, match="broken"):
         bad.result(10)
     assert good.result(10).probabilities.shape == other.result(10).probabilities.shape == (1, 2)
@@ -72,6 +113,6 @@ def test_views_have_batches_of_their_own_and_a_failure_is_its_requests_alone(bat
 def test_what_has_been_submitted_is_done_before_the_end(network):
     batches = Batches(network, wait_s=0.1)
     batches.start()
-    futures = [batches.submit(_face(1, 40), "none") for _ in range(5)]
+    futures = _submit(batches, *[(_face(1, 40), "none")] * 5)
     batches.stop()
     assert all(future.done() and not future.exception() for future in futures)

@@ -30,7 +30,7 @@ class DataSet:
 DATASETS: Mapping[str, DataSet] = types.MappingProxyType(
     {
         "fer2013": DataSet(fer2013.read, ferplus.KEYS, ferplus.relabel, fer2013.LICENCE),
-        "folder": DataSet(folder.read),
+        "folder": DataSet(folder.read, licence=folder.LICENCE),
         "synthetic": DataSet(synthetic.read, synthetic.KEYS, licence=synthetic.LICENCE),
     }
 )

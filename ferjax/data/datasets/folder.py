@@ -13,6 +13,10 @@ from ferjax.errors import UserError
 
 SIDE_PX = 48
 MOST_CLASSES = 1000
+LICENCE = (
+    "Images of whoever trained the network, in a folder of their own; ferjax does not know under which terms they were "
+    "gathered, and whether the people in them agreed (`ferjax export --data_licence` states it)."
+)
 
 
 def read(path: str | os.PathLike[str], on_bad_row: str, **_: Any) -> Rows:

@@ -109,12 +109,17 @@ def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
 
 
 class FolderTree(Tree):
-    """Files of a folder, and in `stats` what the system says of each, by which the cache knows of changes."""
+    """Files of a folder, and in `stats` what the system says of each, by which the cache knows of changes.
+
+    `lost` are the names of links to what is not there.
+    """
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
         self.label = str(root)
-        self.stats = {name: entry.stat() for name, entry in _walk(str(root), "", set()) if not is_junk(name)}
+        found = {name: entry for name, entry in _walk(str(root), "", set()) if not is_junk(name)}
+        self.lost = sorted(name for name, entry in found.items() if not entry.is_file())
+        self.stats = {name: entry.stat() for name, entry in found.items() if entry.is_file()}
         self.names = sorted(self.stats)
 
     def head(self, name: str) -> bytes:
@@ -131,7 +136,7 @@ class FolderTree(Tree):
 
 
 def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Find every file under a folder; links are followed, and no folder is searched twice."""
+    """Find every file under a folder, and links to nothing; links are followed, and no folder is searched twice."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
         return
@@ -140,7 +145,7 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tupl
         for entry in entries:
             if entry.is_dir():
                 yield from _walk(entry.path, prefix + entry.name + "/", seen)
-            elif entry.is_file():
+            elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
                 yield prefix + entry.name, entry
 
 

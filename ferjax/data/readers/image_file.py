@@ -53,6 +53,9 @@ def describe_failure(head: bytes, error: Exception) -> str:
         return "an empty file, not an image"
     if isinstance(error, UnidentifiedImageError):
         return "not a readable image (unknown format)"
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        return f"an image of more than {most:.0f} megapixels, which may be a decompression bomb: make it smaller"
     return f"not a readable image ({str(error).rstrip('.') or type(error).__name__})"
 
 

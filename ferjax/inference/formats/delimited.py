@@ -12,7 +12,8 @@ class CsvWriter:
     """Writes a line for each face, in UTF-8, with every digit of a number."""
 
     def __init__(self, file: BinaryIO, classes: Sequence[str]) -> None:
-        self._text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        # A file name that is not UTF-8 keeps its bytes as escapes.
+        self._text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="", write_through=True)
         self._csv = csv.writer(self._text, lineterminator="\n")
         self._csv.writerow(list_columns(classes))
 

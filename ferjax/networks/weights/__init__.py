@@ -16,7 +16,7 @@ KEYS: Keys = types.MappingProxyType(
             "what training begins with: 'none' is random parameters; "
             f"{join_words(map(repr, list_sources()))} are published ImageNet weights, which are downloaded; 'ferjax' "
             "is the network for FER-2013 that ferjax brings along, without its last layers; or give the path of a "
-            "published file, of a converted folder, or of a file that Network.save wrote",
+            "published file, of a converted folder, of a run's folder, or of a file that Network.save wrote",
         )
     }
 )

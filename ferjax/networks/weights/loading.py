@@ -20,9 +20,9 @@ def load(weights: str, model: str) -> Weights:
     """Load the weights of `model` from a source, a file, or a folder of python -m ferjax.pretrained.
 
     `weights` is one of `list_sources`, whose file is taken from a cache or else downloaded, 'ferjax' for the network
-    that ferjax brings along, or the path of a published file, of one that `Network.save` wrote, or of a converted
-    folder; the content tells which. Raises UserError where there are no weights, where the file is damaged or of
-    another network, and for values that are not finite.
+    that ferjax brings along, or the path of a published file, of one that `Network.save` or `ferjax export` wrote, or
+    of a converted folder; the content tells which. Raises UserError where there are no weights, where the file is
+    damaged or of another network, and for values that are not finite.
     """
     if own := _find_own(weights):
         return own_network.read(own, model)
@@ -67,6 +67,8 @@ def _find_own(weights: str) -> pathlib.Path | None:
     if weights == own_network.WORD:
         return saved.SHIPPED
     path = paths.parse(weights)
+    if os.path.isfile(path / own_network.EXPORTED_FILE):
+        path /= own_network.EXPORTED_FILE
     return path if os.path.isfile(path) and saved.is_saved(path) else None
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from ferjax.errors import UserError
 from ferjax.networks import weights
 from ferjax.networks.weights import own_network
 from ferjax.training import run
+from ferjax.training.weights import check, load
 from tests.tiny import read_checkpoint, shrink
 
 
@@ -43,6 +45,32 @@ def test_a_run_on_other_classes_begins_with_all_but_the_head(saved, tmp_path):
     assert noted["source"] == "ferjax"
     assert noted["initialised"] == ["head/output/bias", "head/output/kernel"]
     assert read_checkpoint(tmp_path / "own")["params.head.output.kernel"].shape[1] == 2
+
+
+def test_a_runs_folder_is_taken_as_the_file_of_its_network(saved, finished_run, network, tmp_path):
+    theirs = weights.load(str(saved), "compact")
+    ours = load(str(finished_run), "compact")
+    assert ours.path == str(finished_run)
+    assert (ours.scaling, ours.source, jax.tree.structure(ours.params)) == (
+        *(theirs.scaling, theirs.source),
+        jax.tree.structure(theirs.params),
+    )
+    np.testing.assert_array_equal(
+        ours.params["block1_conv1"]["kernel"], network.variables["params"]["block1_conv1"]["kernel"]
+    )
+    assert len(ours.sha256) == 64
+    check(str(finished_run), "compact", 1.0)
+    with pytest.raises(UserError, match=r"holds weights of compact, and model\.name is vgg19"):
+        check(str(finished_run), "vgg19", 1.0)
+    # What `ferjax export` writes is a folder too.
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    shutil.copy(saved, exported / "model.safetensors")
+    (exported / "config.json").write_text("{}")
+    assert load(str(exported), "compact").sha256 == theirs.sha256
+    empty = shutil.copytree(finished_run, tmp_path / "empty", ignore=shutil.ignore_patterns("checkpoints"))
+    with pytest.raises(UserError, match="empty holds no trained network: name the folder of a run"):
+        check(str(empty), "compact", 1.0)
 
 
 def test_another_network_or_another_width_is_one_sentence(saved, network, tmp_path):
