@@ -32,6 +32,10 @@ def test_the_sentence_names_it(monkeypatch):
     said = r"lower train\.batch_size, or eval\.batch_size"
     with pytest.raises(UserError, match=said), memory.explain_memory(2000):
         raise MemoryError
+    with pytest.raises(UserError, match="start no more threads"), memory.explain_memory(2000):
+        raise RuntimeError("can't start new thread")
+    with pytest.raises(RuntimeError, match=r"^other$"), memory.explain_memory(2000):
+        raise RuntimeError("other")
     with pytest.raises(jax.errors.JaxRuntimeError), memory.explain_memory(2000):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
@@ -49,6 +53,7 @@ def test_a_step_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
         return jax.numpy.sort(jax.numpy.tanh(images @ images.T) @ images, axis=0)
 
     images = jax.numpy.ones((300, 50))
+    monkeypatch.setattr(memory, "_BESIDE_BYTES", 0)
     needed = step.lower(images).compile().memory_analysis().temp_size_in_bytes * jax.local_device_count()
     monkeypatch.setattr(memory, "find_free", lambda: needed // 2)
     check = memory.MemoryCheck(step, "train.batch_size", 300)

@@ -13,6 +13,9 @@ from ferjax.parallel.free_memory import find_free
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # What is free is not free in one piece, and the allocator rounds up.
 _USABLE = 0.8
+# What saving and logging take beside a step: threads, and copies of what is written.
+_BESIDE_BYTES = 200_000_000
+NO_THREAD = "can't start new thread"  # what Python says
 
 
 @contextlib.contextmanager
@@ -24,8 +27,13 @@ def explain_memory(batch_size: int, seeds: int = 0) -> Iterator[None]:
     """
     try:
         yield
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if NO_THREAD in str(error):
+            raise UserError(
+                "The system lets this process start no more threads, which need memory and are limited too (ulimit -v "
+                "and -u): raise the limit, or lower train.batch_size; the same command goes on."
+            ) from error
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         fitting = estimate_batch(batch_size, str(error), find_free())
         estimate = f" (by an estimate, {fitting} images fit)" if fitting else ""
@@ -63,8 +71,8 @@ class MemoryCheck:
         asked = len(devices) * (said.temp_size_in_bytes + said.output_size_in_bytes - said.alias_size_in_bytes)
         if asked <= free:
             return
-        fitting = int(self._images * _USABLE * free / asked)
-        advice = f" (by an estimate, {fitting} images fit)" if fitting else ""
+        fitting = int(self._images * (_USABLE * free - _BESIDE_BYTES) / asked)
+        advice = f" (by an estimate, {fitting} images fit)" if fitting > 0 else ""
         raise UserError(
             f"A step of {self._images} images needs {asked / 1e9:.2g} GB of memory, and {free / 1e9:.2g} GB are free"
             f"{_advise_on(self._seeds)} lower {self._key}{advice}."

@@ -61,8 +61,8 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
         env = environment(folder / f"cache_{version.commit}", PYTHONPATH=str(tree))
         keys = [f"--config.{key}={value}" for key, value in {**_KEYS, "train.steps": STEPS}.items()]
         keys += [f"--config.{key}" for key in version.keys]
-        arguments = [sys.executable, "-m", "ferjax.main", "--workdir", str(workdir), *keys]
-        begun = _try([*arguments, "--config", "configs/quickstart.py"], env, tree)
+        arguments = [sys.executable, "-m", "ferjax.main", "--config", "configs/quickstart.py"]
+        begun = _try([*arguments, "--workdir", str(workdir), *keys], env, tree)
         # Its report may need libraries of its time; what counts is the checkpoint.
         if not any((workdir / "checkpoints").glob("*[0-9]*")):
             yield f"{version.commit} ({version.about}): does not run here: {strip(begun.stderr).splitlines()[-1:]}"
