@@ -91,7 +91,8 @@ def summarize(seen: list[Seen], folder: pathlib.Path) -> Summary:
     return Summary(
         seen[-1].step,
         max(one.memory_mb for one in later) - later[0].memory_mb,
-        max(one.files for one in later) - later[0].files,
+        # The fewest, since a save that is under way has some files open.
+        min(one.files for one in later[-tenth:]) - min(one.files for one in later[:tenth]),
         speed(later[-tenth:]) / speed(later[:tenth]),
         sum(map(len, lines)) / len(lines),
         events / values,
