@@ -32,8 +32,12 @@ def test_the_sentence_names_it(monkeypatch):
     said = r"lower train\.batch_size, or eval\.batch_size"
     with pytest.raises(UserError, match=said), memory.explain_memory(2000):
         raise MemoryError
-    with pytest.raises(UserError, match="start no more threads"), memory.explain_memory(2000):
+    with pytest.raises(UserError, match="no memory for another thread"), memory.explain_memory(2000):
         raise RuntimeError("can't start new thread")
+    with pytest.raises(UserError, match="no memory for another library"), memory.explain_memory(2000):
+        raise ImportError("lib.so: failed to map segment from shared object")
+    with pytest.raises(ImportError, match="no module"), memory.explain_memory(2000):
+        raise ImportError("no module")
     with pytest.raises(RuntimeError, match=r"^other$"), memory.explain_memory(2000):
         raise RuntimeError("other")
     with pytest.raises(jax.errors.JaxRuntimeError), memory.explain_memory(2000):

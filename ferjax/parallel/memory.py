@@ -13,9 +13,10 @@ from ferjax.parallel.free_memory import find_free
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # What is free is not free in one piece, and the allocator rounds up.
 _USABLE = 0.8
-# What saving and logging take beside a step: threads, and copies of what is written.
-_BESIDE_BYTES = 200_000_000
+# What a run takes beside its steps: threads and copies to save by, and the libraries that write and draw its report.
+_BESIDE_BYTES = 600_000_000
 NO_THREAD = "can't start new thread"  # what Python says
+_NO_ROOM = "failed to map segment"  # what the loader of libraries says
 
 
 @contextlib.contextmanager
@@ -27,12 +28,15 @@ def explain_memory(batch_size: int, seeds: int = 0) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        if NO_THREAD in str(error):
+    except (RuntimeError, MemoryError, ImportError) as error:
+        if NO_THREAD in str(error) or _NO_ROOM in str(error):
             raise UserError(
-                "The system lets this process start no more threads, which need memory and are limited too (ulimit -v "
-                "and -u): raise the limit, or lower train.batch_size; the same command goes on."
+                "The system gives this process no memory for another "
+                f"{'thread' if NO_THREAD in str(error) else 'library'} (ulimit -v and -u say its limits): raise the "
+                "limit, or lower train.batch_size; the same command goes on."
             ) from error
+        if isinstance(error, ImportError):
+            raise
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         fitting = estimate_batch(batch_size, str(error), find_free())
