@@ -1,9 +1,11 @@
 """Everything that a resumed run needs, as one pytree."""
 
+from types import MappingProxyType
+
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Int32, PyTree, UInt32
+from jaxtyping import Array, Bool, Float32, Int32, PyTree, UInt32
 
 from ferjax.optim import Optimizer
 from ferjax.scores import SCORES, Sums
@@ -96,6 +98,36 @@ def best_variables(state: TrainState) -> dict[str, PyTree]:
         lambda kept, now: jnp.where(state.best.epoch > 0, kept, now), best, network_variables(state)
     )
     return chosen
+
+
+# What a checkpoint must hold as finite numbers, and how it is called; what infects the others comes first. The best
+# scores so far begin at infinity.
+FINITE = MappingProxyType(
+    {
+        "params": "parameter",
+        "batch_stats": "batch statistics",
+        "opt_state": "optimizer's",
+        "average": "averaged network's",
+        "best": "best epoch's",
+    }
+)
+
+
+def flag_finite(state: TrainState) -> dict[str, dict[str, Bool[Array, ""]]]:
+    """Return for each array of the parts of FINITE, by its name, whether all of it is finite.
+
+    A step's loss and update do not show all of these: batch norm's running statistics wait for validation, and an
+    infinite second moment makes Adam's update 0.
+    """
+    best = {"params": state.best.params, "batch_stats": state.best.batch_stats}
+    parts = {part: best if part == "best" else getattr(state, part) for part in FINITE}
+    return {
+        part: {
+            jax.tree_util.keystr(path, simple=True, separator="/"): jnp.isfinite(leaf).all()
+            for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+        }
+        for part, tree in parts.items()
+    }
 
 
 def learning_rate(state: TrainState, optimizer: Optimizer) -> Float32[Array, ""]:

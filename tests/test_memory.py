@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from ferjax.errors import UserError
-from ferjax.parallel import memory
+from ferjax.parallel import free_memory, memory
 
 GIB = 1 << 30
 
@@ -25,16 +25,72 @@ def test_the_largest_batch_is_estimated(said, free, fitting):
 
 
 def test_the_sentence_names_it(monkeypatch):
-    monkeypatch.setattr(memory, "_find_free", lambda: GIB)
-    said = r"a step of 2000 images: lower --config.train.batch_size \(by an estimate, 400 images fit\), or"
+    monkeypatch.setattr(memory, "find_free", lambda: GIB)
+    said = r"a step of 2000 images: lower train.batch_size \(by an estimate, 400 images fit\), or"
     with pytest.raises(UserError, match=said), memory.explain_memory(2000):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.")
-    said = r"lower --config\.train\.batch_size, or --config\.eval\.batch_size"
+    said = r"lower train\.batch_size, or eval\.batch_size"
     with pytest.raises(UserError, match=said), memory.explain_memory(2000):
         raise MemoryError
+    with pytest.raises(UserError, match="no memory for another thread"), memory.explain_memory(2000):
+        raise RuntimeError("can't start new thread")
+    with pytest.raises(UserError, match="no memory for another library"), memory.explain_memory(2000):
+        raise ImportError("lib.so: failed to map segment from shared object")
+    with pytest.raises(ImportError, match="no module"), memory.explain_memory(2000):
+        raise ImportError("no module")
+    with pytest.raises(RuntimeError, match=r"^other$"), memory.explain_memory(2000):
+        raise RuntimeError("other")
     with pytest.raises(jax.errors.JaxRuntimeError), memory.explain_memory(2000):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 
 def test_what_is_free_here_is_known():
-    assert memory._find_free() > 0
+    assert free_memory.find_free() > 0
+
+
+def test_a_step_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
+    called = []
+
+    @jax.jit
+    def step(images):
+        called.append(images.shape)  # when it is traced
+        return jax.numpy.sort(jax.numpy.tanh(images @ images.T) @ images, axis=0)
+
+    images = jax.numpy.ones((300, 50))
+    monkeypatch.setattr(memory, "_BESIDE_BYTES", 0)
+    needed = step.lower(images).compile().memory_analysis().temp_size_in_bytes * jax.local_device_count()
+    monkeypatch.setattr(memory, "find_free", lambda: needed // 2)
+    check = memory.MemoryCheck(step, "train.batch_size", 300)
+    with pytest.raises(
+        UserError, match=r"A step of 300 images needs .* GB .*: lower train.batch_size \(by an estimate"
+    ):
+        check(0, images)
+    check(0, images)  # a variant is checked once
+    monkeypatch.setattr(memory, "find_free", lambda: None)
+    check(1, images)
+    step(images)
+    assert called == [(300, 50)], "the check compiles what is called"
+    monkeypatch.setattr(memory, "find_free", lambda: needed // 2)
+    with pytest.raises(UserError, match=r"for 3 seeds: say parallel.seeds=in_turn, or lower"):
+        memory.MemoryCheck(step, "train.batch_size", 300, 3)(0, images)
+
+
+@pytest.mark.parametrize(
+    ("names", "cached"),
+    [
+        (("memory.max", "memory.current"), "inactive_file"),
+        (("memory.limit_in_bytes", "memory.usage_in_bytes"), "total_inactive_file"),
+    ],
+)
+def test_limits_of_control_groups_count(tmp_path, monkeypatch, names, cached):
+    group = tmp_path / "job"
+    group.mkdir()
+    monkeypatch.setattr(free_memory, "list_groups", lambda: [tmp_path, group])
+    assert list(free_memory.list_groups_free()) == []
+    for name, content in zip(names, ("5000", "4000"), strict=True):
+        (group / name).write_text(content)
+    (group / "memory.stat").write_text(f"anon 1\n{cached} 700\n")
+    assert list(free_memory.list_groups_free()) == [1700]
+    assert free_memory.find_free() == 1700
+    (group / names[0]).write_text("max\n")
+    assert list(free_memory.list_groups_free()) == []

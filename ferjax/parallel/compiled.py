@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float32, Int32, PyTree
 
 from ferjax.batch import Batch
 from ferjax.data.resident import Resident, epoch_order
+from ferjax.parallel.memory import MemoryCheck
 from ferjax.parallel.placement import AXIS, Dispatch, Layout
 from ferjax.randomness import stream_key
 from ferjax.scores import Sums
@@ -157,10 +158,12 @@ def compile_functions(
         return mapped(state, order, split, steps)
 
     counts = {1: jax.device_put(np.int32(1), layout.everywhere)}
+    check_memory = MemoryCheck(train_many, "train.batch_size", batch_size, layout.slots if layout.stacked else 0)
 
     def train_steps(state: TrainState, order: Any, phase: int, steps: int) -> tuple[TrainState, Figures]:
         if steps not in counts:
             counts[steps] = jax.device_put(np.int32(steps), layout.everywhere)
+        check_memory(phase, state, order, phase, train_split, counts[steps])
         result: tuple[TrainState, Figures] = train_many(state, order, phase, train_split, counts[steps])
         return result
 
@@ -279,6 +282,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
         return padded[..., :rows, :]
 
     run_batch = jax.jit(layout.map_seeds(evaluate_batch, 2), donate_argnums=0, out_shardings=layout.state)
+    check_memory = MemoryCheck(run_batch, "eval.batch_size", batch_size)
 
     def evaluate(
         variables: PyTree, split: Resident, stop: Callable[[], bool]
@@ -286,6 +290,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
         """Evaluate a split batch by batch; return None if `stop()` turned true on the way."""
         batches = -(-len(split) // batch_size)
         gathered = open_pass(batches)
+        check_memory(len(split), gathered, variables, split)
         for _ in range(batches):
             if stop():
                 return None

@@ -1,18 +1,22 @@
-"""The advice for a device whose memory is too small."""
+"""The advice for a device whose memory is too small: before a step, where that is known, or behind it."""
 
 import contextlib
-import pathlib
 import re
-import resource
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 
 from ferjax.errors import UserError
+from ferjax.parallel.free_memory import find_free
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # What is free is not free in one piece, and the allocator rounds up.
 _USABLE = 0.8
+# What a run takes beside its steps: threads and copies to save by, and the libraries that write and draw its report.
+_BESIDE_BYTES = 600_000_000
+NO_THREAD = "can't start new thread"  # what Python says
+_NO_ROOM = "failed to map segment"  # what the loader of libraries says
 
 
 @contextlib.contextmanager
@@ -24,16 +28,63 @@ def explain_memory(batch_size: int, seeds: int = 0) -> Iterator[None]:
     """
     try:
         yield
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+    except (RuntimeError, MemoryError, ImportError) as error:
+        if NO_THREAD in str(error) or _NO_ROOM in str(error):
+            raise UserError(
+                "The system gives this process no memory for another "
+                f"{'thread' if NO_THREAD in str(error) else 'library'} (ulimit -v and -u say its limits): raise the "
+                "limit, or lower train.batch_size; the same command goes on."
+            ) from error
+        if isinstance(error, ImportError):
             raise
-        first = f" for {seeds} seeds: say --config.parallel.seeds=in_turn, or" if seeds else ":"
-        fitting = estimate_batch(batch_size, str(error), _find_free())
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        fitting = estimate_batch(batch_size, str(error), find_free())
         estimate = f" (by an estimate, {fitting} images fit)" if fitting else ""
         raise UserError(
-            f"The device's memory does not hold a step of {batch_size} images{first} lower --config.train.batch_size"
-            f"{estimate}, or --config.eval.batch_size if validation failed."
+            f"The device's memory does not hold a step of {batch_size} images{_advise_on(seeds)} lower "
+            f"train.batch_size{estimate}, or eval.batch_size if validation failed."
         ) from error
+
+
+class MemoryCheck:
+    """A check that the CPU has as much memory free as a jitted function will ask for.
+
+    Without it the system would kill the process without a word. The function takes `images` images, as many as the
+    config's `key` says.
+    """
+
+    def __init__(self, function: Any, key: str, images: int, seeds: int = 0) -> None:
+        self._function, self._key, self._images, self._seeds = function, key, images, seeds
+        self._checked: set[int] = set()
+
+    def __call__(self, variant: int, *arguments: Any) -> None:
+        """Compile the function for the arguments, which the call behind this need then not do, and compare.
+
+        Each `variant` is checked once. Raises UserError, which names the largest batch that would fit, by an estimate.
+        """
+        devices = jax.local_devices()
+        if variant in self._checked or devices[0].platform != "cpu":
+            return  # an accelerator's allocator says so by itself
+        self._checked.add(variant)
+        free = find_free()
+        said = None if free is None else self._function.lower(*arguments).compile().memory_analysis()
+        if free is None or said is None:
+            return
+        # The arguments are there already, and an output that takes the memory of one asks for no other.
+        asked = len(devices) * (said.temp_size_in_bytes + said.output_size_in_bytes - said.alias_size_in_bytes)
+        if asked <= free:
+            return
+        fitting = int(self._images * (_USABLE * free - _BESIDE_BYTES) / asked)
+        advice = f" (by an estimate, {fitting} images fit)" if fitting > 0 else ""
+        raise UserError(
+            f"A step of {self._images} images needs {asked / 1e9:.2g} GB of memory, and {free / 1e9:.2g} GB are free"
+            f"{_advise_on(self._seeds)} lower {self._key}{advice}."
+        )
+
+
+def _advise_on(seeds: int) -> str:
+    return f" for {seeds} seeds: say parallel.seeds=in_turn, or" if seeds else ":"
 
 
 def estimate_batch(batch_size: int, said: str, free: int | None) -> int | None:
@@ -48,29 +99,3 @@ def estimate_batch(batch_size: int, said: str, free: int | None) -> int | None:
     asked = float(found[1].rstrip(".")) * _UNITS[found[2]]
     fitting = int(batch_size * _USABLE * free / asked) if asked else batch_size
     return fitting if 1 <= fitting < batch_size else None
-
-
-def _find_free() -> int | None:
-    """Find how many bytes the first device, or this process on a CPU, can still have; None where nothing says it."""
-    device = jax.local_devices()[0]
-    if device.platform != "cpu":
-        stats = device.memory_stats() or {}
-        return stats["bytes_limit"] - stats["bytes_in_use"] if {"bytes_limit", "bytes_in_use"} <= stats.keys() else None
-    left = []
-    if (available := _read("/proc/meminfo", "MemAvailable")) is not None:
-        left.append(available)
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and (used := _read("/proc/self/status", "VmSize")) is not None:
-        left.append(limit - used)
-    with contextlib.suppress(OSError, ValueError):  # a container's own limit; 'max' where there is none
-        group = pathlib.Path("/sys/fs/cgroup")
-        left.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(min(left), 0) if left else None
-
-
-def _read(path: str, name: str) -> int | None:
-    """Read the bytes of a line like 'MemAvailable: 123 kB'."""
-    with contextlib.suppress(OSError):
-        if found := re.search(rf"^{name}:\s+(\d+) kB", pathlib.Path(path).read_text(), re.MULTILINE):
-            return 1024 * int(found[1])
-    return None

@@ -67,6 +67,8 @@ def read_predictions(path: pathlib.Path) -> Predictions:
         )
     if len(lines) == 1:
         raise UserError(f"{path} holds no predictions; {remedy}")
+    if whole := _parse_together(lines[1:], classes):
+        return whole
     row = np.empty(len(lines) - 1, np.int64)
     labels = np.empty(len(row), np.int64)
     probabilities = np.empty((len(row), len(classes)), np.float32)
@@ -74,9 +76,35 @@ def read_predictions(path: pathlib.Path) -> Predictions:
     for i, fields in enumerate(lines[1:]):
         try:
             row[i], labels[i], probabilities[i] = _parse_line(fields, split, classes)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UserError(f"{path}, line {i + 2}: {error}; {remedy}") from None
     return Predictions(row, split, labels, probabilities, classes)
+
+
+def _parse_together(lines: list[list[str]], classes: tuple[str, ...]) -> Predictions | None:
+    """Parse all lines by columns, twice as fast as one by one; None where `_parse_line` has to say what is wrong.
+
+    A study has hundreds of such files.
+    """
+    if {len(fields) for fields in lines} != {4 + len(classes)}:
+        return None
+    rows, splits, truths, answers, *shares = zip(*lines, strict=True)
+    numbers = {name: i for i, name in enumerate(classes)}
+    try:
+        row = np.array([int(field) for field in rows], np.int64)
+        labels = np.array([numbers[name] for name in truths], np.int64)
+        answered = np.array([numbers[name] for name in answers], np.int64)
+        columns = np.array([[float(field) for field in column] for column in shares])
+    except (ValueError, KeyError, OverflowError):
+        return None
+    probabilities = np.ascontiguousarray(columns.astype(np.float32).T)
+    # The comparisons are written so that nan fails them too.
+    right = bool(probabilities.min() >= 0 and (np.abs(probabilities.sum(axis=1) - 1) < 1e-3).all())
+    if not right or len(set(splits)) > 1 or not all(map(str.isdecimal, rows)):
+        return None
+    if (answered != probabilities.argmax(axis=1)).any():
+        return None
+    return Predictions(row, splits[0], labels, probabilities, classes)
 
 
 def _find_classes(header: list[str]) -> tuple[str, ...]:

@@ -13,18 +13,22 @@ import jax
 
 from ferjax.errors import UserError
 from ferjax.parallel import is_main
+from ferjax.parallel.memory import NO_THREAD
 from ferjax.training import checksums
 from ferjax.training.places import list_places, parse_place
 
 logger = logging.getLogger("ferjax")
 
-# What a disk can answer. Orbax's C++ code says it in words, somewhere in pages of its own.
-_REFUSALS = tuple(
-    os.strerror(number)
-    for number in (
-        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
-        *(errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENODEV, errno.ENXIO),
-    )
+# What a disk can answer. Orbax's C++ code says it in words, somewhere in pages of its own. It saves in threads, too.
+_REFUSALS = (
+    *(
+        os.strerror(number)
+        for number in (
+            *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
+            *(errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENODEV, errno.ENXIO),
+        )
+    ),
+    NO_THREAD,
 )
 
 

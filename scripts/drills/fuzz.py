@@ -147,10 +147,11 @@ def _create_kinds(folder: pathlib.Path) -> Mapping[str, tuple[bytes, Callable[[p
                 about.size = len(content)
                 tar.addfile(about, io.BytesIO(content))
         kinds[kind] = (packed.getvalue(), read)
-    return {**kinds, **_create_weights(folder)}
+    return {**kinds, **create_weights(folder)}
 
 
-def _create_weights(folder: pathlib.Path) -> Mapping[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
+def create_weights(folder: pathlib.Path) -> Mapping[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
+    """Return a whole weight file of every kind, and what reads it."""
     import h5py
     from safetensors.numpy import save
 

@@ -15,7 +15,7 @@ from ferjax.training.places import list_places
 from scripts.drills.drill import expect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-_SMALL: Mapping[str, object] = {
+SMALL: Mapping[str, object] = {
     "data.synthetic_rows": 140,
     "model.width": 0.05,
     "train.batch_size": 24,
@@ -26,12 +26,12 @@ _SMALL: Mapping[str, object] = {
     "parallel.devices": 1,
 }
 # What depends on the machine's speed.
-_TIMES = ("images_per_s", "model_flop_utilisation")
+_TIMES = ("images_per_s", "model_flop_utilisation", "seconds")
 
 
 def command(workdir: pathlib.Path, *more: str, name: str = "train") -> list[str]:
     """Return the command line of a small run in a folder."""
-    keys = [f"--config.{key}={value}" for key, value in _SMALL.items()]
+    keys = [f"--config.{key}={value}" for key, value in SMALL.items()]
     return [sys.executable, "-m", "ferjax", name, "--config", "quickstart", "--workdir", str(workdir), *keys, *more]
 
 

@@ -5,25 +5,31 @@ import pytest
 
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.errors import UserError
-from ferjax.report import (
-    COLUMNS,
-    choose_worst,
-    read_predictions,
-)
+from ferjax.report import COLUMNS, choose_worst, predictions, read_predictions
 
 
 def test_predictions_come_back_bit_for_bit(path, answers):
     labels, probabilities = answers
-    predictions = read_predictions(path)
-    assert predictions.probabilities.tobytes() == probabilities.tobytes()
-    np.testing.assert_array_equal(predictions.labels, labels)
-    np.testing.assert_array_equal(predictions.row, np.arange(100, 160))
-    assert predictions.split == "test"
+    found = read_predictions(path)
+    assert found.probabilities.tobytes() == probabilities.tobytes()
+    np.testing.assert_array_equal(found.labels, labels)
+    np.testing.assert_array_equal(found.row, np.arange(100, 160))
+    assert found.split == "test"
     with path.open() as file:
         first = next(csv.DictReader(file))
     assert first["emotion"] == EMOTIONS[labels[0]]
     assert first["predicted"] == EMOTIONS[probabilities[0].argmax()]
     assert tuple(first) == COLUMNS
+
+
+def test_all_lines_together_say_what_one_by_one_says(path, monkeypatch):
+    together = read_predictions(path)
+    monkeypatch.setattr(predictions, "_parse_together", lambda *_: None)
+    alone = read_predictions(path)
+    assert (together.split, together.classes) == (alone.split, alone.classes)
+    for name in ("row", "labels", "probabilities"):
+        one, other = getattr(together, name), getattr(alone, name)
+        assert (one.tobytes(), one.dtype, one.flags.c_contiguous) == (other.tobytes(), other.dtype, True)
 
 
 def edit_line(path, number, column, value):
@@ -38,6 +44,8 @@ def edit_line(path, number, column, value):
     ("column", "value", "message"),
     [
         ("row", "-1", "row is '-1'"),
+        ("row", "9" * 30, "too large"),
+        ("row", " 7", "row is ' 7'"),
         ("split", "train", "split is 'train' after 'test'"),
         ("emotion", "bored", "emotion is 'bored', not one of angry"),
         ("predicted", "bored", "predicted is 'bored', but"),

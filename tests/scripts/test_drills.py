@@ -1,15 +1,24 @@
 """The drills' own parts, and a short form of each, by name."""
 
+import contextlib
 import os
 import random
+import resource
 import shutil
+import tempfile
 
 import pytest
 
+import ferjax
+from ferjax.errors import UserError
 from ferjax.keys import Choice, Range
+from ferjax.training import checksums
+from ferjax.training.checkpoint import Checkpoints
+from ferjax.training.places import Place
 from scripts.drills import __main__ as driver
-from scripts.drills import damage, fuzz, supply
+from scripts.drills import damage, fuzz, numerics_checks, saves, supply, weights
 from scripts.drills.drill import Failed, Skipped, expect
+from scripts.drills.states import create_state
 
 
 def test_every_drill_is_there():
@@ -84,10 +93,81 @@ def test_supply(tmp_path):
     assert list(supply.run(tmp_path, 1, random.Random(0)))
 
 
-# The others start real commands, and take from half a minute to some minutes.
+# Short forms, some seconds each. Those of `kill`, `locks`, `memory` and `formats` are tests of their own rooms:
+# tests/cli/test_main.py, tests/test_locks.py, tests/test_memory.py and tests/training/test_old_checkpoints.py.
+
+
+@pytest.mark.slow
+def test_short_damage(tmp_path, finished_run):
+    for seed in range(4):
+        broken = tmp_path / f"{seed}"
+        shutil.copytree(finished_run, broken)
+        (checkpoint,) = (broken / "checkpoints").glob("step_*_validated")
+        said = damage.damage(checkpoint, random.Random(seed))
+        with contextlib.suppress(UserError):
+            pytest.fail(f"{said}: {ferjax.load(broken)}")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::RuntimeWarning")
+def test_short_disk(tmp_path):
+    state = create_state()
+    manager = Checkpoints(tmp_path / "checkpoints")
+    manager.save(Place(True, 1, True), state)
+    manager.wait()
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        manager.save(Place(True, 2, True), state)
+        with pytest.raises(UserError, match=r"File too large.*step_1_validated is intact"):
+            manager.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    manager.close()
+    assert checksums.find_damage(tmp_path / "checkpoints" / "step_1_validated") is None
+
+
+@pytest.mark.slow
+def test_short_saves(tmp_path):
+    assert len(list(saves.run(tmp_path, 12, random.Random(0)))) == 2
+
+
+@pytest.mark.slow
+def test_short_fuzz(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(fuzz, "create_weights", lambda _: {})
+    assert len(list(fuzz.run(tmp_path, 5, random.Random(0)))) == 13
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", weights.KINDS)
+def test_short_weights(kind, tmp_path):
+    assert weights.read_mutated(kind, 0, range(100), tmp_path).total() == 100
+
+
+@pytest.mark.slow
+def test_short_numerics(tmp_path, caplog):
+    assert list(numerics_checks.check_order(0))
+    assert list(numerics_checks.check_poison(tmp_path, ("gradient", "norm statistics", "infinite moment")))
+
+
+# Whole drills with few cases start real commands, and take from half a minute to some minutes each.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "cases"), [("damage", 3), ("disk", 1), ("kill", 4), ("fuzz", 20), ("saves", 40), ("locks", 1)]
+    ("name", "cases"),
+    [
+        ("damage", 3),
+        ("disk", 1),
+        ("kill", 4),
+        ("fuzz", 20),
+        ("weights", 200),
+        ("saves", 40),
+        ("locks", 1),
+        ("memory", 1),
+        ("processes", 1),
+        ("numerics", 1),
+        ("formats", 2),
+    ],
 )
 def test_drill(name, cases, tmp_path):
     assert driver.DRILLS

@@ -129,6 +129,7 @@ def test_a_saved_network_with_a_flipped_bit_is_refused(tmp_path, network):
             "No space left on device",
         ),
         (RuntimeError("Error writing: File too large and more"), "File too large"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
         (ValueError("barrier timed out"), None),
     ],
 )

@@ -3,10 +3,13 @@
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from ferjax.training.hooks import EarlyStop, EpochTold, Log, NotFinite, RunEpoch, StepTold
+from ferjax.training.hooks import EarlyStop, EpochTold, Log, NotFinite, RunEpoch, Save, StepTold
 from ferjax.training.seed_run import SeedRun
+from tests.tiny import create_first_state, create_parts
 
 
 @pytest.fixture
@@ -44,6 +47,36 @@ def test_a_number_that_is_not_finite_fails_its_run(seed_run, loss, norm, name):
     assert [call.args for call in loop.fail.call_args_list] == ([] if name is None else [(seed_run, 3, name)])
     NotFinite().on_validated(loop, {seed_run: {"loss": loss}})
     assert loop.fail.call_count == (2 if name == "loss" else int(name is not None))
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("params", "parameter block"),
+        ("batch_stats", "batch statistics block"),
+        ("opt_state", "optimizer's from_epoch_0"),
+        ("average", "averaged network's batch_stats"),
+        ("best", "best epoch's params"),
+    ],
+)
+def test_what_is_not_finite_is_not_saved(seed_run, part, name):
+    state = create_first_state(create_parts(**{"optim.average_decay": 0.9}, shorter={"stages": ((64,), (128,))}))
+    spoil = lambda leaf: jnp.full_like(leaf, jnp.inf)  # noqa: E731
+    whole = getattr(state, part)
+    spoilt = whole.replace(params=jax.tree.map(spoil, whole.params)) if part == "best" else jax.tree.map(spoil, whole)
+    loop = create_loop()
+    seed_run.step, seed_run.save, seed_run.checkpoints = 7, MagicMock(), MagicMock()
+    loop.runs, loop.is_validated = [seed_run], False
+    loop.present.return_value = [seed_run]
+    loop.compiled.take.return_value = state.replace(**{part: spoilt})
+    Save().on_end(loop)
+    (run, step, said) = loop.fail.call_args.args
+    assert (run, step) == (seed_run, 7)
+    assert said.startswith(name)
+    seed_run.save.assert_not_called()
+    loop.compiled.take.return_value = state
+    Save().on_end(loop)
+    seed_run.save.assert_called_once_with(state, validated=False)
 
 
 def test_patience_ends_a_run_and_0_never_does(seed_run):

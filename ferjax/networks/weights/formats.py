@@ -55,7 +55,7 @@ def open_tensors(path: pathlib.Path) -> Iterator[tuple[Form, dict[str, Tensor]]]
     except UserError:
         raise
     except Unreadable as error:
-        raise UserError(f"{path} cannot be used: {error}.") from error
+        raise UserError(f"{path} cannot be used: {_show(str(error))}.") from error
     except OSError as error:
         # h5py gives no number for damage; EINVAL is for a place before the file's start, which a damaged zip names.
         if error.errno in (None, errno.EINVAL):
@@ -69,7 +69,14 @@ def open_tensors(path: pathlib.Path) -> Iterator[tuple[Form, dict[str, Tensor]]]
 
 def _damage(path: pathlib.Path, error: Exception) -> UserError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{path} cannot be read ({reason}): it may be cut off or damaged, so delete it and get it again.")
+    return UserError(
+        f"{path} cannot be read ({_show(reason)}): it may be cut off or damaged, so delete it and get it again."
+    )
+
+
+def _show(text: str) -> str:
+    """Return a text in one line: the names in a damaged file may have any characters."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _describe_other(head: bytes) -> str:

@@ -8,12 +8,15 @@ functions stand in for those and only note their arguments, and every other name
 
 import io
 import math
+import mmap
 import os
 import pathlib
 import pickle
+import pickletools
+import reprlib
 import zipfile
 from collections.abc import Callable, Mapping
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -86,17 +89,46 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         _, kind, key, _, size, *view = pid
-        if kind not in _DTYPES:
-            raise Unreadable(f"it holds a storage of kind {kind!r}")
+        if not isinstance(kind, str) or kind not in _DTYPES:
+            raise Unreadable(f"it holds a storage of kind {_show(kind)}")
         if view and view[0] is not None:  # of torch 0.1: a storage that is a part of another one
             _, start, size = view[0]
             return _Storage(kind, str(key), int(start), int(size))
         return _Storage(kind, str(key), 0, int(size))
 
 
+def _load(file: io.BytesIO | mmap.mmap) -> Any:
+    """Read the pickle that begins here, and stand behind it; `file` must not allocate what it does not hold.
+
+    The number under which a pickle keeps an object for later is an index of an array, which Python would make as large
+    as the number says: up to 32 GB. The numbers of a whole file count from 0.
+    """
+    start, kept = file.tell(), 0
+    for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]
+        if "PUT" in opcode.name or opcode.name == "MEMOIZE":
+            kept += 1
+            if argument is not None and argument > kept:
+                raise Unreadable(f"its pickle is damaged: it keeps an object as number {argument}")
+    file.seek(start)
+    return _Unpickler(file).load()
+
+
+class _Clamped(io.FileIO):
+    """A file that is never asked for more than it holds: Python allocates what is asked for, a damaged size say."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left)) or b""
+
+
+def _show(value: object) -> str:
+    """Return the beginning of a value as text; of a few bytes a pickle can make one whose text has no end."""
+    return reprlib.repr(value)[:40]
+
+
 def read_zip(path: pathlib.Path) -> dict[str, Tensor]:
     """List the tensors of a file of torch 1.6 or newer; their values are read when they are asked for."""
-    with zipfile.ZipFile(path) as file:
+    with _Clamped(path) as whole, zipfile.ZipFile(whole) as file:
         entries = {info.filename: info for info in file.infolist()}
         roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
         if "model.weights.h5" in entries:
@@ -107,17 +139,20 @@ def read_zip(path: pathlib.Path) -> dict[str, Tensor]:
             packed = [name for name in entries if name.endswith((".h5", ".hdf5", ".pth", ".safetensors"))]
             inner = f", but {packed[0]}, which must be unpacked" if packed else ""
             raise Unreadable(f"it is a zip, but not one of torch: there is no data.pkl in it{inner}")
+        # torch packs nothing; what is packed can be a thousand times as large as the file.
+        if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
+            raise Unreadable("it is a packed zip, which torch does not write: save it anew with torch.save")
         if f"{roots[0]}byteorder" in entries and file.read(f"{roots[0]}byteorder") != b"little":
             raise Unreadable("it was saved on a big-endian machine, which is not supported")
-        views = _views(_Unpickler(io.BytesIO(file.read(f"{roots[0]}data.pkl"))).load())
+        views = _views(_load(io.BytesIO(file.read(f"{roots[0]}data.pkl"))))
 
     def find(storage: _Storage) -> Callable[[], np.ndarray]:
         info = entries.get(f"{roots[0]}data/{storage.key}")
-        if info is None or info.compress_type != zipfile.ZIP_STORED:
+        if info is None:
             raise Unreadable(f"storage {storage.key} is not in it")
 
         def read() -> np.ndarray:
-            with zipfile.ZipFile(path) as file:  # checks the entry's CRC
+            with _Clamped(path) as whole, zipfile.ZipFile(whole) as file:  # checks the entry's CRC
                 return np.frombuffer(file.read(info), _DTYPES[storage.kind])
 
         _check_size(storage, info.file_size // _DTYPES[storage.kind].itemsize)
@@ -128,15 +163,15 @@ def read_zip(path: pathlib.Path) -> dict[str, Tensor]:
 
 def read_legacy(path: pathlib.Path) -> dict[str, Tensor]:
     """List the tensors of a file of torch before 1.6; their values are read when they are asked for."""
-    with path.open("rb") as file:
-        if _Unpickler(file).load() != _MAGIC:
+    with path.open("rb") as whole, mmap.mmap(whole.fileno(), 0, access=mmap.ACCESS_READ) as file:
+        if _load(file) != _MAGIC:
             raise Unreadable("it is a pickle, but not one of torch")
-        if (version := _Unpickler(file).load()) != _PROTOCOL:
-            raise Unreadable(f"it is of torch's format {version}, and only {_PROTOCOL} is known")
-        _Unpickler(file).load()  # the platform, which does not matter: storages are little-endian everywhere
-        views = _views(_Unpickler(file).load())
+        if (version := _load(file)) != _PROTOCOL:
+            raise Unreadable(f"it is of torch's format {_show(version)}, and only {_PROTOCOL} is known")
+        _load(file)  # the platform, which does not matter: storages are little-endian everywhere
+        views = _views(_load(file))
         kinds = {view.storage.key: view.storage.kind for view in views.values()}
-        keys = [str(key) for key in _Unpickler(file).load()]
+        keys = [str(key) for key in _load(file) if isinstance(key, str | int)]
         offsets = _walk_storages(file, keys, kinds)
 
     def find(storage: _Storage) -> Callable[[], np.ndarray]:
@@ -149,12 +184,12 @@ def read_legacy(path: pathlib.Path) -> dict[str, Tensor]:
     return {name: _tensor(view, find(view.storage)) for name, view in views.items()}
 
 
-def _walk_storages(file: IO[bytes], keys: list[str], kinds: dict[str, str]) -> dict[str, tuple[int, int]]:
+def _walk_storages(file: mmap.mmap, keys: list[str], kinds: dict[str, str]) -> dict[str, tuple[int, int]]:
     """Return the offset in bytes and the number of values of every storage.
 
     The file has the number of values first, then the values.
     """
-    end, offsets = os.fstat(file.fileno()).st_size, {}
+    end, offsets = len(file), {}
     for key in keys:
         if key not in kinds:
             raise Unreadable(f"storage {key} belongs to no tensor")
@@ -175,8 +210,8 @@ def _views(state: Any) -> dict[str, _View]:
     kinds: dict[str, str] = {}
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, _View) or not isinstance(value.storage, _Storage):
-            kind = "a dictionary" if isinstance(value, dict) else f"{type(value).__name__} {value!r:.40}"
-            raise Unreadable(f"{name!r} is no tensor but {kind}: save the network's state_dict() alone")
+            kind = "a dictionary" if isinstance(value, dict) else f"{type(value).__name__} {_show(value)}"
+            raise Unreadable(f"{_show(name)} is no tensor but {kind}: save the network's state_dict() alone")
         key, kind = value.storage.key, value.storage.kind
         if kinds.setdefault(key, kind) != kind:  # torch saves no such file, and in one the sizes could not be told
             raise Unreadable(f"storage {key} is named both as {kinds[key]} and as {kind}")
@@ -194,7 +229,7 @@ def _tensor(view: _View, read_storage: Callable[[], np.ndarray]) -> Tensor:
     storage, start, shape, strides = view
     numbers = [start, *shape, *strides]
     if len(shape) != len(strides) or any(not isinstance(number, int) or number < 0 for number in numbers):
-        raise Unreadable(f"a tensor has the impossible shape {shape!r} with strides {strides!r}")
+        raise Unreadable(f"a tensor has the impossible shape {_show(shape)} with strides {_show(strides)}")
     last = start + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if math.prod(shape) and last >= storage.size:
         raise Unreadable(f"a tensor of shape {shape!r} reaches beyond its storage of {storage.size} values")

@@ -8,7 +8,10 @@ from ferjax.training.seed_run import SeedRun
 
 
 class NotFinite(Hook):
-    """Checks every step's loss and update, and the validation's loss; must come before hooks that write or save."""
+    """Checks every step's loss and update, and the validation's loss; must come before hooks that write or save.
+
+    What these do not show, `Save` finds before it saves.
+    """
 
     def on_step(self, loop: Loop, told: StepTold) -> None:
         for run, values in told.runs.items():

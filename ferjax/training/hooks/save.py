@@ -2,11 +2,17 @@
 
 import jax
 
+from ferjax.state import FINITE, TrainState, flag_finite
 from ferjax.training.hooks.base import EpochTold, Hook, Loop
+
+_flag = jax.jit(flag_finite)
 
 
 class Save(Hook):
-    """Saves every run that is at the loop's step; must come after hooks that can stop a failed run."""
+    """Saves every run that is at the loop's step; must come after hooks that can stop a failed run.
+
+    A state that is not finite anywhere is not saved, and its run fails: the checkpoint before stays the newest.
+    """
 
     def after_dispatch(self, loop: Loop) -> None:
         if loop.wishes.save:
@@ -26,5 +32,16 @@ class Save(Hook):
         with loop.stopwatch.pause(), jax.transfer_guard_device_to_host("allow"):
             for slot, run in enumerate(loop.runs):
                 if run in loop.present():
-                    run.save(loop.compiled.take(loop.state, slot), validated=loop.is_validated)
+                    state = loop.compiled.take(loop.state, slot)
+                    if spoilt := _find_spoilt(state):
+                        loop.fail(run, loop.step, spoilt)
+                    else:
+                        run.save(state, validated=loop.is_validated)
         loop.wishes.saved()
+
+
+def _find_spoilt(state: TrainState) -> str | None:
+    """Return what the first array of a state is called that holds a number that is not finite; None where all are."""
+    flags = jax.device_get(_flag(state))
+    spoilt = (f"{FINITE[part]} {name}" for part in FINITE for name, finite in flags[part].items() if not finite)
+    return next(spoilt, None)

@@ -1,6 +1,8 @@
+import contextlib
 import io
 import os
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -288,4 +290,64 @@ def test_a_changed_byte_in_a_zip_is_noticed(tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"CRC.*get it again"):
+        pretrained.load(str(path), "vgg11")
+
+
+def allocate(path):
+    """The most bytes that reading a file takes, and the sentence that refuses it."""
+    with contextlib.suppress(UserError):
+        pretrained.load(str(path), "vgg11")  # whatever is imported for it
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError) as refused:
+            pretrained.load(str(path), "vgg11")
+        return tracemalloc.get_traced_memory()[1], str(refused.value)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_an_objects_number_makes_no_large_array(zipped, tmp_path):
+    # An empty list, kept as number 2**27, of an array of as many pointers.
+    attack = b"\x80\x02]r" + (1 << 27).to_bytes(4, "little") + b"."
+    path = tmp_path / "weights.pth"
+    if zipped:
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("weights/data.pkl", attack)
+    else:
+        path.write_bytes(attack)
+    peak, said = allocate(path)
+    assert peak < 1e6
+    assert "keeps an object as number" in said
+
+
+def test_a_packed_or_damaged_zip_makes_no_large_array(tmp_path):
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("weights/data.pkl", bytes(50_000_000))
+    peak, said = allocate(path)
+    assert peak < 1e6
+    assert "it is a packed zip" in said
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("weights/data.pkl", pickle.dumps({}, 2))
+    content = bytearray(path.read_bytes())
+    content[-10:-6] = (100_000_000).to_bytes(4, "little")  # the size of the list of entries
+    path.write_bytes(content)
+    peak, said = allocate(path)
+    assert peak < 1e6
+
+
+def test_a_value_whose_text_has_no_end_is_refused(tmp_path):
+    # A list that holds itself twice, forty times over: its text would have 2**40 parts.
+    lists = b"]q\x000" + b"".join(b"]q%c(h%ch%ce0" % (i, i - 1, i - 1) for i in range(1, 40))
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("weights/data.pkl", b"\x80\x02}U\x04name" + lists + b"h\x27s.")
+    with pytest.raises(UserError, match="'name' is no tensor but list"):
+        pretrained.load(str(path), "vgg11")
+
+
+def test_a_name_with_a_line_break_stays_in_its_sentence(tmp_path):
+    path = save({"a\nb": 3}, tmp_path / "weights.pth", zipped=True)
+    with pytest.raises(UserError, match=r"^\S*/weights\.pth cannot be used: 'a\\nb' is no tensor but int 3: .*\.$"):
         pretrained.load(str(path), "vgg11")

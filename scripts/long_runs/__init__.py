@@ -1,0 +1,1 @@
+"""Long runs and large studies: what grows with them, and what must not."""

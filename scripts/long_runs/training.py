@@ -1,0 +1,99 @@
+"""A run of many steps: its memory, its open files, its logs and its speed from the first epoch to the last."""
+
+import os
+import pathlib
+import time
+from typing import NamedTuple
+
+from ferjax import runtime
+from ferjax.config import load_config
+from ferjax.training import run
+from ferjax.training.hooks import EpochTold, Hook, Loop
+
+MOST_GROWTH_MB = 20.0
+_FILES = pathlib.Path("/proc/self/fd")
+_KEYS = {
+    "data.synthetic_rows": 3200,
+    "model.width": 0.05,
+    "train.batch_size": 24,
+    "train.log_every_steps": 10,
+    "train.early_stop_patience_epochs": 0,
+    "eval.batch_size": 160,
+    "parallel.devices": 1,
+}
+
+
+class Seen(NamedTuple):
+    """What one epoch's end saw: the step, MB of memory, open files, and steps a second of processor time and in all."""
+
+    step: int
+    memory_mb: float
+    files: int
+    steps_per_cpu_s: float
+    steps_per_s: float
+
+
+class Watch(Hook):
+    """Notes at each epoch's end what the process holds, and how fast the epoch was, validation and saving included."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self._last = (0, time.process_time(), time.perf_counter())
+
+    def on_epoch(self, loop: Loop, told: EpochTold) -> None:
+        now = (told.step, time.process_time(), time.perf_counter())
+        steps, cpu_s, wall_s = (new - old for new, old in zip(now, self._last, strict=True))
+        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+        memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        self.seen.append(Seen(told.step, memory_mb, len(list(_FILES.iterdir())), steps / cpu_s, steps / wall_s))
+        self._last = now
+
+
+class Summary(NamedTuple):
+    """What grew behind a run's first epoch, the speed of its last tenth as a share of the first, and its logs."""
+
+    steps: int
+    growth_mb: float
+    more_files: int
+    speed: float
+    bytes_a_line: float
+    bytes_an_event: float
+
+    @property
+    def faults(self) -> list[str]:
+        """List what is not as it must be."""
+        found = [f"memory grew by {self.growth_mb:.0f} MB"] if self.growth_mb > MOST_GROWTH_MB else []
+        found += [f"{self.more_files} more files are open"] if self.more_files > 0 else []
+        return found + ([f"the last tenth runs at {self.speed:.0%} of the first"] if self.speed < 0.9 else [])
+
+
+def train(folder: pathlib.Path, steps: int) -> list[Seen]:
+    """Train a tiny network for so many steps, and return what each epoch's end saw."""
+    runtime.keep_memory()
+    runtime.import_tensorboard()
+    watch = Watch()
+    keys = {**_KEYS, "train.steps": steps, "train.epochs": steps}
+    run.run(load_config("quickstart", keys), folder, hooks=[watch])
+    return watch.seen
+
+
+def summarize(seen: list[Seen], folder: pathlib.Path) -> Summary:
+    """Compare the epochs behind the first one, whose memory holds what compiling left."""
+    later = seen[1:]
+    tenth = max(len(later) // 10, 1)
+
+    def speed(part: list[Seen]) -> float:
+        return sum(one.steps_per_cpu_s for one in part) / len(part)
+
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    values = sum(line.count(":") - 3 for line in lines)  # all but step, epoch and split are events too
+    events = sum(path.stat().st_size for path in (folder / "tensorboard").iterdir())
+    return Summary(
+        seen[-1].step,
+        max(one.memory_mb for one in later) - later[0].memory_mb,
+        # The fewest, since a save that is under way has some files open.
+        min(one.files for one in later[-tenth:]) - min(one.files for one in later[:tenth]),
+        speed(later[-tenth:]) / speed(later[:tenth]),
+        sum(map(len, lines)) / len(lines),
+        events / values,
+    )
