@@ -56,7 +56,7 @@ def conv3x3(x: Images, kernel: Kernel, exact: bool = False) -> Outputs:
     `exact` avoids Winograd's form on CPU, and its rounding.
     """
     cpu = functools.partial(_conv_cpu, m=_tile(x, kernel, exact))
-    y: Outputs = jax.lax.platform_dependent(x, kernel, cpu=cpu, default=_conv_xla)
+    y: Outputs = jax.lax.platform_dependent(x, kernel, cpu=cpu, default=convolve_xla)
     return y
 
 
@@ -65,7 +65,8 @@ def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
     return 0 if exact or x.dtype.itemsize < 4 else choose_tile(x.shape, kernel.shape[3])
 
 
-def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
+def convolve_xla(x: Images, kernel: Kernel) -> Outputs:
+    """Correlate by XLA's own convolution."""
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
@@ -85,7 +86,7 @@ def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Ima
     def transform_none(x: Images, kernel: Kernel) -> tuple[Outputs, Transformed]:
         # Both branches must return the same shapes; XLA leaves out arrays that nobody reads.
         shapes = jax.eval_shape(transform_cpu, x, kernel)[1]
-        return _conv_xla(x, kernel), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return convolve_xla(x, kernel), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     y, transformed = jax.lax.platform_dependent(x, kernel, cpu=transform_cpu, default=transform_none)
     return y, (x, kernel, transformed)
@@ -99,7 +100,7 @@ def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None],
 
 
 def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
-    gradients: tuple[Images, Kernel] = jax.vjp(_conv_xla, x, kernel)[1](g)
+    gradients: tuple[Images, Kernel] = jax.vjp(convolve_xla, x, kernel)[1](g)
     return gradients
 
 
@@ -138,7 +139,8 @@ def _conv_taps(x: Images, kernel: Kernel) -> Outputs:
     return y
 
 
-def _take_patches(x: Images) -> Float[Array, "p 9*c"]:
+def take_patches(x: Images) -> Float[Array, "p 9*c"]:
+    """Return for each pixel of each image the 3x3 pixels around it, in the order of a kernel's taps."""
     _, height, width, channels = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = [winograd.crop(padded, (i, i + height), (j, j + width)) for i in range(3) for j in range(3)]
@@ -147,14 +149,14 @@ def _take_patches(x: Images) -> Float[Array, "p 9*c"]:
 
 def _conv_im2col(x: Images, kernel: Kernel) -> Outputs:
     features = kernel.shape[3]
-    return (_take_patches(x) @ kernel.reshape(-1, features)).reshape(*x.shape[:3], features)
+    return (take_patches(x) @ kernel.reshape(-1, features)).reshape(*x.shape[:3], features)
 
 
 def _gradients_im2col(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
     # The input's gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
     x_gradient = _conv_im2col(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
     # This order of the operands runs faster on CPU than patches.T @ outputs.
-    kernel_gradient = (g.reshape(-1, g.shape[3]).T @ _take_patches(x)).T
+    kernel_gradient = (g.reshape(-1, g.shape[3]).T @ take_patches(x)).T
     return x_gradient, kernel_gradient.reshape(kernel.shape)
 
 
