@@ -90,13 +90,13 @@ def time_convolution(batch: int, side: int, channels: int, features: int) -> Non
     x, kernel = draw(batch, side, side, channels), draw(3, 3, channels, features)
     g = draw(batch, side, side, features)
     chosen = conv.choose_tile(x.shape, features)
-    forward: dict[str, Function] = {"XLA": conv.convolve_xla} | {
+    forward: dict[str, Function] = {"XLA": conv._conv_xla} | {
         name: functools.partial(conv._conv_cpu, m=m) for name, m in (("direct", 0), ("F2", 2), ("F3", 3), ("F4", 4))
     }
     shape = f"{side} px, {channels}->{features}, chosen {f'F{chosen}' if chosen else 'direct'}"
     show(f"conv forward {shape}", measure(forward, x, kernel))
     which = (0, 1) if channels >= LEAST_CHANNELS else (1,)
-    passes: dict[str, Function] = {"XLA": conv.convolve_xla, "ours": conv.conv3x3, "exact": _conv_exact}
+    passes: dict[str, Function] = {"XLA": conv._conv_xla, "ours": conv.conv3x3, "exact": _conv_exact}
     both = {name: create_passes(function, which) for name, function in passes.items()}
     show("  forward and gradients", measure(both, g, x, kernel))
 

@@ -65,7 +65,7 @@ def test_dropout_acts_in_training_only():
 def test_exact_convolution_reaches_every_layer(name, monkeypatch):
     monkeypatch.setattr(conv, "choose_tile", lambda *_: 4)
     seen = []
-    monkeypatch.setattr(conv, "_conv_cpu", lambda x, kernel, m: seen.append(m) or conv.convolve_xla(x, kernel))
+    monkeypatch.setattr(conv, "_conv_cpu", lambda x, kernel, m: seen.append(m) or conv._conv_xla(x, kernel))
     for exact in (False, True):
         model = networks.create(name=name, num_classes=7, width=0.05, exact_convolution=exact)
         seen.clear()

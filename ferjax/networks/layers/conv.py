@@ -56,7 +56,7 @@ def conv3x3(x: Images, kernel: Kernel, exact: bool = False) -> Outputs:
     `exact` avoids Winograd's form on CPU, and its rounding.
     """
     cpu = functools.partial(_conv_cpu, m=_tile(x, kernel, exact))
-    y: Outputs = jax.lax.platform_dependent(x, kernel, cpu=cpu, default=convolve_xla)
+    y: Outputs = jax.lax.platform_dependent(x, kernel, cpu=cpu, default=_conv_xla)
     return y
 
 
@@ -65,8 +65,7 @@ def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
     return 0 if exact or x.dtype.itemsize < 4 else choose_tile(x.shape, kernel.shape[3])
 
 
-def convolve_xla(x: Images, kernel: Kernel) -> Outputs:
-    """Correlate by XLA's own convolution."""
+def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
@@ -86,7 +85,7 @@ def _forward(x: Images, kernel: Kernel, exact: bool) -> tuple[Outputs, tuple[Ima
     def transform_none(x: Images, kernel: Kernel) -> tuple[Outputs, Transformed]:
         # Both branches must return the same shapes; XLA leaves out arrays that nobody reads.
         shapes = jax.eval_shape(transform_cpu, x, kernel)[1]
-        return convolve_xla(x, kernel), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return _conv_xla(x, kernel), jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     y, transformed = jax.lax.platform_dependent(x, kernel, cpu=transform_cpu, default=transform_none)
     return y, (x, kernel, transformed)
@@ -100,7 +99,7 @@ def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None],
 
 
 def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
-    gradients: tuple[Images, Kernel] = jax.vjp(convolve_xla, x, kernel)[1](g)
+    gradients: tuple[Images, Kernel] = jax.vjp(_conv_xla, x, kernel)[1](g)
     return gradients
 
 

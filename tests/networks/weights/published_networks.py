@@ -78,7 +78,7 @@ def compute_features(name, variables, images):
             return call(*args, **kwargs)
 
         # XLA's convolution compiles faster than the CPU's forms of it, which have tests of their own.
-        plain = mock.patch.object(conv, "conv3x3", lambda x, kernel, _: conv.convolve_xla(x, kernel))
+        plain = mock.patch.object(conv, "conv3x3", lambda x, kernel, _: conv._conv_xla(x, kernel))
         with plain, nn.intercept_methods(spy):
             model.apply(variables, images)
         return seen[0]
