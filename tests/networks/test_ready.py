@@ -106,7 +106,7 @@ def test_a_loaded_network_computes_on_ready_kernels_and_keeps_its_own(network, f
     before = jax.tree.map(np.asarray, network.variables)
     fresh = dataclasses.replace(network)
     images = faces[0].images[:3]
-    direct = fresh.compute_probabilities(fresh.variables, jnp.asarray(images))
+    direct = jax.jit(fresh.compute_probabilities)(fresh.variables, jnp.asarray(images))
     np.testing.assert_allclose(fresh(images, batch_size=4), direct, rtol=1e-5, atol=1e-7)
     assert fresh._folded.prepare(4).kernels, "it is what the call took"
     jax.tree.map(np.testing.assert_array_equal, before, fresh.variables)
