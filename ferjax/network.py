@@ -16,9 +16,9 @@ from ferjax import arithmetic, networks, paths
 from ferjax.config import KEYS, nest, upgrade
 from ferjax.errors import UserError
 from ferjax.networks import Classifier, saved
+from ferjax.networks.ready import Folded, Ready, apply
 from ferjax.networks.weights.own_network import EXPORTED_FILE
 from ferjax.preprocess import preprocess
-from ferjax.training.checkpoint import read_network
 from ferjax.training.places import list_places
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
@@ -66,8 +66,9 @@ class Network:
         if views not in VIEWS:
             raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
         with arithmetic.fixed():
+            ready = self._folded.prepare(batch_size)
             answers = [
-                np.asarray(self._predict[views](self.variables, batch))[:rows]
+                np.asarray(self._predict[views](ready, batch))[:rows]
                 for batch, rows in _batches(self.fit(images), batch_size)
             ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])
@@ -144,15 +145,17 @@ class Network:
         fitted = [_fit_one(image, height, width, channels) for image in array]
         return np.stack(fitted) if fitted else np.zeros((0, height, width, channels), array.dtype)
 
-    def compute_logits(self, variables: PyTree, images: Float[Array, "b h w c"]) -> Float32[Array, "b k"]:
+    def compute_logits(self, variables: PyTree | Ready, images: Float[Array, "b h w c"]) -> Float32[Array, "b k"]:
         """Return the logits of images that `fit` made, a pure function, to be compiled or differentiated."""
         dtype = self.module.dtype
         inputs = preprocess(images, scaling=self.scaling, channels=self.module.in_channels, dtype=dtype)
+        if isinstance(variables, Ready):
+            return apply(self.module, variables, inputs)
         logits: Float32[Array, "b k"] = self.module.apply(variables, inputs)  # type: ignore[assignment]
         return logits
 
     def compute_probabilities(
-        self, variables: PyTree, images: UInt8[Array, "b h w c"] | Float[Array, "b h w c"], views: str = "none"
+        self, variables: PyTree | Ready, images: UInt8[Array, "b h w c"] | Float[Array, "b h w c"], views: str = "none"
     ) -> Float32[Array, "b k"]:
         """Return what calling the network gives for images that `fit` made; a pure function, to be compiled."""
         values = images.astype(jnp.float32)
@@ -160,9 +163,14 @@ class Network:
         return jnp.exp(averaged) if self.temperature == 1 else jax.nn.softmax(averaged / self.temperature)
 
     @functools.cached_property
-    def _predict(self) -> dict[str, Callable[[PyTree, ImageArray], Float32[Array, "b k"]]]:
+    def _predict(self) -> dict[str, Callable[[Ready, ImageArray], Float32[Array, "b k"]]]:
         """One compiled function for each name of VIEWS."""
         return {views: jax.jit(functools.partial(self.compute_probabilities, views=views)) for views in VIEWS}
+
+    @functools.cached_property
+    def _folded(self) -> Folded:
+        height, width, _ = self.image_shape
+        return Folded(self.module, self.variables, (height, width, self.module.in_channels))
 
     def save(self, path: str | pathlib.Path, *, half: bool = False) -> None:
         """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it.
@@ -197,6 +205,8 @@ def load(path: str | pathlib.Path | None = None) -> Network:
     config, data = workdir.read_config(), workdir.read_data()
     if config is None or data is None or not list_places(workdir.checkpoints):
         raise UserError(f"{path} holds no trained network: name a run's folder, or a file that Network.save wrote.")
+    from ferjax.training.checkpoint import read_network  # it imports orbax, which a saved file does not need
+
     variables, about = read_network(workdir.checkpoints)
     classes, image_shape = tuple(data["classes"]), data["image_shape"]
     about = {"path": str(path), **about, "data": data["path"]}

@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from ferjax import runtime
 from ferjax.batch import Batch
 from ferjax.config import load_config
-from ferjax.networks.base import Context
+from ferjax.networks.ready import Folded, Ready, apply
 from ferjax.state import TrainState
 from ferjax.training import flops
 from ferjax.training.build import Parts, Task, build
@@ -35,12 +35,14 @@ def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[S
     if task == "inference":
         images = jnp.asarray(faces.load_batch(data, batch)[0])
 
-        @jax.jit
-        # The parameters are arguments, as in an evaluation: as constants, XLA would transform the kernels beforehand.
-        def predict(variables: PyTree, images: jax.Array) -> Any:
-            return parts.network.apply(variables, images, Context())
+        folded = Folded(parts.network, variables, (faces.SIDE_PX, faces.SIDE_PX, parts.network.in_channels))
+        prepared = folded.prepare(batch)  # as a loaded network does once
 
-        return lambda: predict(variables, images), jax.block_until_ready
+        @jax.jit
+        def predict(prepared: Ready, images: jax.Array) -> Any:
+            return apply(parts.network, prepared, images)
+
+        return lambda: predict(prepared, images), jax.block_until_ready
     train_step, state = _compile_step(parts, variables)
     pixels, labels = faces.load(data)
     resident = _place(pixels[:batch], labels[:batch])

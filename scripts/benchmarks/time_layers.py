@@ -1,6 +1,6 @@
 """Time the layers whose form ferjax chose by measurement, each against its alternatives.
 
-    python -m scripts.benchmarks.time_layers [BATCH]
+    python -m scripts.benchmarks.time_layers [BATCH] [--inference]
 
 Medians of several rounds after compilation, taken in turns in one process. It wants a quiet machine.
 """
@@ -14,11 +14,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ferjax import runtime
 from ferjax.networks.base import Context
-from ferjax.networks.layers import conv, pool
+from ferjax.networks.layers import conv, forms, pool
 from ferjax.networks.layers.norm import BatchNorm
 from scripts.benchmarks.turns import time_in_turns
 
@@ -43,13 +44,13 @@ LEAST_CHANNELS = 16
 Function = Callable[..., Any]
 
 
-def measure(forms: Mapping[str, Function], *inputs: Array) -> dict[str, float]:
+def measure(functions: Mapping[str, Function], *inputs: Any) -> dict[str, float]:
     """Return the median milliseconds of each form, compiled, on the same inputs."""
 
     def run(compiled: Function) -> None:
         jax.block_until_ready(compiled(*inputs))
 
-    seconds = time_in_turns({name: functools.partial(run, jax.jit(form)) for name, form in forms.items()}, ROUNDS)
+    seconds = time_in_turns({name: functools.partial(run, jax.jit(form)) for name, form in functions.items()}, ROUNDS)
     return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
 
 
@@ -100,6 +101,18 @@ def time_convolution(batch: int, side: int, channels: int, features: int) -> Non
     show("  forward and gradients", measure(both, g, x, kernel))
 
 
+def time_ready(batch: int, side: int, channels: int, features: int) -> None:
+    """Compare the forms of one 3x3 convolution on kernels that are ready, as a network in use has them."""
+    x, kernel = draw(batch, side, side, channels), np.asarray(draw(3, 3, channels, features))
+    chosen = forms.choose(x.shape, features, exact=False, cpu=True)
+    ready = {name: forms.prepare(kernel, name) for name in forms.FORMS}
+
+    def take(name: str) -> Function:
+        return lambda x, ready: forms.convolve(x, ready[name])
+
+    show(f"{side} px, {channels}->{features}, chosen {chosen}", measure({name: take(name) for name in ready}, x, ready))
+
+
 def _conv_exact(x: Array, kernel: Array) -> Array:
     return conv.conv3x3(x, kernel, True)
 
@@ -136,9 +149,15 @@ def main() -> None:
     """Print a line for each layer."""
     parser = argparse.ArgumentParser(prog="scripts/time_layers.sh", description=__doc__)
     parser.add_argument("batch", nargs="?", type=int, default=32)
-    batch = parser.parse_args().batch
+    parser.add_argument("--inference", action="store_true", help="convolutions on ready kernels, and nothing else")
+    chosen = parser.parse_args()
+    batch = chosen.batch
     runtime.keep_memory()  # as a run does
     print(f"batch {batch}, {jax.devices()[0].device_kind}, jax {jax.__version__}")
+    for side, channels, features in CONVOLUTIONS if chosen.inference else ():
+        time_ready(batch, side, channels, features)
+    if chosen.inference:
+        return
     for side, channels, features in CONVOLUTIONS:
         time_convolution(batch, side, channels, features)
     for side, channels in NORMS:

@@ -145,7 +145,8 @@ def _conv_taps(x: Images, kernel: Kernel) -> Outputs:
     return y
 
 
-def _take_patches(x: Images) -> Float[Array, "p 9*c"]:
+def take_patches(x: Images) -> Float[Array, "p 9*c"]:
+    """Return for each pixel of each image the 3x3 pixels around it, in the order of a kernel's taps."""
     _, height, width, channels = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = [winograd.crop(padded, (i, i + height), (j, j + width)) for i in range(3) for j in range(3)]
@@ -154,14 +155,14 @@ def _take_patches(x: Images) -> Float[Array, "p 9*c"]:
 
 def _conv_im2col(x: Images, kernel: Kernel) -> Outputs:
     features = kernel.shape[3]
-    return (_take_patches(x) @ kernel.reshape(-1, features)).reshape(*x.shape[:3], features)
+    return (take_patches(x) @ kernel.reshape(-1, features)).reshape(*x.shape[:3], features)
 
 
 def _gradients_im2col(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
     # The input's gradient is the same convolution with the kernel turned by 180 degrees and its channels swapped.
     x_gradient = _conv_im2col(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
     # This order of the operands runs faster on CPU than patches.T @ outputs.
-    kernel_gradient = (g.reshape(-1, g.shape[3]).T @ _take_patches(x)).T
+    kernel_gradient = (g.reshape(-1, g.shape[3]).T @ take_patches(x)).T
     return x_gradient, kernel_gradient.reshape(kernel.shape)
 
 

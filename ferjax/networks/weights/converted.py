@@ -8,7 +8,6 @@ import shutil
 from typing import Any
 
 import numpy as np
-import orbax.checkpoint as ocp
 
 from ferjax import networks, paths
 from ferjax.data.cache import cache_dir
@@ -19,6 +18,13 @@ _NOTE, _CHECKPOINT = "weights.json", "checkpoint"
 _NOTED = ("source", "model", "scaling", "sha256", "ignored")
 
 logger = logging.getLogger("ferjax")
+
+
+def _import_orbax() -> Any:
+    """Import orbax where it is used: that takes a third of a second, and most commands read no converted weights."""
+    import orbax.checkpoint
+
+    return orbax.checkpoint
 
 
 def default_folder(source: str, model: str) -> pathlib.Path:
@@ -63,7 +69,7 @@ def write(weights: Weights, folder: pathlib.Path) -> None:
         for leftover in (beside, old):  # of a process that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         beside.mkdir()
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _import_orbax().StandardCheckpointer() as checkpointer:
             checkpointer.save(
                 paths.find_alias(beside) / _CHECKPOINT, {"params": weights.params, "batch_stats": weights.batch_stats}
             )
@@ -85,7 +91,7 @@ def read(folder: pathlib.Path, model: str | None) -> Weights:
     note = read_note(folder, model)
     try:
         like = _allocate(note["source"], note["model"])
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _import_orbax().StandardCheckpointer() as checkpointer:
             trees = checkpointer.restore(paths.find_alias(folder) / _CHECKPOINT, like)
         for tree in trees.values():
             for name, values in flatten(tree).items():
