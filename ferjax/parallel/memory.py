@@ -1,13 +1,12 @@
 """The advice for a device whose memory is too small."""
 
 import contextlib
-import pathlib
 import re
-import resource
 from collections.abc import Iterator
 
 import jax
 
+from ferjax import machine
 from ferjax.errors import UserError
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -56,21 +55,13 @@ def _find_free() -> int | None:
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         return stats["bytes_limit"] - stats["bytes_in_use"] if {"bytes_limit", "bytes_in_use"} <= stats.keys() else None
-    left = []
-    if (available := _read("/proc/meminfo", "MemAvailable")) is not None:
-        left.append(available)
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and (used := _read("/proc/self/status", "VmSize")) is not None:
-        left.append(limit - used)
-    with contextlib.suppress(OSError, ValueError):  # a container's own limit; 'max' where there is none
-        group = pathlib.Path("/sys/fs/cgroup")
-        left.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(min(left), 0) if left else None
+    return machine.find_free_memory()
 
 
-def _read(path: str, name: str) -> int | None:
-    """Read the bytes of a line like 'MemAvailable: 123 kB'."""
-    with contextlib.suppress(OSError):
-        if found := re.search(rf"^{name}:\s+(\d+) kB", pathlib.Path(path).read_text(), re.MULTILINE):
-            return 1024 * int(found[1])
-    return None
+def describe_peak() -> str:
+    """Return a sentence of the most memory that this process, and its first GPU or TPU, have used so far."""
+    device = jax.local_devices()[0]
+    stats = (device.memory_stats() or {}) if device.platform != "cpu" else {}
+    told = {f"on {device.device_kind}": stats.get("peak_bytes_in_use"), "of the process": machine.find_peak_memory()}
+    known = [f"{bytes_ / 1e6:,.0f} MB {where}" for where, bytes_ in told.items() if bytes_ is not None]
+    return f"Peak memory: {', '.join(known) or 'unknown here'}."
