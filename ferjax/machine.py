@@ -45,7 +45,10 @@ def detach() -> dict[str, Any]:
 
 def pass_on(process: "subprocess.Popen[bytes]", signum: int) -> None:
     """Send an interrupt to a process that was started with `detach`; Windows would end it at once by any other."""
-    process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.Signals(signum))
+    if sys.platform == "win32":
+        process.send_signal(signal.CTRL_BREAK_EVENT)
+    else:
+        process.send_signal(signal.Signals(signum))
 
 
 def name_user() -> str:

@@ -33,7 +33,7 @@ def run(recorder: Recorder) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4096, 48, 48)).astype(np.uint8)
     np.savez(images, pixels=pixels, labels=np.arange(4096, dtype=np.int32) % 7)
     torch.backends.cudnn.benchmark = True
-    for dtype, batch in _CASES[:2] if recorder.short else _CASES:
+    for dtype, batch in _CASES[1:2] if recorder.short else _CASES:
         for form in _FORMS[:1] if recorder.short else _FORMS:
             if recorder.has_time(10):
                 with recorder.attempt("PyTorch", form=form, batch=batch, dtype=dtype):

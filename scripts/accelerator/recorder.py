@@ -60,8 +60,9 @@ class Recorder:
         start_s = time.perf_counter()
         wait(step())
         once_s = time.perf_counter() - start_s
-        calls = 1 if self.short else max(1, int(seconds / once_s))
-        rounds = []
+        if self.short:
+            return {"ms": 1e3 * once_s, "spread": 0.0}
+        calls, rounds = max(1, int(seconds / once_s)), []
         for _ in range(3):
             start_s = time.perf_counter()
             for _ in range(calls):

@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ferjax.networks.layers import winograd
+from ferjax.networks.layers.one_by_one import one_by_one
 
 Images = Float[Array, "b h w c"]
 Kernel = Float[Array, "3 3 c o"]
@@ -65,8 +66,13 @@ def _tile(x: Images, kernel: Kernel, exact: bool) -> int:
     return 0 if exact or x.dtype.itemsize < 4 else choose_tile(x.shape, kernel.shape[3])
 
 
-def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
+def _correlate(x: Images, kernel: Kernel) -> Outputs:
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@one_by_one
+def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
+    return _correlate(x, kernel)
 
 
 def _conv_cpu(x: Images, kernel: Kernel, m: int) -> Outputs:
@@ -99,7 +105,13 @@ def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None],
 
 
 def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
-    gradients: tuple[Images, Kernel] = jax.vjp(_conv_xla, x, kernel)[1](g)
+    gradients: tuple[Images, Kernel] = _transpose(x, kernel, g)
+    return gradients
+
+
+@one_by_one
+def _transpose(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
+    gradients: tuple[Images, Kernel] = jax.vjp(_correlate, x, kernel)[1](g)
     return gradients
 
 
