@@ -9,6 +9,7 @@ interrupts. --short does all of it once and small, to try it on a CPU. Exit code
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -18,6 +19,7 @@ import tempfile
 import time
 
 from ferjax.files import write_text
+from scripts.accelerator.recorder import RESULTS_FILE
 from scripts.accelerator.stages import STAGES
 from scripts.accelerator.summary import summarize
 
@@ -35,7 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ferjax_accelerator_", ignore_cleanup_errors=True) as work:
         for name in options.stage:
             share_s = STAGES[name].seconds * options.seconds / total
-            limit_s = 900.0 if options.short else min(share_s, deadline_s - time.monotonic())
+            limit_s = 3600.0 if options.short else min(share_s, deadline_s - time.monotonic())
             if limit_s > 2 * _SPARE_S:
                 print(f"{name}, at most {limit_s:.0f} s: {STAGES[name].text}", flush=True)
                 _run_stage(name, out, pathlib.Path(work), limit_s, options.short, options.data)
@@ -77,14 +79,22 @@ def _run_stage(name: str, out: pathlib.Path, work: pathlib.Path, limit_s: float,
     command = [sys.executable, "-m", "scripts.accelerator.stage", *arguments]
     child = subprocess.Popen(command, env=environment, cwd=_ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=limit_s)
+        if code := child.wait(timeout=limit_s):
+            _note(out, name, f"the process ended with code {code}")
+    except subprocess.TimeoutExpired:
+        _note(out, name, f"stopped after {limit_s:.0f} s")
     finally:
         with contextlib.suppress(
             ProcessLookupError
         ):  # and the runs that it started, which would disturb the next stage
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def _note(out: pathlib.Path, name: str, why: str) -> None:
+    """Write why a stage's results end here, where the stage itself could not."""
+    with (out / RESULTS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"stage": name, "what": "broken off", "why": why}) + "\n")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def run(recorder: Recorder) -> None:
 
 def _take(recorder: Recorder, workdir: pathlib.Path, cache: str, fixed: bool, killed: bool) -> int:
     """Run to the end, and be killed halfway if `killed`; return how often that happened."""
-    steps = 24 if recorder.short else 400
+    steps = 120 if recorder.short else 400
     keys: dict[str, Any] = {
         "data.path": "synthetic",
         "data.synthetic_rows": 280 if recorder.short else 14000,
@@ -51,7 +51,9 @@ def _take(recorder: Recorder, workdir: pathlib.Path, cache: str, fixed: bool, ki
         "parallel.steps_per_dispatch": 2 if recorder.short else 10,
         "parallel.devices": 1,
     }
-    config, kills = "compact" if recorder.short else "random_init", 0
+    if recorder.short:
+        keys |= {f"augment.{name}": 0.0 for name in ("flip_prob", "rotation_deg", "shift_fraction", "zoom_fraction")}
+    config, kills = "quickstart" if recorder.short else "random_init", 0
     if killed:
         with Run(recorder, config, workdir, keys, cache) as first:
             while first.process.poll() is None and recorder.left_s() > 5:

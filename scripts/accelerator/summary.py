@@ -31,9 +31,9 @@ def summarize(out: pathlib.Path) -> str:
     if failed:
         told = "\n".join(f"- {json.dumps(line)[:400]}" for line in failed)
         parts.append(f"## What failed\n\n{told}")
-    left_out = [line for line in lines if line["what"] == "left out"]
+    left_out = [line for line in lines if line["what"] in ("left out", "broken off")]
     if left_out:
-        parts.append("## Left out\n\n" + "\n".join(f"- {json.dumps(line)[:200]}" for line in left_out))
+        parts.append("## Left out or broken off\n\n" + "\n".join(f"- {json.dumps(line)[:200]}" for line in left_out))
     return "\n\n".join(parts) + "\n"
 
 

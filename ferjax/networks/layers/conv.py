@@ -105,14 +105,20 @@ def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None],
 
 
 def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
-    gradients: tuple[Images, Kernel] = _transpose(x, kernel, g)
-    return gradients
+    return _input_gradient_xla(x, kernel, g), _kernel_gradient_xla(x, kernel, g)
+
+
+# Two functions, so that the one that nobody asks for (of the first layer's images) is left out.
+@one_by_one
+def _input_gradient_xla(x: Images, kernel: Kernel, g: Outputs) -> Images:
+    gradient: Images = jax.linear_transpose(lambda x: _correlate(x, kernel), x)(g)[0]
+    return gradient
 
 
 @one_by_one
-def _transpose(x: Images, kernel: Kernel, g: Outputs) -> tuple[Images, Kernel]:
-    gradients: tuple[Images, Kernel] = jax.vjp(_correlate, x, kernel)[1](g)
-    return gradients
+def _kernel_gradient_xla(x: Images, kernel: Kernel, g: Outputs) -> Kernel:
+    gradient: Kernel = jax.linear_transpose(lambda kernel: _correlate(x, kernel), kernel)(g)[0]
+    return gradient
 
 
 def _gradients_cpu(

@@ -8,7 +8,6 @@ import shutil
 from typing import Any
 
 import numpy as np
-import orbax.checkpoint as ocp
 
 from ferjax import networks, paths
 from ferjax.data.cache import cache_dir
@@ -63,6 +62,8 @@ def write(weights: Weights, folder: pathlib.Path) -> None:
         for leftover in (beside, old):  # of a process that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         beside.mkdir()
+        import orbax.checkpoint as ocp  # takes longer than flax, and few runs need it here
+
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(
                 paths.find_alias(beside) / _CHECKPOINT, {"params": weights.params, "batch_stats": weights.batch_stats}
@@ -85,6 +86,8 @@ def read(folder: pathlib.Path, model: str | None) -> Weights:
     note = read_note(folder, model)
     try:
         like = _allocate(note["source"], note["model"])
+        import orbax.checkpoint as ocp  # takes longer than flax, and few runs need it here
+
         with ocp.StandardCheckpointer() as checkpointer:
             trees = checkpointer.restore(paths.find_alias(folder) / _CHECKPOINT, like)
         for tree in trees.values():
