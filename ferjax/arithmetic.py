@@ -32,15 +32,20 @@ _VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "JAX_DEFA
 
 
 @contextlib.contextmanager
-def fixed() -> Iterator[None]:
-    """Have jax compute by SETTINGS within the block; what was set otherwise is said, and set again behind it."""
+def fixed(precision: str = "default") -> Iterator[None]:
+    """Have jax compute by SETTINGS within the block; what was set otherwise is said, and set again behind it.
+
+    `precision` is 'highest' for float32 products in full float32 on every device, or 'default' for what the device does
+    fast, or what JAX_DEFAULT_MATMUL_PRECISION says.
+    """
     before = {name: getattr(jax.config, name) for name in SETTINGS if hasattr(jax.config, name)}
     others = {name: value for name, value in before.items() if value != SETTINGS[name]}
     for name, value in others.items():
         logger.info("%s=%s is not followed: with it the same seed would be another run.", name.upper(), value)
         jax.config.update(name, SETTINGS[name])
     try:
-        yield
+        with jax.default_matmul_precision(precision) if precision != "default" else contextlib.nullcontext():
+            yield
     finally:
         for name, value in others.items():
             jax.config.update(name, value)

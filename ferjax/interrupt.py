@@ -4,10 +4,11 @@ import logging
 import signal
 import types
 
+from ferjax import machine
+
 logger = logging.getLogger("ferjax")
 
-# Of a person, of a cluster or another process, of a terminal that was closed, and of a limit on CPU time.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
+SIGNALS = machine.list_interrupts()
 
 
 class InterruptedRun(KeyboardInterrupt):
@@ -36,8 +37,8 @@ class Interrupt:
 
     def __enter__(self) -> "Interrupt":
         for number in SIGNALS:
-            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue  # nohup
+            if machine.is_ignored_hangup(number):
+                continue
             self._old[number] = signal.signal(number, self._receive)
         return self
 

@@ -6,6 +6,7 @@ import pathlib
 import re
 import tempfile
 
+from ferjax import machine
 from ferjax.errors import UserError
 
 # What pathlib makes of gs://bucket is gs:/bucket; a single slash counts only behind the usual schemes.
@@ -53,13 +54,13 @@ def find_alias(folder: pathlib.Path) -> pathlib.Path:
     path = folder.absolute()
     if _is_plain(path):
         return path
-    links = pathlib.Path(tempfile.gettempdir()).absolute() / f"ferjax-links-{os.getuid()}"
+    links = pathlib.Path(tempfile.gettempdir()).absolute() / f"ferjax-links-{machine.name_user()}"
     link = links / hashlib.sha256(os.fsencode(path)).hexdigest()[:24]
     try:
         if not _is_plain(links):
             raise OSError(f"so does the temporary folder {links.parent}")
         links.mkdir(mode=0o700, exist_ok=True)
-        if links.stat().st_uid != os.getuid():
+        if not machine.is_mine(links):
             raise OSError(f"{links} is another user's")
         if not link.is_symlink():
             beside = link.with_name(f"{link.name}.{os.getpid()}")

@@ -1,12 +1,9 @@
 """What changes the whole process: only ever switched on by a command, never on import."""
 
-import ctypes
-import glob
 import os
 import sys
 
-# glibc's mallopt: M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX (malloc.h).
-_MALLOPT = {-4: 0, -1: -1, -8: 1}
+from ferjax import machine
 
 
 def keep_memory() -> None:
@@ -15,12 +12,8 @@ def keep_memory() -> None:
     XLA allocates the buffers of each step anew, and on CPU the page faults of fresh memory took a fifth of a step. The
     process stays as large as it was at most.
     """
-    if any(glob.glob(pattern) for pattern in ("/dev/nvidia[0-9]*", "/dev/accel*", "/dev/vfio/[0-9]*")):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for parameter, value in _MALLOPT.items():
-            mallopt(parameter, value)
+    if not machine.has_accelerator_files():
+        machine.keep_freed_memory()
 
 
 def keep_compiled() -> None:
@@ -44,12 +37,7 @@ def has_fast_bfloat16() -> bool:
 
     device = jax.devices()[0]
     if device.platform == "cpu":
-        try:
-            with open("/proc/cpuinfo", encoding="utf-8") as lines:
-                flags = next((line for line in lines if line.startswith("flags")), "")
-        except OSError:
-            return False
-        return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags.split())
+        return not machine.read_cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
     if device.platform == "gpu":
         capability = str(getattr(device, "compute_capability", "")).split(".")[0]
         return capability.isdigit() and int(capability) >= 8

@@ -8,12 +8,17 @@ python=${PYTHON:-python3}
 bench=${BENCH:-.bench}
 mkdir -p "$bench"
 echo '*' >"$bench/.gitignore"
+constraints=constraints.txt
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' && constraints=constraints-3.12.txt
+extras=bench
+# CUDA 13 wants a newer driver than many machines have.
+command -v nvidia-smi >/dev/null && extras=bench,cuda12
 
-# make NAME PACKAGE...: the environment NAME, once for each state of pyproject.toml and constraints.txt.
+# make NAME PACKAGE...: the environment NAME, once for each state of pyproject.toml and the constraints.
 make() {
   local name=$1 state
   shift
-  state=$(cat pyproject.toml constraints.txt "$bench/constraints_tensorflow.txt" | cksum)
+  state=$(cat pyproject.toml "$constraints" "$bench/constraints_tensorflow.txt" | cksum)
   [ "$(cat "$bench/$name/.installed" 2>/dev/null)" != "$state $*" ] || return 0
   echo "Installing $* into $bench/$name; the first time takes some minutes."
   [ -x "$bench/$name/bin/python" ] || "$python" -m venv "$bench/$name"
@@ -22,8 +27,8 @@ make() {
 }
 
 # TensorFlow wants an older h5py than ferjax is tested with, and where it is installed some libraries import it.
-sed 's/^h5py==.*/h5py==3.14.0/' constraints.txt >"$bench/constraints_tensorflow.txt"
-make main --constraint constraints.txt --editable '.[bench]'
+sed 's/^h5py==.*/h5py==3.14.0/' "$constraints" >"$bench/constraints_tensorflow.txt"
+make main --constraint "$constraints" --editable ".[$extras]"
 make tensorflow --constraint "$bench/constraints_tensorflow.txt" keras tensorflow-cpu
 
 exec "$bench/main/bin/python" -m scripts.benchmarks \

@@ -6,8 +6,16 @@ if [ ! -x .venv/bin/python ]; then
     echo "ferjax needs Python 3.11 or newer, and $python is $("$python" --version 2>&1): name one with PYTHON=python3.11." >&2
     exit 1
   }
+  [ -w . ] || {
+    echo "$PWD cannot be written, so no .venv can be made in it: $python -m venv ~/ferjax && ~/ferjax/bin/pip install" \
+      "$PWD installs ferjax elsewhere, and ~/ferjax/bin/ferjax train --config quickstart is the quick start." >&2
+    exit 1
+  }
   "$python" -m venv .venv
 fi
+# Newer versions of some packages want a newer Python.
+constraints=constraints.txt
+.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' && constraints=constraints-3.12.txt
 echo "Installing ferjax${EXTRAS:+ with $EXTRAS} into .venv; the first time takes a minute or two."
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-  --constraint constraints.txt --editable ".${EXTRAS:+[$EXTRAS]}"
+  --constraint "$constraints" --editable ".${EXTRAS:+[$EXTRAS]}"

@@ -3,8 +3,9 @@
 import jax
 import pytest
 
+from ferjax import machine
 from ferjax.errors import UserError
-from ferjax.parallel import free_memory, memory
+from ferjax.parallel import memory
 
 GIB = 1 << 30
 
@@ -45,7 +46,7 @@ def test_the_sentence_names_it(monkeypatch):
 
 
 def test_what_is_free_here_is_known():
-    assert free_memory.find_free() > 0
+    assert machine.find_free_memory() > 0
 
 
 def test_a_step_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
@@ -85,12 +86,12 @@ def test_a_step_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
 def test_limits_of_control_groups_count(tmp_path, monkeypatch, names, cached):
     group = tmp_path / "job"
     group.mkdir()
-    monkeypatch.setattr(free_memory, "list_groups", lambda: [tmp_path, group])
-    assert list(free_memory.list_groups_free()) == []
+    monkeypatch.setattr(machine, "list_groups", lambda: [tmp_path, group])
+    assert list(machine.list_groups_free()) == []
     for name, content in zip(names, ("5000", "4000"), strict=True):
         (group / name).write_text(content)
     (group / "memory.stat").write_text(f"anon 1\n{cached} 700\n")
-    assert list(free_memory.list_groups_free()) == [1700]
-    assert free_memory.find_free() == 1700
+    assert list(machine.list_groups_free()) == [1700]
+    assert machine.find_free_memory() == 1700
     (group / names[0]).write_text("max\n")
-    assert list(free_memory.list_groups_free()) == []
+    assert list(machine.list_groups_free()) == []

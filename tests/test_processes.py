@@ -13,7 +13,7 @@ import pytest
 from configs import quickstart
 from ferjax.training import run
 from tests.cli.test_main import ONE_DEVICE, ROOT
-from tests.tiny import read_metrics
+from tests.tiny import read_bits, read_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -137,3 +137,30 @@ def test_two_processes_killed_and_signalled_equal_one(tmp_path):
     # Only the first process describes a start: three of them.
     assert len(json.loads((workdir / "versions.json").read_text())) == 3
     assert len(list((workdir / "tensorboard").iterdir())) == 3
+
+
+def test_what_two_processes_saved_goes_on_in_one_and_back(tmp_path):
+    workdir = tmp_path / "run"
+    with Pair(workdir, **{"train.steps": 8}) as pair:
+        (code, _, errors), _ = pair.finish(100)
+    assert code == 0, errors
+    saved = read_bits(workdir)
+
+    # In this process, on one device: it begins with what was saved, and goes on as one that always was alone.
+    config = quickstart.get_config()
+    config.update_from_flattened_dict({**CHANGED, "train.steps": 8, "parallel.devices": 1})
+    run.run(config, workdir)
+    assert read_bits(workdir) == saved
+    for steps, folder in ((12, workdir), (12, tmp_path / "alone")):
+        config.train.steps = steps
+        run.run(config, folder)
+    together, alone = (read_metrics(folder, "train_step") for folder in (workdir, tmp_path / "alone"))
+    assert [line["step"] for line in together] == [line["step"] for line in alone]
+    assert together[-1]["loss"] == pytest.approx(alone[-1]["loss"], rel=3e-2)
+
+    alone_saved = read_bits(workdir)
+    with Pair(workdir, **{"train.steps": 12}) as pair:
+        (code, _, errors), _ = pair.finish(100)
+    assert code == 0, errors
+    assert f"Resumed {workdir} from step 12" in errors
+    assert read_bits(workdir) == alone_saved

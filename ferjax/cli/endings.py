@@ -18,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
+from ferjax import machine
 from ferjax.cli.flags import FlagMistake, Parser
 from ferjax.errors import UserError
 from ferjax.interrupt import LeftAtOnce
@@ -131,7 +132,7 @@ def run(
 def _end_at_closed_pipe() -> int:
     """Leave nothing to flush into the pipe that its reader, such as `head`, has closed; return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
+    return machine.CLOSED_PIPE
 
 
 def show(text: str, code: int) -> int:

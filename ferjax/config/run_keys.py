@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from ferjax.keys import COUNT, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys
+from ferjax.keys import COUNT, FLAG, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys
 from ferjax.scores import SCORES
 from ferjax.views import VIEWS
 
@@ -33,8 +33,26 @@ TRAIN: Keys = MappingProxyType(
         "early_stop_patience_epochs": Key(
             11, COUNT, "the run stops after this many epochs in a row without a new best one; 0 is off"
         ),
+        "precision": Key(
+            "default",
+            Choice(("default", "highest")),
+            "how exactly float32 numbers are multiplied: 'default' is the device's fast way (TF32 on NVIDIA GPUs "
+            "from Ampere on, factors rounded to bfloat16 on TPUs, full float32 elsewhere), 'highest' is full float32",
+        ),
+        "deterministic": Key(
+            False,
+            FLAG,
+            "have a GPU add up in a fixed order and try out no algorithms, so that the same seed gives the same bits "
+            "even where the programs are compiled anew; slower there, and without effect on CPU and TPU, which do so "
+            "anyway",
+            "free",
+        ),
         "checkpoint_interval_s": Key(
-            300.0, POSITIVE, "seconds between two saves within an epoch; the end of every epoch saves too", "free"
+            300.0,
+            POSITIVE,
+            "seconds between two saves within an epoch; the end of every epoch saves too, on a GPU or TPU unless the "
+            "last save was less than ten seconds ago",
+            "free",
         ),
         "log_every_steps": Key(
             10, SIZE, "steps between two lines of progress, in the terminal and in metrics.jsonl", "free"

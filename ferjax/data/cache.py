@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ferjax import paths
+from ferjax import machine, paths
 from ferjax.data.rows import Rows
 from ferjax.files import replacing
 
@@ -51,7 +51,7 @@ def cache_dir() -> pathlib.Path:
 
 @functools.cache
 def _choose_temporary() -> pathlib.Path:
-    folder = pathlib.Path(tempfile.gettempdir()) / f"ferjax-cache-{os.getuid()}"
+    folder = pathlib.Path(tempfile.gettempdir()) / f"ferjax-cache-{machine.name_user()}"
     logger.warning("There is no home folder, so the cache is in %s; FERJAX_CACHE names another place", folder)
     return folder
 

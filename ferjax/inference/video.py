@@ -9,13 +9,13 @@ import contextlib
 import dataclasses
 import pathlib
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ferjax import machine
 from ferjax.errors import UserError
 
 SUFFIXES = frozenset(
@@ -133,11 +133,11 @@ def _read_packets(av: Any, container: Any, stream: Any) -> Iterator[tuple[Any, E
 
 
 def _open_camera(av: Any, number: int) -> Any:
-    if sys.platform == "darwin":
-        return av.open(str(number), format="avfoundation", container_options={"framerate": "30"})
-    if sys.platform == "win32":
+    camera = machine.find_camera(number)
+    if camera is None:
         raise ValueError("on Windows give the camera's video as a file")
-    return av.open(f"/dev/video{number}", format="v4l2")
+    name, form, options = camera
+    return av.open(name, format=form, container_options=options)
 
 
 def _describe(error: Exception) -> str:

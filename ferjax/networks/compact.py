@@ -13,6 +13,7 @@ from ferjax.networks.head import Head
 from ferjax.networks.layers.conv import Conv3x3, scale_width
 from ferjax.networks.layers.norm import BatchNorm
 from ferjax.networks.layers.pool import max_pool2x2, take_corners
+from ferjax.networks.layers.relu import relu
 
 # The widths of the convolutions of each stage.
 STAGES = ((64, 64), (128, 128), (256, 256), (512,))
@@ -38,7 +39,7 @@ class Compact(Classifier):
             for layer, width in enumerate(widths, start=1):
                 features, name = scale_width(width, self.width), f"block{stage}_conv{layer}"
                 x = Conv3x3(features, use_bias=False, dtype=self.dtype, exact=self.exact_convolution, name=name)(x)
-                x = nn.relu(BatchNorm(self.dtype, name=f"block{stage}_norm{layer}")(x, context))
+                x = relu(BatchNorm(self.dtype, name=f"block{stage}_norm{layer}")(x, context))
         head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")
         return head(x, context)
 

@@ -14,6 +14,7 @@ from ferjax.networks.base import INFERENCE, Classifier, Context, Entry, check_si
 from ferjax.networks.head import Head
 from ferjax.networks.layers.conv import Conv3x3, scale_width
 from ferjax.networks.layers.norm import BatchNorm
+from ferjax.networks.layers.relu import relu
 
 WIDTHS = (64, 128, 256, 512)
 # How many units each of the four blocks has.
@@ -35,14 +36,14 @@ class Unit(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], context: Context) -> Float[Array, "b p q f"]:
         y = _convolve(self.features, self.stride, self.dtype, self.exact, "conv1")(x)
-        y = nn.relu(BatchNorm(self.dtype, name="norm1")(y, context))
+        y = relu(BatchNorm(self.dtype, name="norm1")(y, context))
         y = _convolve(self.features, 1, self.dtype, self.exact, "conv2")(y)
         y = BatchNorm(self.dtype, zero_scale=True, name="norm2")(y, context)
         if x.shape != y.shape:
             strides = (self.stride, self.stride)
             x = nn.Conv(self.features, (1, 1), strides, use_bias=False, dtype=self.dtype, name="shortcut_conv")(x)
             x = BatchNorm(self.dtype, name="shortcut_norm")(x, context)
-        return nn.relu(x + y)
+        return relu(x + y)
 
 
 class ResNet(Classifier):
@@ -61,7 +62,7 @@ class ResNet(Classifier):
         check_side(images, halvings=len(self.depths) + self.resnet_stem_stride - 2)
         form = (self.dtype, self.exact_convolution)
         x = _convolve(scale_width(WIDTHS[0], self.width), self.resnet_stem_stride, *form, "block0_conv1")(images)
-        x = nn.relu(BatchNorm(self.dtype, name="block0_norm1")(x, context))
+        x = relu(BatchNorm(self.dtype, name="block0_norm1")(x, context))
         for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
             for unit in range(1, depth + 1):
                 stride = 2 if block > 1 and unit == 1 else 1

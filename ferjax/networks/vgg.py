@@ -19,6 +19,7 @@ from ferjax.networks.head import Head
 from ferjax.networks.layers.conv import Conv3x3, scale_width
 from ferjax.networks.layers.norm import BatchNorm
 from ferjax.networks.layers.pool import max_pool2x2
+from ferjax.networks.layers.relu import relu
 from ferjax.networks.sources import File, Place, RenameTable, Source, keras_conv, torch_batch_norm, torch_conv
 
 # The channels of the convolutions of each block.
@@ -54,7 +55,7 @@ class VGG(Classifier):
                 x = Conv3x3(features, dtype=self.dtype, exact=self.exact_convolution, name=name)(x)
                 if self.batch_norm:
                     x = BatchNorm(self.dtype, name=f"block{block}_norm{layer}")(x, context)
-                x = nn.relu(x)
+                x = relu(x)
             x = max_pool2x2(x)
         head = Head(self.num_classes, self.pool, self.hidden, self.dropout, self.dtype, name="head")
         return head(x, context)

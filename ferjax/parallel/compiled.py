@@ -13,35 +13,20 @@ from jaxtyping import Array, Bool, Float32, Int32, PyTree
 
 from ferjax.batch import Batch
 from ferjax.data.resident import Resident, epoch_order
+from ferjax.parallel.dispatch import Figures, TrainStep, gather, make_dispatch
 from ferjax.parallel.memory import MemoryCheck
-from ferjax.parallel.placement import AXIS, Dispatch, Layout
+from ferjax.parallel.options import Options, explain_refusal
+from ferjax.parallel.placement import Dispatch, Layout
 from ferjax.randomness import stream_key
 from ferjax.scores import Sums
 from ferjax.state import TrainState, best_variables
-from ferjax.step import Diagnostics
 
 EvalStep = Callable[[PyTree, Batch], tuple[Sums, Float32[Array, "b k"]]]
-TrainStep = Callable[..., tuple[TrainState, Sums, Diagnostics]]
 FinishEpoch = Callable[[TrainState, Sums], tuple[TrainState, Bool[Array, ""]]]
 
 
 # One pass over a split. The function is asked between batches whether to stop; if it says so, the result is None.
 Evaluate = Callable[[PyTree, Resident, Callable[[], bool]], tuple[Sums, Float32[Array, "*seeds n k"]] | None]
-
-
-class Window(flax.struct.PyTreeNode):
-    """The totals over the examples since the last logged line that go into the next one."""
-
-    loss: Float32[Array, "..."] | Float32[np.ndarray, "..."]
-    correct: Float32[Array, "..."] | Float32[np.ndarray, "..."]
-    count: Float32[Array, "..."] | Float32[np.ndarray, "..."]
-
-
-class Figures(flax.struct.PyTreeNode):
-    """What each step of a dispatch reports: the totals since the last logged line, and the step's diagnostics."""
-
-    window: Window
-    diagnostics: Diagnostics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,44 +102,37 @@ def compile_functions(
     eval_batch_size: int,
     log_every_steps: int,
     dispatch: Dispatch,
+    options: Options | None = None,
 ) -> Compiled:
-    """Compile the steps for a layout. `batch_size`, of all devices together, is at most the number of training rows."""
+    """Compile the steps for a layout. `batch_size`, of all devices together, is at most the number of training rows.
+
+    `options` are for XLA's compiler.
+    """
+    jit = functools.partial(jax.jit, compiler_options=options) if options else jax.jit
     n = len(train_split)
-    by_hand = layout.mode == "pmap"  # one function a device, which does its own collectives
-    axis_name = AXIS if by_hand else None
-    spread_rows = (lambda tree: tree) if by_hand else layout.spread_rows
 
     def order(state: TrainState) -> Int32[Array, " two_n"]:
         this_epoch, next_epoch = (stream_key(state.seed, "order", state.epoch + ahead) for ahead in (0, 1))
         return epoch_order(this_epoch, next_epoch, n)
 
     traced: list[int] = []
+    dispatch_steps = make_dispatch(
+        train_step,
+        layout,
+        num_classes=num_classes,
+        batch_size=batch_size,
+        log_every_steps=log_every_steps,
+        at_most=dispatch.steps_at_most,
+    )
 
-    def train(phase: int, state: TrainState, order: Array, split: Resident, steps: Array) -> tuple[TrainState, Figures]:
+    def train(phase: int, *arguments: Any) -> tuple[TrainState, Figures]:
         traced.append(phase)  # this runs when JAX traces the function, which it does once for each compilation
+        return dispatch_steps(phase, *arguments)
 
-        def take_step(state: TrainState) -> tuple[TrainState, Figures]:
-            position = _find_positions(layout, batch_size)
-            first = state.step * batch_size - state.epoch * n
-            padded = layout.pad(batch_size) > batch_size
-            # What lies beyond the batch repeats its last row, and is masked.
-            index = order[first + (jnp.minimum(position, batch_size - 1) if padded else position)]
-            mask = position < batch_size if padded else None
-            batch = _gather(split, index, mask, num_classes, spread_rows)
-            state, _, diagnostics = train_step(state, batch, epoch=phase, axis_name=axis_name)
-            totals = state.window_sums
-            # A copy, since the next step overwrites the memory of the state.
-            figures = Figures(Window(jnp.copy(totals.loss), totals.correct, totals.count), diagnostics)
-            is_logged = state.step % log_every_steps == 0
-            window = jax.tree.map(lambda total: jnp.where(is_logged, 0.0, total), state.window_sums)
-            return state.replace(window_sums=window), figures
-
-        return _take_steps(take_step, state, steps, dispatch.steps_at_most)
-
-    @functools.partial(jax.jit, donate_argnums=0, static_argnums=2, out_shardings=layout.state)
+    @functools.partial(jit, donate_argnums=0, static_argnums=2, out_shardings=layout.state)
     def train_many(state: TrainState, order: Array, phase: int, split: Resident, steps: Array) -> Any:
         one = functools.partial(train, phase)
-        mapped = layout.map_shards(one) if by_hand else layout.map_seeds(one, 2)
+        mapped = layout.map_shards(one) if layout.by_hand else layout.map_seeds(one, 2)
         return mapped(state, order, split, steps)
 
     counts = {1: jax.device_put(np.int32(1), layout.everywhere)}
@@ -168,14 +146,14 @@ def compile_functions(
         return result
 
     create_evaluate = functools.partial(
-        _create_evaluate, layout=layout, num_classes=num_classes, batch_size=layout.pad(eval_batch_size)
+        _create_evaluate, jit=jit, layout=layout, num_classes=num_classes, batch_size=layout.pad(eval_batch_size)
     )
     evaluate = create_evaluate(eval_step)
     return Compiled(
         layout=layout,
         dispatch=dispatch,
         order=jax.jit(layout.map_seeds(order, 1), out_shardings=layout.state),
-        train=train_steps,
+        train=explain_refusal(train_steps, options or {}),
         finish_epoch=_create_finish_epoch(finish_epoch, layout),
         choose_best=jax.jit(layout.map_seeds(best_variables, 1), out_shardings=layout.state),
         evaluate=evaluate,
@@ -183,49 +161,6 @@ def compile_functions(
         count_compilations=lambda: len(traced),
         _copy=jax.jit(lambda state: jax.tree.map(jnp.copy, state), out_shardings=layout.state),
     )
-
-
-def _find_positions(layout: Layout, batch_size: int) -> Int32[Array, " b"]:
-    """Return the positions in the batch that this function computes: all, or this shard's; the rest is padding."""
-    if layout.mode != "pmap":
-        return jnp.arange(layout.pad(batch_size), dtype=jnp.int32)
-    rows = layout.pad(batch_size) // layout.devices
-    return jax.lax.axis_index(AXIS) * rows + jnp.arange(rows, dtype=jnp.int32)
-
-
-def _gather(
-    split: Resident,
-    index: Int32[Array, " b"],
-    mask: Bool[Array, " b"] | None,
-    num_classes: int,
-    spread_rows: Callable[[Any], Any],
-) -> Batch:
-    """Take the rows of `index`; where the split has no soft targets, all of a target's mass is on its label."""
-    index = spread_rows(index)
-    labels = split.labels[index]
-    targets = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32) if split.targets is None else split.targets[index]
-    batch: Batch = spread_rows(Batch(split.images[index], labels, targets, mask))
-    return batch
-
-
-def _take_steps(
-    take_step: Callable[[TrainState], tuple[TrainState, Figures]], state: TrainState, steps: Array, at_most: int
-) -> tuple[TrainState, Figures]:
-    """Take `steps` steps; with `at_most` 1 without a loop, which on CPU gains no time and costs a copy of the state."""
-    if at_most == 1:
-        state, figures = take_step(state)
-        return state, jax.tree.map(lambda leaf: leaf[None], figures)
-
-    def take_another(carry: tuple[Array, TrainState, Figures]) -> tuple[Array, TrainState, Figures]:
-        done, state, gathered = carry
-        state, figures = take_step(state)
-        return done + 1, state, jax.tree.map(lambda all, one: all.at[done].set(one), gathered, figures)
-
-    row = jnp.zeros(at_most)
-    empty = Figures(Window(loss=row, correct=row, count=row), Diagnostics(learning_rate=row, update_norm=row))
-    carry = (jnp.zeros((), jnp.int32), state, empty)
-    _, state, gathered = jax.lax.while_loop(lambda carry: carry[0] < steps, take_another, carry)
-    return state, gathered
 
 
 def _create_finish_epoch(finish_epoch: FinishEpoch, layout: Layout) -> Callable[..., Any]:
@@ -258,11 +193,13 @@ class _Pass(flax.struct.PyTreeNode):
     probabilities: Float32[Array, "*seeds n_padded k"]
 
 
-def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batch_size: int) -> Callable[..., Any]:
+def _create_evaluate(
+    eval_step: EvalStep, jit: Callable[..., Any], layout: Layout, num_classes: int, batch_size: int
+) -> Callable[..., Any]:
     def evaluate_batch(gathered: _Pass, variables: PyTree, split: Resident) -> _Pass:
         index = gathered.start + jnp.arange(batch_size, dtype=jnp.int32)
         inside = jnp.minimum(index, len(split) - 1)
-        batch = _gather(split, inside, index < len(split), num_classes, layout.spread_rows)
+        batch = gather(split, inside, index < len(split), num_classes, layout.spread_rows)
         sums, probabilities = eval_step(variables, batch)
         buffer = jax.lax.dynamic_update_slice_in_dim(gathered.probabilities, probabilities, gathered.start, axis=0)
         return _Pass(start=gathered.start + batch_size, sums=gathered.sums.merge(sums), probabilities=buffer)
@@ -281,7 +218,7 @@ def _create_evaluate(eval_step: EvalStep, layout: Layout, num_classes: int, batc
     def close_pass(padded: Float32[Array, "*seeds n_padded k"], rows: int) -> Float32[Array, "*seeds n k"]:
         return padded[..., :rows, :]
 
-    run_batch = jax.jit(layout.map_seeds(evaluate_batch, 2), donate_argnums=0, out_shardings=layout.state)
+    run_batch = jit(layout.map_seeds(evaluate_batch, 2), donate_argnums=0, out_shardings=layout.state)
     check_memory = MemoryCheck(run_batch, "eval.batch_size", batch_size)
 
     def evaluate(

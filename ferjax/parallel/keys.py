@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from ferjax.keys import COUNT, Choice, Key, Keys
+from ferjax.keys import COUNT, TEXT, Choice, Key, Keys
 
 KEYS: Keys = MappingProxyType(
     {
@@ -25,6 +25,13 @@ KEYS: Keys = MappingProxyType(
             0,
             COUNT,
             "steps that one call of the devices makes; 0 is 1 on CPU, and elsewhere as many as fit in a second",
+            "free",
+        ),
+        "xla_options": Key(
+            "",
+            TEXT,
+            "options for XLA's compiler, as xla_NAME=VALUE with spaces between them, such as "
+            "xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUDNN,CONVOLUTION,WHILE",
             "free",
         ),
     }

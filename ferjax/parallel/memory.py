@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 
+from ferjax import machine
 from ferjax.errors import UserError
-from ferjax.parallel.free_memory import find_free
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # What is free is not free in one piece, and the allocator rounds up.
@@ -99,3 +99,21 @@ def estimate_batch(batch_size: int, said: str, free: int | None) -> int | None:
     asked = float(found[1].rstrip(".")) * _UNITS[found[2]]
     fitting = int(batch_size * _USABLE * free / asked) if asked else batch_size
     return fitting if 1 <= fitting < batch_size else None
+
+
+def find_free() -> int | None:
+    """Find how many bytes the first device, or this process on a CPU, can still have; None where nothing says it."""
+    device = jax.local_devices()[0]
+    if device.platform != "cpu":
+        stats = device.memory_stats() or {}
+        return stats["bytes_limit"] - stats["bytes_in_use"] if {"bytes_limit", "bytes_in_use"} <= stats.keys() else None
+    return machine.find_free_memory()
+
+
+def describe_peak() -> str:
+    """Return a sentence of the most memory that this process, and its first GPU or TPU, have used so far."""
+    device = jax.local_devices()[0]
+    stats = (device.memory_stats() or {}) if device.platform != "cpu" else {}
+    told = {f"on {device.device_kind}": stats.get("peak_bytes_in_use"), "of the process": machine.find_peak_memory()}
+    known = [f"{bytes_ / 1e6:,.0f} MB {where}" for where, bytes_ in told.items() if bytes_ is not None]
+    return f"Peak memory: {', '.join(known) or 'unknown here'}."

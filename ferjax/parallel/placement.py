@@ -35,6 +35,11 @@ class Layout:
         return int(self.mesh.size)
 
     @property
+    def by_hand(self) -> bool:
+        """Whether a function runs on each device, with the collectives written in it."""
+        return self.mode == "pmap"
+
+    @property
     def everywhere(self) -> NamedSharding:
         """The same on each device."""
         return NamedSharding(self.mesh, _EVERYWHERE)

@@ -4,12 +4,12 @@ import logging
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 
+from ferjax import machine
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt, InterruptedRun
 
@@ -34,7 +34,7 @@ def run_workers(arguments: Sequence[str], count: int, folder: pathlib.Path, watc
             with path.open("ab") as log:
                 # A worker has a session of its own, so that Ctrl-C reaches it only through this process, and only once.
                 worker = subprocess.Popen(
-                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, **machine.detach()
                 )
             workers.append((path, worker))
         logger.info("%d workers, which write to %s", count, ", ".join(str(path) for path, _ in workers))
@@ -61,7 +61,7 @@ def run_workers(arguments: Sequence[str], count: int, folder: pathlib.Path, watc
 
 def _signal(workers: Sequence[tuple[pathlib.Path, subprocess.Popen[bytes]]], signum: int) -> None:
     for _, worker in workers:
-        worker.send_signal(signal.Signals(signum))
+        machine.pass_on(worker, signum)
 
 
 def list_gpus() -> list[str]:

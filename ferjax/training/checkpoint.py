@@ -1,6 +1,7 @@
 """Orbax checkpoints: the state for resuming and the best epoch's variables for using, in one atomic folder."""
 
 import contextlib
+import functools
 import logging
 import pathlib
 import shutil
@@ -9,7 +10,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from jaxtyping import Array
 
 from ferjax import paths
@@ -28,6 +28,13 @@ _TRASH = ".trash"
 _UNFINISHED = "*.orbax-checkpoint-tmp*"
 
 
+def _import_orbax() -> Any:
+    """Import Orbax, which takes longer than flax, when it is first needed: that is not before the first step."""
+    with jax.transfer_guard("allow"):  # what modules do as they are imported is no step's affair
+        import orbax.checkpoint
+    return orbax.checkpoint
+
+
 class Checkpoints:
     """The checkpoints of one run, each in `folder/step_<n>[_validated]/{state,best,shapes}`; the newest two are kept.
 
@@ -42,7 +49,13 @@ class Checkpoints:
             for path in self._folder.glob(_UNFINISHED):
                 shutil.rmtree(path, ignore_errors=True)
             self._empty_trash()
-        self._writer = ocp.AsyncCheckpointer(
+        self._has_written = False
+
+    @functools.cached_property
+    def _writer(self) -> Any:
+        ocp = _import_orbax()
+        self._has_written = True
+        return ocp.AsyncCheckpointer(
             ocp.CompositeCheckpointHandler(),
             async_options=ocp.AsyncOptions(post_finalization_callback=self._add_checksums),
         )
@@ -65,7 +78,7 @@ class Checkpoints:
         self._finish()
         if place == self.latest:
             return
-        parts = split_state(state)
+        parts, ocp = split_state(state), _import_orbax()
         with self._writing():
             self._writer.save(
                 paths.find_alias(self._folder) / place.name,
@@ -90,7 +103,7 @@ class Checkpoints:
         """
         place = self.latest if place is None else place
         assert place is not None
-        folder = self._folder / place.name
+        folder, ocp = self._folder / place.name, _import_orbax()
         wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, split_state(like))
         with reading(folder), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             alias = paths.find_alias(self._folder) / place.name
@@ -115,7 +128,8 @@ class Checkpoints:
     def _finish(self) -> None:
         """Wait for the save under way, then remove all checkpoints but the newest two."""
         with self._writing():
-            self._writer.wait_until_finished()
+            if self._has_written:
+                self._writer.wait_until_finished()
             self._drop(self.places[:-KEPT])
 
     @contextlib.contextmanager
@@ -152,7 +166,8 @@ class Checkpoints:
         try:
             self._finish()
         finally:
-            self._writer.close()
+            if self._has_written:
+                self._writer.close()
 
 
 def flatten_state(state: TrainState) -> dict[str, Array]:
@@ -185,6 +200,7 @@ def _check_shapes(folder: pathlib.Path, saved: dict[str, list[int]], here: dict[
 
 def read_leaves(checkpoint: pathlib.Path, part: str) -> dict[str, np.ndarray]:
     """Read every array of one part of a checkpoint, 'state' or 'best', by its name, whatever devices wrote it."""
+    ocp = _import_orbax()
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
         alias = paths.find_alias(checkpoint.parent) / checkpoint.name
         shapes = reader.restore(alias, args=ocp.args.Composite(shapes=ocp.args.JsonRestore()))["shapes"]

@@ -47,6 +47,18 @@ _DATASHEETS: tuple[tuple[str, float, float | None], ...] = (
     (r"TPU v3", 61.5, 61.5),
     (r"TPU v2", 22.5, 22.5),
 )
+# The same for products of float32 in full, which the tensor cores do not compute. No figure of the others is at hand.
+_FULL_FLOAT32: tuple[tuple[str, float], ...] = (
+    (r"NVIDIA H[12]00 NVL", 60.0),
+    (r"NVIDIA H100 PCIe", 51.0),
+    (r"NVIDIA H100 80GB HBM3|NVIDIA H200|NVIDIA GH200 (120GB|480GB|144G HBM3e)", 67.0),
+    (r"(NVIDIA )?A100-(SXM4|PCIE)-\d+GB|NVIDIA A100 80GB PCIe", 19.5),
+    (r"NVIDIA L40S", 91.6),
+    (r"NVIDIA L4", 30.3),
+    (r"NVIDIA A10", 31.2),
+    (r"NVIDIA GeForce RTX 4090", 82.6),
+    (r"NVIDIA GeForce RTX 3090", 35.6),
+)
 _PRODUCT_SIDE = 2048
 
 
@@ -102,8 +114,10 @@ def count_step(
     return total
 
 
-def find_peak(dtype: str) -> Peak:
+def find_peak(dtype: str, precision: str = "default") -> Peak:
     """Find what one of this process's devices can do at best with data of `dtype`, 'float32' or 'bfloat16'.
+
+    `precision` is the config's train.precision.
 
     Accelerators are looked up in their datasheet. A CPU is measured by a matrix product of 2048 x 2048 in float32,
     whatever `dtype` is, which takes about 0.4 s. The product uses the whole machine, and each virtual device counts as
@@ -115,13 +129,18 @@ def find_peak(dtype: str) -> Peak:
         return Peak(
             flops_per_s, f"measured: {_PRODUCT_SIDE} x {_PRODUCT_SIDE} matrix product, float32, whole CPU", True
         )
-    return look_up(device.device_kind, dtype)
+    return look_up(device.device_kind, dtype, precision)
 
 
-def look_up(device_kind: str, dtype: str) -> Peak:
+def look_up(device_kind: str, dtype: str, precision: str = "default") -> Peak:
     """Look up the datasheet's figure of a GPU or TPU. Raises ValueError for other types than float32 and bfloat16."""
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"The peak for {dtype!r} is not known: 'float32' or 'bfloat16'.")
+    if dtype == "float32" and precision == "highest" and _arithmetic(device_kind, dtype) != "float32":
+        for pattern, full in _FULL_FLOAT32:
+            if re.fullmatch(pattern, device_kind):
+                return Peak(1e12 * full, f"datasheet of {device_kind}, full float32")
+        return Peak(None, f"no datasheet's figure of full float32 on {device_kind} at hand")
     for pattern, *teraflops in _DATASHEETS:
         if re.fullmatch(pattern, device_kind):
             peak = teraflops[dtype == "bfloat16"]

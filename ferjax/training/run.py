@@ -7,6 +7,7 @@ import logging
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import jax
 from ml_collections import ConfigDict
 
 from ferjax import arithmetic, data, report
@@ -21,9 +22,11 @@ from ferjax.parallel import (
     Dispatch,
     Layout,
     all_agree,
+    choose_options,
     compile_functions,
     count_processes,
     create_layout,
+    describe_peak,
     is_main,
     place,
     plan_dispatch,
@@ -105,7 +108,7 @@ def _train_all(
 
     `turns` says which seeds train side by side.
     """
-    with Interrupt() as interrupt, _lock(workdirs.values()), arithmetic.fixed():
+    with Interrupt() as interrupt, _lock(workdirs.values()), arithmetic.fixed(config.train.precision):
         if count_processes() > 1:
             interrupt.defer()  # one that left before the others would leave them waiting for it
         if not all(workdir.has_checkpoint() for workdir in workdirs.values()):
@@ -128,6 +131,7 @@ def _train_all(
                 reports |= ended[0]
                 failures += ended[1]
                 waiting = {seed: workdir for seed, workdir in waiting.items() if seed not in seeds}
+        logger.info("%s", describe_peak())
         return reports, failures
 
 
@@ -188,6 +192,7 @@ def compile_parts(parts: Parts, train_split: Resident, layout: Layout, dispatch:
         eval_batch_size=config.eval.batch_size,
         log_every_steps=config.train.log_every_steps,
         dispatch=dispatch,
+        options=choose_options(config.parallel.xla_options, config.train.deterministic, jax.default_backend()),
     )
 
 

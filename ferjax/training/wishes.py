@@ -50,5 +50,9 @@ class Wishes:
         """Note that the run has been saved; the time until the next save starts now."""
         self._saved_s, self._save = time.monotonic(), False
 
+    def seconds_since_save(self) -> float:
+        """Return the seconds since the last save, or since the start."""
+        return time.monotonic() - self._saved_s
+
     def _is_time_to_save(self) -> bool:
-        return time.monotonic() - self._saved_s > self._save_interval_s
+        return self.seconds_since_save() > self._save_interval_s

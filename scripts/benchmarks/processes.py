@@ -47,6 +47,8 @@ class Bench:
             "FERJAX_CACHE": str(cache / "ferjax"),
             "TORCHINDUCTOR_CACHE_DIR": str(cache / "torch"),
             "TF_CPP_MIN_LOG_LEVEL": "2",
+            # On a GPU the contenders take turns, but all of them keep their memory; jax would take most of it.
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         }
         return kept | own
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 
-from ferjax.parallel.free_memory import list_groups
+from ferjax.machine import list_groups
 from scripts.drills.drill import Skipped, expect
 from scripts.drills.runs import ROOT, check_same, check_sentence, command, environment
 

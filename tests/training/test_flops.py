@@ -88,6 +88,13 @@ def test_peak_of_a_known_device(kind, dtype, teraflops):
     assert flops.look_up(kind, dtype).flops_per_s == pytest.approx(1e12 * teraflops)
 
 
+def test_full_float32_has_a_peak_of_its_own():
+    assert flops.look_up("NVIDIA H200", "float32", "highest").flops_per_s == pytest.approx(67e12)
+    assert flops.look_up("NVIDIA H200", "bfloat16", "highest") == flops.look_up("NVIDIA H200", "bfloat16")
+    assert flops.look_up("Tesla T4", "float32", "highest") == flops.look_up("Tesla T4", "float32")
+    assert flops.look_up("TPU v5 lite", "float32", "highest").flops_per_s is None
+
+
 @pytest.mark.parametrize(
     "kind",
     [

@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ferjax.networks.layers import winograd
+from ferjax.networks.layers.one_by_one import one_by_one
 
 Images = Float[Array, "b h w c"]
 Kernel = Float[Array, "3 3 c o"]
@@ -72,8 +73,13 @@ def _tile(x: Images, kernel: Kernel, exact: bool, gradients: bool = False) -> in
     return choose_tile(x.shape, kernel.shape[3], sizes)
 
 
-def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
+def _correlate(x: Images, kernel: Kernel) -> Outputs:
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@one_by_one
+def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
+    return _correlate(x, kernel)
 
 
 def _conv_cpu(x: Images, kernel: Kernel, m: int) -> Outputs:
@@ -106,8 +112,20 @@ def _backward(exact: bool, residuals: tuple[Images, Kernel, Transformed | None],
 
 
 def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs) -> tuple[Images, Kernel]:
-    gradients: tuple[Images, Kernel] = jax.vjp(_conv_xla, x, kernel)[1](g)
-    return gradients
+    return _input_gradient_xla(x, kernel, g), _kernel_gradient_xla(x, kernel, g)
+
+
+# Two functions, so that the one that nobody asks for (of the first layer's images) is left out.
+@one_by_one
+def _input_gradient_xla(x: Images, kernel: Kernel, g: Outputs) -> Images:
+    gradient: Images = jax.linear_transpose(lambda x: _correlate(x, kernel), x)(g)[0]
+    return gradient
+
+
+@one_by_one
+def _kernel_gradient_xla(x: Images, kernel: Kernel, g: Outputs) -> Kernel:
+    gradient: Kernel = jax.linear_transpose(lambda kernel: _correlate(x, kernel), kernel)(g)[0]
+    return gradient
 
 
 def _gradients_cpu(

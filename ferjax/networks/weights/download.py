@@ -1,7 +1,7 @@
 """One file over HTTP: the download resumes after a break, and a file is used only after its digest was checked."""
 
+import contextlib
 import email.message
-import fcntl
 import hashlib
 import http.client
 import importlib.metadata
@@ -12,9 +12,12 @@ import re
 import time
 import urllib.error
 import urllib.request
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import Any
 
 import tqdm
+
+from ferjax import locks
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0  # without a byte
@@ -42,8 +45,8 @@ def download(address: str, path: pathlib.Path, digest: tuple[str, str] | None) -
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
-        _acquire(lock, path)  # where several runs start at once, one downloads and the others wait
+    # Where several runs start at once, one downloads and the others wait.
+    with _hold(path.with_name(f".{path.name}.lock"), path):
         if path.exists():
             return
         logger.info("Downloading %s to %s", address, path)
@@ -60,12 +63,21 @@ def download(address: str, path: pathlib.Path, digest: tuple[str, str] | None) -
         os.replace(part, path)
 
 
-def _acquire(lock: IO[str], path: pathlib.Path) -> None:
+@contextlib.contextmanager
+def _hold(lock: pathlib.Path, path: pathlib.Path) -> Iterator[None]:
+    """Hold the lock within the block, where the file system knows locks."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info("Waiting for another process that downloads %s", path)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        taken = locks.try_take(lock)
+        if taken is None:
+            logger.info("Waiting for another process that downloads %s", path)
+            taken = locks.take(lock)
+    except NotImplementedError:
+        taken = None
+    try:
+        yield
+    finally:
+        if taken is not None:
+            taken.release()
 
 
 def describe_difference(path: pathlib.Path, digest: tuple[str, str]) -> str | None:

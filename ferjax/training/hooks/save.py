@@ -2,9 +2,12 @@
 
 import jax
 
+from ferjax.parallel import count_processes
 from ferjax.state import FINITE, TrainState, flag_finite
 from ferjax.training.hooks.base import EpochTold, Hook, Loop
 
+# Between two saves at the ends of epochs, on a GPU or TPU.
+_APART_S = 10.0
 _flag = jax.jit(flag_finite)
 
 
@@ -19,7 +22,11 @@ class Save(Hook):
             self._save(loop)
 
     def on_epoch(self, loop: Loop, told: EpochTold) -> None:
-        self._save(loop)
+        # An epoch of an accelerator can be shorter than a save. Several processes save together or not at all, and
+        # their clocks differ.
+        in_a_hurry = jax.default_backend() != "cpu" and count_processes() == 1
+        if not in_a_hurry or loop.wishes.seconds_since_save() > _APART_S:
+            self._save(loop)
 
     def on_end(self, loop: Loop) -> None:
         self._save(loop)

@@ -27,13 +27,14 @@ class Speed(Hook):
         phase = parts.optimizer.groups.phase(told.epoch - 1)
         frozen = parts.optimizer.groups.frozen_layers(parts.shapes, phase)
         cost = _count_step(parts.network, (*parts.task.image_shape[:2], parts.network.in_channels), frozen)
-        devices, dtype = loop.compiled.layout.devices, parts.train_dtype
+        devices = loop.compiled.layout.devices
+        arithmetic = parts.train_dtype, parts.config.train.precision
         with loop.stopwatch.pause():
             if self._peak is None:
-                self._peak = _say(loop, flops.find_peak(dtype))
+                self._peak = _say(loop, flops.find_peak(*arithmetic))
             used = flops.find_utilization(cost, rate * seeds, self._peak, devices)
             if used is not None and used > 1 and rate > self._fastest and self._peak.measured:
-                again = flops.find_peak(dtype)
+                again = flops.find_peak(*arithmetic)
                 if (again.flops_per_s or 0) > (self._peak.flops_per_s or 0):
                     self._peak = _say(loop, again)
                     used = flops.find_utilization(cost, rate * seeds, self._peak, devices)

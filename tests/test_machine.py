@@ -1,0 +1,123 @@
+"""macOS and Windows, simulated: what they lack is taken away, and what they have instead is put there."""
+
+import ctypes
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ferjax import machine, runtime
+from ferjax.interrupt import Interrupt, InterruptedRun
+from ferjax.parallel import memory
+
+SOURCES = pathlib.Path(machine.__file__).parent
+# What is not on every system; `signal.SIGINT` and `SIGTERM` are.
+UNEVEN = re.compile(
+    r"sys\.platform\b|import (fcntl|resource|termios|pwd)\b|os\.(getuid|fork|killpg|nice|sched_)|signal\.(SIG(HUP|XCPU"
+    r"|PIPE|ALRM|KILL)|alarm)\b|[\"'](/proc|/sys|/dev)/|start_new_session|mallopt\("
+)
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """Take away what Windows lacks, as far as ferjax asks for it."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.delattr(os, "getuid")
+    for name in ("SIGHUP", "SIGXCPU", "SIGPIPE", "SIGALRM"):
+        monkeypatch.delattr(signal, name)
+    monkeypatch.setattr(signal, "CTRL_BREAK_EVENT", 1, raising=False)
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200, raising=False)
+    monkeypatch.setattr(machine, "_read_kib", lambda *_: None)
+
+
+@pytest.fixture
+def macos(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(machine, "_read_kib", lambda *_: None)
+
+
+def test_nothing_else_asks_what_differs_between_systems():
+    found = [
+        f"{path.relative_to(SOURCES)}:{number}: {line.strip()}"
+        for path in sorted(SOURCES.rglob("*.py"))
+        if path.name != "machine.py"
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if UNEVEN.search(line)
+    ]
+    assert not found, "ask ferjax/machine.py"
+
+
+def test_windows_has_fewer_signals_and_one_of_its_own(windows, monkeypatch):
+    assert machine.list_interrupts() == (signal.SIGINT, signal.SIGTERM)
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    assert machine.list_interrupts()[-1] == signal.SIGUSR1
+    assert not machine.is_ignored_hangup(1)
+    monkeypatch.setattr("ferjax.interrupt.SIGNALS", machine.list_interrupts())
+    with pytest.raises(InterruptedRun), Interrupt():
+        signal.raise_signal(signal.SIGUSR1)
+
+
+def test_windows_tells_a_process_by_ctrl_break(windows):
+    sent, process = [], subprocess.Popen.__new__(subprocess.Popen)
+    process.returncode = 0  # there is no such process
+    process.send_signal = sent.append
+    machine.pass_on(process, signal.SIGTERM)
+    assert sent == [1]
+    assert machine.detach() == {"creationflags": 0x200}
+
+
+def test_windows_has_users_without_numbers(windows, monkeypatch, tmp_path):
+    monkeypatch.setattr("getpass.getuser", lambda: "A. Übel\\x")
+    assert machine.name_user() == "A__Übel_x"
+    monkeypatch.setattr("getpass.getuser", lambda: (_ for _ in ()).throw(OSError))
+    assert machine.name_user() == "user"
+    assert machine.is_mine(tmp_path)
+
+
+def test_windows_says_nothing_of_memory(windows):
+    assert machine.find_peak_memory() is None
+    assert memory.describe_peak() == "Peak memory: unknown here."
+    assert memory.estimate_batch(2000, "allocating 4.00GiB", machine.find_free_memory()) in (None, 2000)
+
+
+def test_macos_counts_bytes(macos):
+    import resource
+
+    assert machine.find_peak_memory() == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, rel=0.1)
+    assert machine.detach() == {"start_new_session": True}
+    assert signal.SIGHUP in machine.list_interrupts()
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_only_glibc_is_told_to_keep_memory(platform, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: pytest.fail("there is no such library"))
+    runtime.keep_memory()
+
+
+def test_musl_has_no_mallopt(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    machine.keep_freed_memory()
+
+
+def test_each_system_has_its_cameras(monkeypatch):
+    found = {}
+    for platform in ("linux", "darwin", "win32"):
+        monkeypatch.setattr(sys, "platform", platform)
+        found[platform] = machine.find_camera(1)
+    assert found["linux"][:2] == ("/dev/video1", "v4l2")
+    assert found["darwin"][:2] == ("1", "avfoundation")
+    assert found["win32"] is None
+
+
+def test_here_everything_is_known():
+    assert machine.find_peak_memory() > 10**7
+    assert machine.find_free_memory() > 0
+    assert machine.name_user() == str(os.getuid())
+    assert re.fullmatch(r"Peak memory: [\d,]+ MB of the process\.", memory.describe_peak())
