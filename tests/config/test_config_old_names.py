@@ -73,10 +73,13 @@ def test_normalize_leaves_a_scaling_alone_unless_it_says_no():
 @pytest.mark.parametrize("resolved", [False, True])
 @pytest.mark.parametrize(("old", "value", "new", "now"), CASES)
 def test_an_old_name_in_train(tmp_path, monkeypatch, old, value, new, now, resolved):
+    from ferjax import report
     from ferjax.training import run
 
     seen = []
     monkeypatch.setattr(run, "run", lambda config, *_, **__: seen.append(config))
+    monkeypatch.setattr(report, "report_run", lambda folder: None)
+    monkeypatch.setattr(report, "write_report", lambda folder, written: None)
     config = create_default()
     ferjax.train(resolve(config) if resolved else config, tmp_path, {old: value})
     if not resolved:

@@ -32,6 +32,7 @@ _CALLS: Mapping[str, str] = MappingProxyType(
         "remat2": "jaxpr",
         "custom_jvp_call": "call_jaxpr",
         "custom_vjp_call": "call_jaxpr",
+        "custom_vmap_call": "call",
     }
 )
 
