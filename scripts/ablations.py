@@ -25,7 +25,7 @@ from ferjax.files import write_text
 from ferjax.study import evaluate_study
 
 BASE = "recipe"
-EPOCHS = 8  # of the recipe, at a quarter of its time
+EPOCHS = 7  # of the recipe, at a quarter of its time
 
 
 @dataclasses.dataclass(frozen=True)
