@@ -108,7 +108,7 @@ def find_peak_memory() -> int | None:
 def find_free_memory() -> int | None:
     """Return how many bytes this process can still have: the least of what is free and of its limits.
 
-    None where nothing says it.
+    What it freed and the C library keeps for it counts too. None where nothing says it.
     """
     left = list(list_groups_free())
     if (available := _read_kib("/proc/meminfo", "MemAvailable")) is not None:
@@ -119,7 +119,19 @@ def find_free_memory() -> int | None:
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY and (used := _read_kib("/proc/self/status", "VmSize")) is not None:
             left.append(limit - used)
-    return max(min(left), 0) if left else None
+    return max(min(left), 0) + find_kept_memory() if left else None
+
+
+def find_kept_memory() -> int:
+    """Return how many bytes this process freed that glibc keeps for it (`keep_freed_memory`); 0 for another library."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None) if sys.platform == "linux" else None
+    if mallinfo is None:
+        return 0
+    # struct mallinfo2 of malloc.h: ten numbers, of which the ninth is what is free within the heap.
+    mallinfo.restype = type(
+        "_Mallinfo", (ctypes.Structure,), {"_fields_": [(f"n{i}", ctypes.c_size_t) for i in range(10)]}
+    )
+    return int(mallinfo().n8)
 
 
 def list_groups_free() -> Iterator[int]:
