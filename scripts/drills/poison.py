@@ -82,18 +82,19 @@ _IN_STATE: Mapping[str, tuple[str, str, float]] = MappingProxyType(
 _IN_STEP: Mapping[str, Spoil] = MappingProxyType(
     {"image": _in_image, "label weight": _in_label, "loss": _in_loss, "gradient": _in_gradient}
 )
-# By which words the run's sentence tells each of them.
-SAID: Mapping[str, str] = MappingProxyType(
+# By which words the run's sentence tells each of them. What a step does not read is found by the next save or by the
+# validation, whichever comes first.
+SAID: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "image": "The loss",
-        "label weight": "The loss",
-        "loss": "The loss",
-        "gradient": "The update's norm",
-        "norm statistics": "The batch statistics",
-        "optimizer moment": "The update's norm",
-        "infinite moment": "The optimizer's",
-        "parameter": "The loss",
-        "average": "The averaged network's",
+        "image": ("The loss",),
+        "label weight": ("The loss",),
+        "loss": ("The loss",),
+        "gradient": ("The update's norm",),
+        "norm statistics": ("The batch statistics", "The validation loss"),
+        "optimizer moment": ("The update's norm",),
+        "infinite moment": ("The optimizer's",),
+        "parameter": ("The loss",),
+        "average": ("The averaged network's", "The validation loss"),
     }
 )
 
