@@ -72,7 +72,7 @@ def test_probabilities_are_those_of_the_network(name):
     prepared = folded.prepare(len(images))
     expected = answer(module, variables, images)
     assert expected.std(axis=0).max() > 1e-6
-    np.testing.assert_allclose(answer(module, prepared, images), expected, rtol=1e-5)
+    np.testing.assert_allclose(answer(module, prepared, images), expected, rtol=3e-5)
     assert len(prepared.shifts) == count_norms(variables), "every norm is folded"
     assert not prepared.variables.get("batch_stats")
     assert "winograd4" in {kernel.form for kernel in prepared.kernels.values()}

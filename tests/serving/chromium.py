@@ -102,7 +102,7 @@ def open_page(*flags):
             *("--remote-debugging-pipe", f"--user-data-dir={profile}", *flags),
         ]
         # The protocol reads from 3 and writes to 4.
-        shell = ["sh", "-c", f'exec "$@" 3<&{to_child} 4>&{from_child}', "sh", *command]
+        shell = ["bash", "-c", f'exec "$@" 3<&{to_child} 4>&{from_child}', "bash", *command]
         process = subprocess.Popen(shell, pass_fds=(to_child, from_child), stderr=subprocess.DEVNULL)
         os.close(to_child)
         os.close(from_child)
