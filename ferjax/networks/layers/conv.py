@@ -73,13 +73,14 @@ def _tile(x: Images, kernel: Kernel, exact: bool, gradients: bool = False) -> in
     return choose_tile(x.shape, kernel.shape[3], sizes)
 
 
-def _correlate(x: Images, kernel: Kernel) -> Outputs:
+def correlate(x: Images, kernel: Kernel) -> Outputs:
+    """Correlate as `conv3x3` does, by XLA's own convolution."""
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 @one_by_one
 def _conv_xla(x: Images, kernel: Kernel) -> Outputs:
-    return _correlate(x, kernel)
+    return correlate(x, kernel)
 
 
 def _conv_cpu(x: Images, kernel: Kernel, m: int) -> Outputs:
@@ -118,13 +119,13 @@ def _gradients_xla(x: Images, kernel: Kernel, _: Transformed | None, g: Outputs)
 # Two functions, so that the one that nobody asks for (of the first layer's images) is left out.
 @one_by_one
 def _input_gradient_xla(x: Images, kernel: Kernel, g: Outputs) -> Images:
-    gradient: Images = jax.linear_transpose(lambda x: _correlate(x, kernel), x)(g)[0]
+    gradient: Images = jax.linear_transpose(lambda x: correlate(x, kernel), x)(g)[0]
     return gradient
 
 
 @one_by_one
 def _kernel_gradient_xla(x: Images, kernel: Kernel, g: Outputs) -> Kernel:
-    gradient: Kernel = jax.linear_transpose(lambda kernel: _correlate(x, kernel), kernel)(g)[0]
+    gradient: Kernel = jax.linear_transpose(lambda kernel: correlate(x, kernel), kernel)(g)[0]
     return gradient
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from ferjax.networks.layers import winograd
-from ferjax.networks.layers.conv import take_patches
+from ferjax.networks.layers.conv import correlate, take_patches
 
 Images = Float[Array, "b h w c"]
 Outputs = Float[Array, "b h w o"]
@@ -67,10 +67,6 @@ def choose(shape: winograd.Shape, features: int, *, exact: bool, cpu: bool) -> s
         return "xla"
     costs = {name: form.cost(shape, features) for name, form in FORMS.items() if not (exact and name in _ROUNDING)}
     return min(costs, key=costs.__getitem__)
-
-
-def _convolve_xla(x: Images, kernel: Float32[Array, "3 3 c o"]) -> Outputs:
-    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def _convolve_winograd(x: Images, kernels: Float32[Array, "tt c o"], m: int) -> Outputs:
@@ -125,7 +121,7 @@ _ROUNDING: Mapping[str, Form] = types.MappingProxyType(
 )
 FORMS: Mapping[str, Form] = types.MappingProxyType(
     {
-        "xla": Form(lambda kernel: kernel, _convolve_xla, lambda shape, features: float("inf")),
+        "xla": Form(lambda kernel: kernel, correlate, lambda shape, features: float("inf")),
         "im2col": Form(lambda kernel: kernel.reshape(-1, kernel.shape[3]), _convolve_im2col, _count_im2col),
         "im2col_left": Form(lambda kernel: kernel.reshape(-1, kernel.shape[3]).T, _convolve_left, _count_left),
         **_ROUNDING,
