@@ -146,7 +146,10 @@ def test_bfloat16_rounds_operands_and_no_sums(m, monkeypatch):
     choose(monkeypatch, m)
     arrays = draw(12, 64, 48)
     half = [jnp.asarray(a, jnp.bfloat16) for a in arrays]
-    for value, reference in zip(make_run()(*half), convolve_reference(*arrays), strict=True):
+    run = make_run()
+    if m:
+        assert f"bf16[{(m + 2) ** 2},64,48]" in str(jax.make_jaxpr(run)(*half)), "the transformed kernel is an operand"
+    for value, reference in zip(run(*half), convolve_reference(*arrays), strict=True):
         assert value.dtype == jnp.bfloat16
         difference = np.asarray(value, np.float64) - reference
         # As normal numbers' products, whatever their count: 0.3 % in the direct form, and what transforms make of it.
