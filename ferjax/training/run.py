@@ -15,7 +15,6 @@ from ferjax.config import check
 from ferjax.data import Rows, Splits
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
-from ferjax.files import write_text
 from ferjax.interrupt import Interrupt
 from ferjax.parallel import (
     Compiled,
@@ -40,8 +39,7 @@ from ferjax.training.hooks import EarlyStop, Hook, Log, NotFinite, Save, Speed
 from ferjax.training.loop import Loop
 from ferjax.training.places import Place, list_places
 from ferjax.training.seed_run import SeedRun
-from ferjax.training.start import describe_parameters, list_parameters, open_state
-from ferjax.versions import describe_start
+from ferjax.training.start import describe_parameters, open_state, record_start
 from ferjax.workdir import DataFacts, Workdir, describe_data
 
 logger = logging.getLogger("ferjax")
@@ -248,14 +246,7 @@ def _train_together(
         for seed_run in loop.runs:
             if is_main():
                 config = choose_seed(setting.parts.config, seed_run.seed)
-                begun = describe_start(seed_run.step, setting.parts.train_dtype)
-                if others := seed_run.workdir.compare_start(begun):
-                    logger.warning(
-                        "%s was trained so far with another %s: what it computes may differ in the last digits.",
-                        *(seed_run.workdir.folder, "; another ".join(others)),
-                    )
-                seed_run.workdir.begin(config, setting.facts, begun)
-                write_text(seed_run.workdir.parameters, list_parameters(setting.parts))
+                record_start(setting.parts, seed_run.workdir, config, setting.facts, seed_run.step)
         interrupt.defer()
         loop.train()
         reports = loop.evaluate_best(setting.rows, setting.splits, setting.split)

@@ -8,7 +8,9 @@ import clu.parameter_overview
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
+from ml_collections import ConfigDict
 
+from ferjax.files import write_text
 from ferjax.networks.weights import merge
 from ferjax.parallel import Layout, initialize, is_main
 from ferjax.state import TrainState
@@ -16,7 +18,8 @@ from ferjax.training import weights
 from ferjax.training.build import Parts
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.places import Place
-from ferjax.workdir import PARAMETERS_FILE, Workdir
+from ferjax.versions import describe_start
+from ferjax.workdir import PARAMETERS_FILE, DataFacts, Workdir
 
 logger = logging.getLogger("ferjax")
 
@@ -68,6 +71,18 @@ def list_parameters(parts: Parts) -> str:
     """Return the table of the network's parameters: name, shape, type and size of each."""
     table: str = clu.parameter_overview.get_parameter_overview(parts.shapes, include_stats=False)
     return f"{table}\n"
+
+
+def record_start(parts: Parts, workdir: Workdir, config: ConfigDict, facts: DataFacts, step: int) -> None:
+    """Write into the folder with what a run starts at `step`; warn where its last digits may become others."""
+    begun = describe_start(step, parts.train_dtype)
+    if others := workdir.compare_start(begun):
+        logger.warning(
+            "%s was trained so far with another %s: what it computes may differ in the last digits.",
+            *(workdir.folder, "; another ".join(others)),
+        )
+    workdir.begin(config, facts, begun)
+    write_text(workdir.parameters, list_parameters(parts))
 
 
 def describe_parameters(parts: Parts) -> None:
