@@ -131,3 +131,13 @@ def test_what_was_freed_and_is_kept_counts_as_free():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(found.stdout) in (0, pytest.approx(3e8, rel=0.1))  # 0 where the C library is another
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"), [("fma avx512_bf16 sse", True), ("amx_bf16 amx_tile", True), ("fma avx2 avx512f", False)]
+)
+def test_a_cpu_says_whether_it_multiplies_bfloat16(flags, fast, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(machine.pathlib, "Path", lambda _: tmp_path / "cpuinfo")
+    assert machine.read_cpu_flags() == set(flags.split())
+    assert runtime.has_fast_bfloat16() == fast
