@@ -3,9 +3,11 @@
 import jax
 import pytest
 
+import ferjax
 from ferjax import machine
 from ferjax.errors import UserError
 from ferjax.parallel import memory
+from tests.tiny import SMALL
 
 GIB = 1 << 30
 
@@ -96,3 +98,12 @@ def test_limits_of_control_groups_count(tmp_path, monkeypatch, names, cached):
     assert machine.find_free_memory() == 1700
     (group / names[0]).write_text("max\n")
     assert list(machine.list_groups_free()) == []
+
+
+def test_a_run_asks_before_its_first_step(tmp_path, monkeypatch):
+    def refuse(check, *_):
+        raise UserError(f"{check._key} asks")
+
+    monkeypatch.setattr(memory.MemoryCheck, "__call__", refuse)
+    with pytest.raises(UserError, match=r"train\.batch_size asks"):
+        ferjax.train("quickstart", tmp_path, SMALL)
