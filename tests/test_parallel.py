@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from ferjax import networks
 from ferjax.data import Rows
 from ferjax.errors import UserError
 from ferjax.networks.base import Context
@@ -24,7 +23,6 @@ from tests.tiny import create_first_state, create_parts, read_metrics, shrink
 
 # Nine rows are ten on two devices and sixteen on eight, of which three then have nothing but padding.
 BATCH, EVAL_BATCH, ROWS, CLASSES = 9, 9, 31, 3
-STAGES = ((64,), (128,))
 CHANGED = {
     "model.hidden": (8,),
     "model.dropout": 0.3,
@@ -57,7 +55,7 @@ def draw_rows():
 @functools.cache
 def create():
     """A thin network with augmentation, dropout and batch norm, and its first state as arrays on the host."""
-    parts = create_parts(Task((48, 48, 1), (11, 10, 10)), shorter={"stages": STAGES}, **CHANGED)
+    parts = create_parts(Task((48, 48, 1), (11, 10, 10)), **CHANGED)
     leaves, structure = jax.tree.flatten(create_first_state(parts))
     return parts, structure, jax.device_get(leaves)
 
@@ -172,8 +170,8 @@ def test_many_steps_in_a_dispatch_equal_single_ones():
 
 @pytest.fixture
 def events(monkeypatch):
-    """What a run of a thin network does from here on: the steps of each dispatch, and 'fetch' for its figures."""
-    seen, make_program, create_model, fetch_figures = [], run.compile_functions, networks.create, Loop._fetch
+    """What a run does from here on: the steps of each dispatch, and 'fetch' for its figures."""
+    seen, make_program, fetch_figures = [], run.compile_functions, Loop._fetch
 
     def create_and_watch(*arguments, **named):
         compiled = make_program(*arguments, **named)
@@ -189,7 +187,6 @@ def events(monkeypatch):
         fetch_figures(self)
 
     monkeypatch.setattr(run, "compile_functions", create_and_watch)
-    monkeypatch.setattr(networks, "create", lambda **named: create_model(**named).clone(stages=STAGES))
     monkeypatch.setattr(Loop, "_fetch", fetch_and_tell)
     return seen
 

@@ -9,6 +9,7 @@ from ferjax.errors import UserError
 from ferjax.parallel import choose_options
 from ferjax.parallel.options import explain_refusal
 from ferjax.training import run
+from ferjax.training.loop import Loop
 from tests.tiny import shrink
 
 
@@ -54,13 +55,10 @@ def test_precision_reaches_the_products_and_ends_with_the_block():
 
 
 def test_a_run_computes_by_its_precision(tmp_path, monkeypatch):
-    seen = []
-    prepare = run._prepare
+    def look(_, order):
+        # Where the step is about to be compiled, which need not be done to see it.
+        raise UserError(f"here it is {jax.config.jax_default_matmul_precision}")
 
-    def look(*arguments):
-        seen.append(jax.config.jax_default_matmul_precision)
-        return prepare(*arguments)
-
-    monkeypatch.setattr(run, "_prepare", look)
-    run.run(shrink(**{"train.precision": "highest", "train.steps": 1}), tmp_path / "run")
-    assert seen == ["highest"]
+    monkeypatch.setattr(Loop, "_take_steps", look)
+    with pytest.raises(UserError, match="here it is highest"):
+        run.run(shrink(**{"train.precision": "highest"}), tmp_path / "run")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 CHANGED = {
     "data.synthetic_rows": 140,
-    "model.width": 0.05,
+    "model.width": 0.06,  # all layers of the network, here and there
     "model.dropout": 0.2,
     "augment.erase_prob": 0.3,
     "optim.schedule": "constant",

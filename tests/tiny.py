@@ -24,6 +24,10 @@ from ferjax.training.loop import Loop
 from ferjax.training.places import list_places
 from ferjax.workdir import Workdir
 
+# What "compact" of SMALL's width has in the tests (conftest.py): a convolution at 24 pixels and one at 12, of its seven
+# at 24, 12, 6 and 3. What a run does is the same, and compiling it takes most of the tests' time. A test that wants all
+# seven, or the same network in another process, takes another width.
+STAGES = ((64,), (128,))
 SMALL = {
     "data.synthetic_rows": 140,
     "model.width": 0.05,

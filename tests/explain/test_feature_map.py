@@ -13,9 +13,9 @@ from ferjax.explain.feature_map import cut
 from tests.answers import close
 
 
-@pytest.mark.parametrize(("name", "channels"), [("compact", 6), ("vgg11_bn", 13)])
+@pytest.mark.parametrize(("name", "channels"), [("compact", 13), ("vgg11_bn", 26)])
 def test_the_last_map_that_knows_places_is_found_in_any_network(name, channels):
-    module = networks.create(name=name, num_classes=7, width=0.05)
+    module = networks.create(name=name, num_classes=7, width=0.1)
     images = jax.ShapeDtypeStruct((2, 48, 48, module.in_channels), jnp.float32)
     leaves, structure = jax.tree.flatten(jax.eval_shape(module.init, jax.random.key(0), images))
 

@@ -67,7 +67,7 @@ def test_exact_convolution_reaches_every_layer(name, monkeypatch):
     seen = []
     monkeypatch.setattr(conv, "_conv_cpu", lambda x, kernel, m: seen.append(m) or conv._conv_xla(x, kernel))
     for exact in (False, True):
-        model = networks.create(name=name, num_classes=7, width=0.05, exact_convolution=exact)
+        model = networks.create(name=name, num_classes=7, width=0.06, exact_convolution=exact)
         seen.clear()
         jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 48, 48, model.in_channels)))
         assert set(seen) == {0 if exact else 4}

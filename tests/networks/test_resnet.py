@@ -24,7 +24,7 @@ def test_parameters_are_the_papers(name, published):
 def small():
     network = networks.create(name="resnet18", num_classes=7, width=0.1, dtype="bfloat16")
     images = jax.random.uniform(jax.random.key(1), (3, 24, 24, 1))
-    return network, network.init(jax.random.key(0), images), images
+    return network, jax.jit(network.init)(jax.random.key(0), images), images
 
 
 def test_units_begin_as_their_shortcut(small):
@@ -40,6 +40,7 @@ def test_logits_and_parameters_stay_float32_and_a_padded_row_changes_nothing(sma
     network, variables, images = small
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
+    @jax.jit
     def train(images, mask):
         return network.apply(variables, images, Context(train=True, mask=mask), mutable=["batch_stats"])
 

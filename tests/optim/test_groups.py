@@ -12,12 +12,15 @@ from ferjax.networks.base import Context
 from ferjax.optim.groups import Group, flatten, join, parse
 from tests.tiny import STILL, create_first_state, create_parts, draw_batch
 
+# Blocks of one, one and two convolutions.
+STAGES = {"stages": ((64,), (128,), (256, 256))}
 FROZEN2 = (("block[12]_.*", "frozen"), (".*", 1.0))
+FREE = {"block3_conv1", "block3_conv2", "block3_norm1", "block3_norm2"}
 
 
 @functools.cache
 def variables():
-    return create_first_state(create_parts(**{"model.dropout": 0.0}), 0).params
+    return create_first_state(create_parts(shorter=STAGES, **{"model.dropout": 0.0}), 0).params
 
 
 class Run:
@@ -25,7 +28,7 @@ class Run:
 
     def __init__(self, groups, **changes):
         optim = {f"optim.{name}": value for name, value in {"groups": groups, **changes}.items()}
-        parts = create_parts(**{**STILL, "model.dropout": 0.0, "optim.learning_rate": 1e-2, **optim})
+        parts = create_parts(shorter=STAGES, **{**STILL, "model.dropout": 0.0, "optim.learning_rate": 1e-2, **optim})
         self.network, self.optimizer, self.step = parts.network, parts.optimizer, parts.train_step
         self.state = create_first_state(parts, 0)
 
@@ -45,9 +48,8 @@ def changed_layers(one, other):
 def test_frozen_blocks_keep_their_bits_and_statistics_and_have_no_moments():
     run = Run(FROZEN2, weight_decay=0.1)
     after = run.take(3)
-    free = {"block3_conv1", "block3_conv2", "block3_norm1", "block3_norm2", "block4_conv1", "block4_norm1"}
-    assert changed_layers(run.state.params, after.params) == free | {"head"}
-    assert changed_layers(run.state.batch_stats, after.batch_stats) == {name for name in free if "norm" in name}
+    assert changed_layers(run.state.params, after.params) == FREE | {"head"}
+    assert changed_layers(run.state.batch_stats, after.batch_stats) == {name for name in FREE if "norm" in name}
     names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(after.opt_state)[0]]
     assert not [name for name in names if "block1" in name or "block2" in name]
     assert [name for name in names if "block3" in name]
@@ -70,7 +72,7 @@ def test_the_gradient_of_frozen_blocks_is_not_computed():
     def count_flops(groups):
         run, batch = Run(groups), draw_batch(8)
         step = jax.jit(lambda images: run.step(run.state, batch.replace(images=images)))
-        return step.lower(batch.images).compile().cost_analysis()["flops"]
+        return step.lower(batch.images).cost_analysis()["flops"]
 
     # A step's forward pass is about a third of its arithmetic.
     assert count_flops((("block.*", "frozen"), (".*", 1.0))) < 0.5 * count_flops(((".*", 1.0),))
@@ -78,24 +80,26 @@ def test_the_gradient_of_frozen_blocks_is_not_computed():
 
 def test_a_multiplier_scales_the_update_and_the_first_match_wins():
     params = flatten(variables())
-    gradients = jax.tree.map(lambda leaf: jnp.linspace(-1.0, 1.0, leaf.size).reshape(leaf.shape), params)
+    gradients = jax.tree.map(
+        lambda leaf: jnp.asarray(np.linspace(-1, 1, leaf.size, dtype=np.float32).reshape(leaf.shape)), params
+    )
     found = []
     for groups in (((".*", 1.0),), (("block1_conv1/.*", 0.25), ("block1.*", 0.5), (".*", 1.0))):
         optimizer = optim.create(weight_decay=0.1, groups=groups, epochs=3, steps_per_epoch=4.0)
-        found.append(optimizer.find_updates(gradients, optimizer.init(variables()), params)[0])
+        found.append(jax.jit(optimizer.find_updates)(gradients, optimizer.init(variables()), params)[0])
     for name, update in found[0].items():
         factor = 0.25 if name.startswith("block1_conv1") else 0.5 if name.startswith("block1") else 1.0
         np.testing.assert_allclose(found[1][name], factor * update, rtol=1e-6)
 
 
 def test_unfreezing_starts_adam_anew():
-    run = Run((("block4_.*", 1.0, 2), ("block.*", "frozen"), (".*", 1.0)))
+    run = Run((("block3_.*", 1.0, 2), ("block.*", "frozen"), (".*", 1.0)))
     run.state = run.take(5, epoch=1)
     assert changed_layers(run.state.params, variables()) == {"head"}
     after = run.take(1, epoch=2)
-    assert changed_layers(run.state.params, after.params) == {"block4_conv1", "block4_norm1", "head"}
+    assert changed_layers(run.state.params, after.params) == FREE | {"head"}
     # The first update of Adam is the sign of the gradient, whatever the others' count is by then.
-    moved = np.abs(np.asarray(after.params["block4_norm1"]["bias"] - run.state.params["block4_norm1"]["bias"]))
+    moved = np.abs(np.asarray(after.params["block3_norm1"]["bias"] - run.state.params["block3_norm1"]["bias"]))
     np.testing.assert_allclose(moved, 1e-2, rtol=1e-2)
 
 

@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ferjax
 from tests.serving.chromium import CHROMIUM, open_page
 from tests.serving.conftest import encode
+from tests.tiny import SMALL
 
 pytestmark = pytest.mark.slow
 
@@ -76,9 +78,17 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def server(finished_run):
+def whole_run(tmp_path_factory):
+    """A finished run that another process can load: the other tests' network is thinner than their config says."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    ferjax.train("quickstart", folder, {**SMALL, "model.width": 0.06, "train.epochs": 1, "train.best_metric": "loss"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(whole_run):
     # FERJAX_NETWORK may name a network that knows faces, for screenshots.
-    running = Running(os.environ.get("FERJAX_NETWORK", finished_run), "--upload_timeout_s=3", "--max_upload_mb=4")
+    running = Running(os.environ.get("FERJAX_NETWORK", whole_run), "--upload_timeout_s=3", "--max_upload_mb=4")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in "".join(running.log)
@@ -94,8 +104,8 @@ def _read_answer(connection):
     return response.status, json.loads(response.read())
 
 
-def test_a_signal_lets_what_has_begun_end(finished_run, portrait):
-    running = Running(finished_run)
+def test_a_signal_lets_what_has_begun_end(whole_run, portrait):
+    running = Running(whole_run)
     with running.connect() as connection:
         connection.sendall(_head(len(portrait)) + portrait[:1000])
         time.sleep(0.5)

@@ -12,6 +12,12 @@ from ferjax.training.seed_run import SeedRun
 from tests.tiny import create_first_state, create_parts
 
 
+@pytest.fixture(scope="module")
+def state():
+    """The first state of a run that averages its weights."""
+    return create_first_state(create_parts(**{"optim.average_decay": 0.9}))
+
+
 @pytest.fixture
 def seed_run():
     """A run without files."""
@@ -59,8 +65,7 @@ def test_a_number_that_is_not_finite_fails_its_run(seed_run, loss, norm, name):
         ("best", "best epoch's params"),
     ],
 )
-def test_what_is_not_finite_is_not_saved(seed_run, part, name):
-    state = create_first_state(create_parts(**{"optim.average_decay": 0.9}, shorter={"stages": ((64,), (128,))}))
+def test_what_is_not_finite_is_not_saved(seed_run, state, part, name):
     spoil = lambda leaf: jnp.full_like(leaf, jnp.inf)  # noqa: E731
     whole = getattr(state, part)
     spoilt = whole.replace(params=jax.tree.map(spoil, whole.params)) if part == "best" else jax.tree.map(spoil, whole)

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import networks
 from ferjax.errors import UserError
 from ferjax.interrupt import InterruptedRun
 from ferjax.training import build, run
@@ -60,15 +59,6 @@ def assert_same_run(one, other, *, exactly):
     for line, twin in zip(*metrics, strict=True):
         assert (line.pop("split"), line.keys()) == (twin.pop("split"), twin.keys())
         assert line == pytest.approx(twin, rel=1e-3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _thin_network():
-    """What is trained matters little here, and compiling it takes most of the time."""
-    create = networks.create
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "create", lambda **named: create(**named).clone(stages=((64,), (128,))))
-        yield
 
 
 @pytest.fixture(scope="module")
