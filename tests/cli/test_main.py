@@ -1,4 +1,4 @@
-"""The command line as a person meets it, in real processes."""
+"""The command line as a person meets it, in real processes; its mistakes in this one but for some."""
 
 import json
 import os
@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from ferjax import runtime
+from ferjax.cli import train
 from ferjax.training.places import list_places
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -31,6 +33,19 @@ def start(*arguments, folder=ROOT):
     command = [sys.executable, "-m", "ferjax.main", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=os.environ | {"XLA_FLAGS": ONE_DEVICE}, text=True, **pipes)
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys):
+    """The same as `run`, without the seconds that a process takes to start."""
+    monkeypatch.setattr(runtime, "keep_compiled", lambda: None)
+    monkeypatch.setattr(runtime, "keep_memory", lambda: None)
+
+    def run_here(*arguments):
+        code = train.main([*map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run_here
 
 
 def run(*arguments, folder=ROOT):
@@ -104,18 +119,20 @@ def test_kill_resume_evaluate(quickstart, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "sentence"),
+    ("where", "arguments", "code", "sentence"),
     [
-        (["--config.train.batchsize=3"], 2, "did you mean train.batch_size?"),
-        (["--config.train.batch_size=many"], 2, "batch_size"),
-        (["--wordkir=x"], 2, "wordkir"),
-        (["configs/optimal.py"], 2, "--flag"),
-        (["--config.data.path=nowhere.csv"], 1, "There is no data set at nowhere.csv"),
-        (["--config.train.epochs=-1"], 1, "must be >= 1"),
+        ("run", ["--config.train.batchsize=3"], 2, "did you mean train.batch_size?"),
+        ("run", ["--config.data.path=nowhere.csv"], 1, "There is no data set at nowhere.csv"),
+        ("run_here", ["--config.data.path=nowhere.csv"], 1, "There is no data set at nowhere.csv"),
+        ("run_here", ["--config.train.batch_size=many"], 2, "batch_size"),
+        ("run_here", ["--wordkir=x"], 2, "wordkir"),
+        ("run_here", ["configs/optimal.py"], 2, "--flag"),
+        ("run_here", ["--config.train.epochs=-1"], 1, "must be >= 1"),
     ],
 )
-def test_mistakes_are_one_sentence_and_a_code(quickstart, arguments, code, sentence):
-    returned, output, errors = run(*quickstart, *arguments)
+def test_mistakes_are_one_sentence_and_a_code(request, quickstart, where, arguments, code, sentence):
+    run_there = run if where == "run" else request.getfixturevalue(where)
+    returned, output, errors = run_there(*quickstart, *arguments)
     assert returned == code, errors
     assert errors.startswith("ferjax: ")
     assert sentence in errors
@@ -126,18 +143,18 @@ def test_mistakes_are_one_sentence_and_a_code(quickstart, arguments, code, sente
 @pytest.mark.parametrize(
     "content", ["config = 1", "def get_config():\n    return {}['a']", "import nothing_of_that_name"]
 )
-def test_a_broken_config_file_is_a_sentence(tmp_path, content):
+def test_a_broken_config_file_is_a_sentence(tmp_path, run_here, content):
     path = tmp_path / "broken.py"
     path.write_text(content)
-    code, _, errors = run("--config", path)
+    code, _, errors = run_here("--config", path)
     assert code == 2
     assert str(path) in errors
     assert errors.count("\n") == 1
 
 
-def test_a_missing_config(tmp_path):
-    assert run()[0] == 2
-    code, _, errors = run("--config", tmp_path / "none.py")
+def test_a_missing_config(tmp_path, run_here):
+    assert run_here()[0] == 2
+    code, _, errors = run_here("--config", tmp_path / "none.py")
     assert code == 2
     assert "none.py" in errors
     assert errors.count("\n") == 1
