@@ -16,6 +16,11 @@ fi
 # Newer versions of some packages want a newer Python.
 constraints=constraints.txt
 .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 12))' && constraints=constraints-3.12.txt
-echo "Installing ferjax${EXTRAS:+ with $EXTRAS} into .venv; the first time takes a minute or two."
-.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-  --constraint "$constraints" --editable ".${EXTRAS:+[$EXTRAS]}"
+# What these files ask for and is installed already need not be looked up again.
+installed=.venv/installed${EXTRAS:+-$EXTRAS} asked="$PWD $(cat pyproject.toml "$constraints" | cksum)"
+if [ "$(cat "$installed" 2>/dev/null)" != "$asked" ]; then
+  echo "Installing ferjax${EXTRAS:+ with $EXTRAS} into .venv; the first time takes a minute or two."
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --constraint "$constraints" --editable ".${EXTRAS:+[$EXTRAS]}"
+  echo "$asked" > "$installed"
+fi
