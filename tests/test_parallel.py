@@ -111,7 +111,13 @@ def alone():
     return take_three(Run("mesh", 1))
 
 
-@pytest.mark.parametrize(("mode", "devices"), [("mesh", 2), ("mesh", 8), ("pmap", 2), ("pmap", 8)])
+@pytest.mark.parametrize(
+    ("mode", "devices"),
+    [
+        *(("mesh", 8), ("pmap", 8)),
+        *(pytest.param(mode, 2, marks=pytest.mark.slow) for mode in ("mesh", "pmap")),
+    ],
+)
 def test_many_devices_equal_one(alone, mode, devices):
     run = Run(mode, devices)
     assert run.layout.devices == devices
