@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from ferjax.networks.base import Context
 from ferjax.networks.layers.dropout import Dropout
 from ferjax.networks.layers.pool import pool_globally
+from ferjax.networks.layers.relu import relu
 
 
 class Head(nn.Module):
@@ -28,7 +29,7 @@ class Head(nn.Module):
         x = pool_globally(x, self.pool)
         for number, size in enumerate(self.hidden, start=1):
             x = Dropout(self.dropout)(x, context)
-            x = nn.relu(nn.Dense(size, dtype=self.dtype, name=f"hidden{number}")(x))
+            x = relu(nn.Dense(size, dtype=self.dtype, name=f"hidden{number}")(x))
         x = Dropout(self.dropout)(x, context)
         # By default a GPU would round the factors to TF32 and a TPU to bfloat16.
         return nn.Dense(self.num_classes, precision="highest", name="output")(x.astype(jnp.float32))

@@ -26,9 +26,9 @@ Images = Float[Array, "b h w c"]
 Kernel = Float[Array, "3 3 c o"]
 Outputs = Float[Array, "b h w o"]
 Transformed = tuple[Float[Array, "tt p c"], Float[Array, "tt c o"]]
-# The cost of Winograd's transforms and of the direct form's patches per number, counted in multiply-adds of a matrix
-# product; fitted to times on two Zen 3 cores (scripts/time_layers.sh).
-_PER_KERNEL, _PER_PIXEL, _PER_PATCH = 36, 45, 20
+# What a number of a kernel that is transformed in each step costs, and one of the direct form's patches, counted in
+# multiply-adds of a matrix product; fitted to times on two Zen 3 cores (scripts/time_layers.sh).
+_PER_WEIGHT, PER_PATCH = 36, 20
 
 
 def choose_tile(shape: winograd.Shape, features: int, sizes: tuple[int, ...] = (2, 3, 4)) -> int:
@@ -37,7 +37,7 @@ def choose_tile(shape: winograd.Shape, features: int, sizes: tuple[int, ...] = (
     `sizes` are the m that come into question.
 
     The kernel is transformed once for all tiles, and the pixels once for all features, so many of these make the
-    transforms worth their cost. Large tiles waste work beyond the border.
+    transforms worth their cost.
     """
     batch, height, width, channels = shape
     if not isinstance(batch, int):
@@ -45,11 +45,9 @@ def choose_tile(shape: winograd.Shape, features: int, sizes: tuple[int, ...] = (
     if _is_small(shape):
         costs = {0: batch * (3 * height - 2) * (3 * width - 2) * channels * features}
     else:
-        costs = {0: batch * 9 * height * width * channels * (features + _PER_PATCH)}
+        costs = {0: batch * 9 * height * width * channels * (features + PER_PATCH)}
     for m in sizes:
-        tiles = batch * -(-height // m) * -(-width // m)
-        products = channels * features * (tiles + _PER_KERNEL)
-        costs[m] = (m + 2) ** 2 * (products + _PER_PIXEL * tiles * (channels + features))
+        costs[m] = winograd.count((batch, height, width, channels), features, m, _PER_WEIGHT)
     return min(costs, key=costs.__getitem__)
 
 

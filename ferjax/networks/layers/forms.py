@@ -16,14 +16,13 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from ferjax.networks.layers import winograd
-from ferjax.networks.layers.conv import correlate, take_patches
+from ferjax.networks.layers.conv import PER_PATCH, correlate, take_patches
 
 Images = Float[Array, "b h w c"]
 Outputs = Float[Array, "b h w o"]
-# What a product costs beside its multiply-adds, counted in these: for a number of a kernel, which is read and packed,
-# for a number of the tiles that Winograd's transforms read or write, and for a number of im2col's patches. Fitted to
+# What a number of a kernel, which is read and packed, costs beside its multiply-adds, counted in these. Fitted to
 # processor time on Zen 4 with AVX-512 (scripts/time_layers.sh --inference).
-_PER_WEIGHT, _PER_PIXEL, _PER_PATCH = 18, 45, 20
+_PER_WEIGHT = 18
 # With the kernel as the left factor less of it is packed, and the products are slower.
 _PER_LEFT_WEIGHT, _LEFT_SLOWER = 6, 1.1
 
@@ -79,20 +78,13 @@ def _prepare_winograd(kernel: Float[np.ndarray, "3 3 c o"], m: int) -> Float[np.
     return transformed.reshape((m + 2) ** 2, *kernel.shape[2:])
 
 
-def _count_winograd(shape: winograd.Shape, features: int, m: int) -> float:
-    batch, height, width, channels = shape
-    tiles = batch * -(-height // m) * -(-width // m)
-    products = channels * features * (tiles + _PER_WEIGHT)
-    return float((m + 2) ** 2 * (products + _PER_PIXEL * tiles * (channels + features)))
-
-
 def _convolve_im2col(x: Images, kernel: Float32[Array, "9*c o"]) -> Outputs:
     return (take_patches(x) @ kernel).reshape(*x.shape[:3], kernel.shape[1])
 
 
 def _count_im2col(shape: winograd.Shape, features: int) -> float:
     batch, height, width, channels = shape
-    return float(9 * channels * (batch * height * width * (features + _PER_PATCH) + _PER_WEIGHT * features))
+    return float(9 * channels * (batch * height * width * (features + PER_PATCH) + _PER_WEIGHT * features))
 
 
 def _convolve_left(x: Images, kernel: Float32[Array, "o 9*c"]) -> Outputs:
@@ -106,7 +98,7 @@ def _count_left(shape: winograd.Shape, features: int) -> float:
     batch, height, width, channels = shape
     pixels = batch * height * width
     products = features * (_LEFT_SLOWER * pixels + _PER_LEFT_WEIGHT)
-    return float(9 * channels * (products + _PER_PATCH * pixels))
+    return float(9 * channels * (products + PER_PATCH * pixels))
 
 
 _ROUNDING: Mapping[str, Form] = types.MappingProxyType(
@@ -114,7 +106,7 @@ _ROUNDING: Mapping[str, Form] = types.MappingProxyType(
         f"winograd{m}": Form(
             functools.partial(_prepare_winograd, m=m),
             functools.partial(_convolve_winograd, m=m),
-            functools.partial(_count_winograd, m=m),
+            functools.partial(winograd.count, m=m, per_weight=_PER_WEIGHT),
         )
         for m in (2, 3, 4)
     }

@@ -27,6 +27,9 @@ Shape = tuple[Any, ...]
 # round best, half as badly as the usual 0, 1, -1, 2, -2 (on why points matter: Barabasz et al. 2020, arXiv 1803.10986).
 _EIGHTHS = {2: (0, 9, -9), 3: (0, 11, -11, 4), 4: (0, 5, -5, 13, -13), 6: (0, 4, -4, 8, -8, 16, -16)}
 
+# What a number of the tiles that the transforms read or write costs, in multiply-adds of a product; fitted to times.
+_PER_PIXEL = 45
+
 
 @functools.cache
 def matrices(m: int) -> tuple[Float[np.ndarray, "m t"], Float[np.ndarray, "t 3"], Float[np.ndarray, "t t"]]:
@@ -93,6 +96,19 @@ def crop(x: Float[Array, "b h w c"], rows: tuple[int, int], columns: tuple[int, 
     """
     (top, bottom), (left, right) = rows, columns
     return jax.lax.slice(x, (0, top, left, 0), (x.shape[0], bottom, right, x.shape[3]))
+
+
+def count(shape: Shape, features: int, m: int, per_weight: int) -> int:
+    """Count what F(m x m) costs on a CPU for images of NHWC `shape`, in multiply-adds of its products.
+
+    `per_weight` is what a number of a transformed kernel costs beside those: the kernel is transformed, or only read,
+    once for all tiles. Large tiles waste work beyond the border.
+    """
+    batch, height, width, channels = shape
+    tiles = batch * -(-height // m) * -(-width // m)
+    products = channels * features * (tiles + per_weight)
+    cost: int = (m + 2) ** 2 * (products + _PER_PIXEL * tiles * (channels + features))
+    return cost
 
 
 def transform_input(x: Float[Array, "b h w c"], m: int) -> Float[Array, "tt p c"]:
