@@ -1,9 +1,10 @@
 """What changes the whole process: only ever switched on by a command, never on import."""
 
 import os
+import pathlib
 import sys
 
-from ferjax import machine
+from ferjax import compile_cache, machine
 
 
 def keep_memory() -> None:
@@ -17,14 +18,18 @@ def keep_memory() -> None:
 
 
 def keep_compiled() -> None:
-    """Have jax keep what it compiles in ferjax's cache: a second start of the same program skips compiling."""
+    """Have jax keep what it compiles in ferjax's cache: a second start of the same program skips compiling.
+
+    Entries that an accident cut off are removed first.
+    """
     import jax
 
     from ferjax.data.cache import cache_dir
 
-    jax.config.update(
-        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
-    )
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
+    if folder and "://" not in folder:  # else there is none, or it is on a server, whose writes are whole
+        compile_cache.remove_broken(pathlib.Path(folder))
+    jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 

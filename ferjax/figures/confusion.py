@@ -1,5 +1,6 @@
 """A confusion matrix, of one run or the mean over several, as a figure."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,14 +23,16 @@ def draw_confusion_matrix(title: str, confusions: Int64[np.ndarray, "runs c c"],
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # They lie within the axes, so that the layout, which takes long with many texts, need not measure them.
+    write = functools.partial(axes.text, ha="center", va="center", in_layout=False)
     for i, j in np.ndindex(shares.shape):
         if not mean[i, j]:
-            axes.text(j, i, "0", ha="center", va="center", color=GRAY, fontsize=8)
+            write(j, i, "0", color=GRAY, fontsize=8)
             continue
         color = "white" if shares[i, j] > 0.55 else INK
         count = f"{mean[i, j]:,.0f}" if std is None else f"{mean[i, j]:,.1f} ± {std[i, j]:.1f}"
-        axes.text(j, i - 0.12, f"{shares[i, j]:.0%}", ha="center", va="center", color=color, fontsize=11)
-        axes.text(j, i + 0.23, count, ha="center", va="center", color=color, fontsize=7.5 if std is None else 7)
+        write(j, i - 0.12, f"{shares[i, j]:.0%}", color=color, fontsize=11)
+        write(j, i + 0.23, count, color=color, fontsize=7.5 if std is None else 7)
     support = confusions[0].sum(axis=1)
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), [f"{name}\nn = {n:,}" for name, n in zip(classes, support, strict=True)])

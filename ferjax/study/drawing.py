@@ -36,6 +36,7 @@ class Drawings(NamedTuple):
     settings: dict[str, list[Drawn]]
 
 
+@figures.styled  # once for all of them
 def draw_study(study: Study, output: pathlib.Path) -> Drawings:
     """Draw every figure that the study's runs have the numbers for into output/figures.
 
