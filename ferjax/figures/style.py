@@ -13,7 +13,7 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
 import matplotlib.style
@@ -125,4 +125,5 @@ def save(figure: Figure, path: pathlib.Path, dpi: int = DPI) -> None:
         figure.set_dpi(dpi)
         # savefig would go through all artists twice, the first time to lay them out, which a draw does by itself.
         # Without the metadata matplotlib would write its version into the file.
-        FigureCanvasAgg(figure).print_png(os.fspath(beside), metadata={"Software": None})
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(os.fspath(beside), metadata={"Software": None})

@@ -27,7 +27,7 @@ STAGES = (
     "evaluation",
     "report",
 )
-_POLL_S = 0.004
+_POLL_S = 0.01
 _SITE = pathlib.Path(__file__).parent / "site"
 
 # When each stage was entered, in seconds from the start.
@@ -90,9 +90,11 @@ def start(
             expect(now_s < LONGEST_S, f"{' '.join(arguments)} takes more than {LONGEST_S} s")
             noted = _read(notes)
             timeline += [(now_s, name) for name in noted[count:]]
-            count, before, saving = len(noted), saving, find_saving(folder, left)
-            if saving and saving != before:
-                timeline.append((now_s, saving))
+            count = len(noted)
+            if moment is None or moment.stage in (SAVING, SAVING_VALIDATED):
+                before, saving = saving, find_saving(folder, left)
+                if saving and saving != before:
+                    timeline.append((now_s, saving))
             times = [at_s for at_s, name in timeline if moment is not None and name == moment.stage]
             if moment is not None and len(times) >= moment.visit:
                 time.sleep(max(0.0, times[moment.visit - 1] + moment.after_s - (time.monotonic() - begun_s)))
