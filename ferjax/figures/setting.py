@@ -1,6 +1,6 @@
 """Figures of one setting: the mean over its seeds, and how far they lie apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferjax.figures.confusion import draw_confusion_matrix
+from ferjax.figures.confusion import ConfusionFigure, Key, draw_confusion_matrix
 from ferjax.figures.curves import Curve
 from ferjax.figures.style import BLUE, DASHES, GRAY, INK, ORANGE, add_legend, arrange, styled, tidy
 
@@ -78,11 +78,16 @@ def plot_band(
 
 
 @styled
-def draw_mean_confusion(title: str, confusions: Int64[np.ndarray, "seeds c c"], classes: Sequence[str]) -> Figure:
-    """Draw the mean confusion matrix over the seeds."""
+def draw_mean_confusion(
+    title: str,
+    confusions: Int64[np.ndarray, "seeds c c"],
+    classes: Sequence[str],
+    saved: MutableMapping[Key, ConfusionFigure] | None = None,
+) -> Figure:
+    """Draw the mean confusion matrix over the seeds; `saved` is as draw_confusion_matrix has it."""
     n = len(confusions)
     said = "images, one seed" if n == 1 else f"images, mean ± standard deviation of {n} seeds"
-    return draw_confusion_matrix(f"{title}\n{said}", confusions, classes)
+    return draw_confusion_matrix(f"{title}\n{said}", confusions, classes, saved)
 
 
 @styled

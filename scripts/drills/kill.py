@@ -29,7 +29,7 @@ class _Kind:
 
 _KINDS: Mapping[str, _Kind] = {
     "a run": _Kind("train", (), ""),
-    "seeds together": _Kind("train", ("--config.train.seeds=(0, 1)", "--config.parallel.devices=0"), "seed_*"),
+    "seeds together": _Kind("train", ("--config.train.seeds=(0, 1)", "--config.parallel.seeds=together"), "seed_*"),
     "a sweep": _Kind("sweep", (), "quickstart/seed_?"),
     "a search": _Kind("search", ("--space", "optim.learning_rate=1e-3,1e-4"), "trials/[!.]*"),
 }
