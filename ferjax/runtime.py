@@ -1,8 +1,11 @@
 """What changes the whole process: only ever switched on by a command, never on import."""
 
+import contextlib
+import gc
 import os
 import pathlib
 import sys
+from collections.abc import Iterator
 
 from ferjax import compile_cache, machine
 
@@ -15,6 +18,19 @@ def keep_memory() -> None:
     """
     if not machine.has_accelerator_files():
         machine.keep_freed_memory()
+
+
+@contextlib.contextmanager
+def collect_only_new() -> Iterator[None]:
+    """Have Python's garbage collector look only at the objects that the block makes.
+
+    To walk through all that jax brings along takes it a tenth of a second, some thirty times in a large study.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def keep_compiled() -> None:
