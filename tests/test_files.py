@@ -46,6 +46,7 @@ def test_a_last_line_that_lacks_only_its_newline_counts(tmp_path):
     ("text", "reason"),
     [
         ("not json", "Expecting value"),
+        (f"{json.dumps(LINE)}, {json.dumps(LINE)}", "Extra data"),
         ('"x"', "it is not an object in braces"),
         ('{"step": 1, "epoch": 1}', "it lacks 'split'"),
         ('{"step": 1.5, "epoch": 1, "split": "train"}', "'step' is 1.5"),

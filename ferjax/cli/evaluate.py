@@ -145,7 +145,8 @@ def evaluate_study(workdirs: Sequence[pathlib.Path], output: pathlib.Path | None
 
     Raises UserError as study.evaluate_study does.
     """
-    evaluated = study.evaluate_study(workdirs, output, baseline, CourseReport())
+    with runtime.collect_only_new():
+        evaluated = study.evaluate_study(workdirs, output, baseline, CourseReport())
     for group in evaluated.study.groups:
         print(f"{study.format_group(group)}\n")
     for note in evaluated.study.notes:

@@ -63,7 +63,7 @@ def _train(found: argparse.Namespace) -> None:
             return
         run.run(config, workdir, allow_config_change=found.allow_config_change)
     if parallel.is_main():
-        from ferjax.cli import evaluate  # with matplotlib and scipy.stats, which the first step need not wait for
+        from ferjax.cli import evaluate  # with matplotlib, which the first step need not wait for
 
         evaluate.evaluate(workdir)
 

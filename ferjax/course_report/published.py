@@ -14,7 +14,7 @@ from ferjax.study.runs import Setting
 # The one experiment of the report that starts from random weights.
 _RANDOM_START = "random_init"
 _ROWS = 35_887  # of FER-2013
-_DRAWN = "synthetic"  # the path of the data set of drawn faces
+_DATA_SET, _DRAWN = "fer2013", "synthetic"  # data.name, and the path that draws faces in its place
 
 
 class CourseReport:
@@ -70,12 +70,17 @@ class CourseReport:
 def get_name(setting: Setting) -> str | None:
     """Return the report's name of a setting, which is that of its folder; None where the report has nothing of it.
 
-    The report knows FER-2013 alone: a setting with other classes, with drawn faces or with more rows than FER-2013 has
-    is none of its settings, whatever its name.
+    The report knows FER-2013 alone: a setting of another data set, with other classes, with drawn faces or with more
+    rows than FER-2013 has is none of its settings, whatever its name.
     """
     name = setting.name.split("/")[-1]
-    is_fer2013 = setting.classes == EMOTIONS and setting.source.path != _DRAWN and setting.source.rows <= _ROWS
-    return name if is_fer2013 and isinstance(_read().get(name), dict) else None
+    source, data_set = setting.source, setting.config["data"]["name"]
+    named = data_set == _DATA_SET and source.path != _DRAWN
+    return (
+        name
+        if named and setting.classes == EMOTIONS and source.rows <= _ROWS and isinstance(_read().get(name), dict)
+        else None
+    )
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from ferjax.figures.mistakes import draw_worst_mistakes
 from ferjax.figures.run import FIGURES, RunFigure, draw_all, draw_confusion, find_missing_sources
 from ferjax.figures.setting import draw_class_scores, draw_mean_confusion, draw_reliability, draw_seed_curves
 from ferjax.figures.study import draw_accuracies, draw_validation_curves
-from ferjax.figures.style import forgiving, save
+from ferjax.figures.style import forgiving, save, styled
 
 __all__ = [
     "FIGURES",
@@ -32,4 +32,5 @@ __all__ = [
     "forgiving",
     "read_curves",
     "save",
+    "styled",
 ]

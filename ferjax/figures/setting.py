@@ -1,6 +1,6 @@
 """Figures of one setting: the mean over its seeds, and how far they lie apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferjax.figures.confusion import draw_confusion_matrix
+from ferjax.figures.confusion import ConfusionFigure, Key, draw_confusion_matrix
 from ferjax.figures.curves import Curve
-from ferjax.figures.style import BLUE, DASHES, GRAY, INK, ORANGE, add_legend, set_title, styled, tidy
+from ferjax.figures.style import BLUE, DASHES, GRAY, INK, ORANGE, add_legend, arrange, styled, tidy
 
 _COLORS: Mapping[str, str] = MappingProxyType({"train": BLUE, "validation": ORANGE})
 
@@ -22,8 +22,8 @@ def draw_seed_curves(title: str, runs: Sequence[Mapping[str, Curve]]) -> Figure:
 
     Only the epochs that every seed reached are drawn, because the mean would jump where a seed stopped early.
     """
-    figure = Figure(figsize=(8, 7), layout="constrained")
-    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    figure = Figure(figsize=(8, 7))
+    loss, accuracy = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.045})
     for split, color in _COLORS.items():
         curves = [run[split] for run in runs if split in run]
         if curves:
@@ -37,7 +37,7 @@ def draw_seed_curves(title: str, runs: Sequence[Mapping[str, Curve]]) -> Figure:
     accuracy.set_xlim(left=0)
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
     band = "the one seed" if len(runs) == 1 else f"mean of {len(runs)} seeds, band from the lowest to the highest"
-    set_title(figure, f"{title}\n{band}")
+    arrange(figure, f"{title}\n{band}", left=0.8)
     return figure
 
 
@@ -78,11 +78,16 @@ def plot_band(
 
 
 @styled
-def draw_mean_confusion(title: str, confusions: Int64[np.ndarray, "seeds c c"], classes: Sequence[str]) -> Figure:
-    """Draw the mean confusion matrix over the seeds."""
+def draw_mean_confusion(
+    title: str,
+    confusions: Int64[np.ndarray, "seeds c c"],
+    classes: Sequence[str],
+    saved: MutableMapping[Key, ConfusionFigure] | None = None,
+) -> Figure:
+    """Draw the mean confusion matrix over the seeds; `saved` is as draw_confusion_matrix has it."""
     n = len(confusions)
     said = "images, one seed" if n == 1 else f"images, mean ± standard deviation of {n} seeds"
-    return draw_confusion_matrix(f"{title}\n{said}", confusions, classes)
+    return draw_confusion_matrix(f"{title}\n{said}", confusions, classes, saved)
 
 
 @styled
@@ -97,7 +102,7 @@ def draw_class_scores(
 
     Values are in 0..1; `references` has those classes for which something is published.
     """
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    figure = Figure(figsize=(8, 4.6))
     axes = figure.subplots()
     at, mean = np.arange(len(classes)), 100 * scores.mean(axis=0)
     std = 100 * scores.std(axis=0, ddof=1) if len(scores) > 1 else None
@@ -129,7 +134,7 @@ def draw_class_scores(
     tidy(axes, grid="y")
     axes.tick_params(axis="x", length=0)
     axes.legend(frameon=False, fontsize=9, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    set_title(figure, title)
+    arrange(figure, title, left=0.6, bottom=0.24, above=0.25)
     return figure
 
 
@@ -145,8 +150,8 @@ def draw_reliability(
     `count`, `confidence` and `correct` are sums over the answers of a bin. As in Guo et al. 2017, arXiv
     1706.04599, figure 1.
     """
-    figure = Figure(figsize=(6.4, 7), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure = Figure(figsize=(6.4, 7))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1), gridspec_kw={"hspace": 0.055})
     edges = np.linspace(0, 100, len(count) + 1)
     filled = count > 0
     total = np.maximum(count, 1)
@@ -189,5 +194,5 @@ def draw_reliability(
     lower.set_xlim(0, 100)
     for axes in (upper, lower):
         tidy(axes)
-    set_title(figure, title)
+    arrange(figure, title, left=0.6, right=0.16, above=0.04)
     return figure

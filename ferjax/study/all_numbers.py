@@ -1,11 +1,12 @@
 """Every number of a study, with every digit: as tidy CSV and as JSON."""
 
+import csv
 import dataclasses
+import io
 import os
 from collections.abc import Iterator
 from typing import Any
 
-from ferjax.documents.csv_columns import to_csv
 from ferjax.study.comparison import Comparison, Group
 from ferjax.study.paired_tests import CONFIDENCE, RESAMPLES, RESAMPLES_F1, Difference
 from ferjax.study.sentences import describe_basis, describe_group
@@ -17,8 +18,12 @@ _COLUMNS = ("setting", "split", "metric", "class", "statistic", "value", "refere
 
 def write_csv(study: Study) -> str:
     """Write a line for each number: statistics and seeds of every score, then the differences from the baseline."""
-    lines = [line for group in study.groups for line in _list_lines(group)]
-    return to_csv(dict(zip(_COLUMNS, zip(*lines, strict=True), strict=True)))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for group in study.groups:
+        writer.writerows(_list_lines(group))
+    return text.getvalue()
 
 
 def _list_lines(group: Group) -> Iterator[tuple[object, ...]]:

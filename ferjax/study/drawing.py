@@ -36,6 +36,7 @@ class Drawings(NamedTuple):
     settings: dict[str, list[Drawn]]
 
 
+@figures.styled  # once for all of them
 def draw_study(study: Study, output: pathlib.Path) -> Drawings:
     """Draw every figure that the study's runs have the numbers for into output/figures.
 
@@ -46,10 +47,14 @@ def draw_study(study: Study, output: pathlib.Path) -> Drawings:
         paths = [run.folder / METRICS_FILE for run in summary.setting.runs]
         curves[summary.name] = [read_curves(path) for path in paths if path.exists()]
     folder = output / FIGURES_FOLDER
+    draw_confusion = functools.partial(figures.draw_mean_confusion, saved={})
     return Drawings(
         {group.split: _draw_group(group, curves, folder) for group in study.groups},
         _draw_families(study, curves, folder),
-        {summary.name: _draw_setting(summary, curves[summary.name], folder) for summary in study.summaries},
+        {
+            summary.name: _draw_setting(summary, curves[summary.name], folder, draw_confusion)
+            for summary in study.summaries
+        },
     )
 
 
@@ -124,7 +129,12 @@ def _draw_families(study: Study, curves: Curves, folder: pathlib.Path) -> list[D
     return drawn
 
 
-def _draw_setting(summary: Summary, runs: Sequence[Mapping[str, Curve]], folder: pathlib.Path) -> list[Drawn]:
+def _draw_setting(
+    summary: Summary,
+    runs: Sequence[Mapping[str, Curve]],
+    folder: pathlib.Path,
+    draw_confusion: Callable[..., Figure],
+) -> list[Drawn]:
     setting, name = summary.setting, summary.name
     subject = f"{name}, {setting.split} split, n = {setting.images:,}"
     plans: list[tuple[str, Callable[[], Figure], str]] = []
@@ -132,7 +142,7 @@ def _draw_setting(summary: Summary, runs: Sequence[Mapping[str, Curve]], folder:
         curves = functools.partial(figures.draw_seed_curves, f"Training and validation: {name}", runs)
         plans.append(("curves", curves, "Curves: mean over the seeds, band from the lowest to the highest."))
     title = f"Confusion matrix: {subject}"
-    confusion = functools.partial(figures.draw_mean_confusion, title, summary.confusions, setting.classes)
+    confusion = functools.partial(draw_confusion, title, summary.confusions, setting.classes)
     said = "Confusion matrix: share of the true class, with the images' mean and standard deviation over the seeds."
     plans += [
         ("confusion", confusion, said),

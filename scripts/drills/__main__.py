@@ -4,6 +4,7 @@ import argparse
 import importlib
 import pathlib
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ DRILLS: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
         "damage": ("checkpoints and saved networks with broken bytes", 200),
         "disk": ("full, read-only, with limits, vanished; a clock that goes back", 20),
-        "kill": ("SIGKILL at random moments of a run, of seeds together, of a search", 50),
+        "kill": ("SIGKILL in every stage of a run, of seeds together, of a sweep, of a search", 50),
         "fuzz": ("mutated csvs, archives, images and config values, and some weight files", 1000),
         "weights": ("mutated weight files by the hundred thousand", 100_000),
         "saves": ("thousands of saves in a row at random pauses", 3000),
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"  held, in {time.monotonic() - start_s:.0f} s", flush=True)
             except Skipped as skipped:
                 print(f"  not made here: {skipped}", flush=True)
-            except Failed as fault:
+            except (Failed, subprocess.TimeoutExpired) as fault:
                 failed += 1
                 print(f"  FAILED: {fault}", flush=True)
     return int(failed > 0)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from scripts.drills.drill import Skipped, expect
-from scripts.drills.runs import ROOT, check_same, check_sentence, command, environment, finish, strip
+from scripts.drills.runs import LONGEST_S, ROOT, check_same, check_sentence, command, environment, finish, strip
 
 _ROOMY = "size=200m"
 
@@ -43,7 +43,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
 
 
 def _try(arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=600, check=False, cwd=ROOT)
+    return subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=LONGEST_S, check=False, cwd=ROOT)
 
 
 @contextlib.contextmanager
@@ -90,13 +90,13 @@ def _vanish(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str], ch
         text=True,
         cwd=ROOT,
     )
-    deadline_s = time.monotonic() + 120
+    deadline_s = time.monotonic() + LONGEST_S
     while not list(workdir.glob("checkpoints/step_*")) and time.monotonic() < deadline_s and running.poll() is None:
         time.sleep(0.1)
     time.sleep(chance.uniform(0, 2))
     expect(running.poll() is None, "the run had ended before its folder was taken away")
     workdir.rename(away)
-    output, errors = running.communicate(timeout=300)
+    output, errors = running.communicate(timeout=LONGEST_S)
     done = subprocess.CompletedProcess(running.args, running.returncode, output, errors)
     sentence = check_sentence(done, "a folder that vanished")
     if workdir.exists():  # what the run made anew in its place

@@ -1,80 +1,126 @@
 """SIGKILL at random moments, from reading the data to the report: every start goes on, to the straight run's bits."""
 
 import collections
+import dataclasses
+import itertools
 import json
-import os
 import pathlib
 import random
 import signal
-import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping
 
 from scripts.drills.drill import expect
-from scripts.drills.runs import check_same, command, environment, finish, strip
+from scripts.drills.runs import SMALL, check_same, command, environment, strip, write_faces
+from scripts.drills.stages import STAGES, Ended, Timeline, draw_moment, start
 
-_SPACE = ("--space", "optim.learning_rate=1e-3,1e-4")
-# What is killed: the command, its further flags, and the runs that it leaves.
-_KINDS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    "a run": ("train", (), ""),
-    "seeds together": ("train", ("--config.train.seeds=(0, 1)", "--config.parallel.devices=0"), "seed_*"),
-    "a search": ("search", _SPACE, "trials/[!.]*"),
+_MOST_KILLS = 4  # of one chain of starts
+_ENOUGH = 40  # kills, of which every stage must have got some
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """What is killed: the command, its further flags, and the runs that it leaves."""
+
+    command: str
+    flags: tuple[str, ...]
+    runs: str
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "a run": _Kind("train", (), ""),
+    "seeds together": _Kind("train", ("--config.train.seeds=(0, 1)", "--config.parallel.seeds=together"), "seed_*"),
+    "a sweep": _Kind("sweep", (), "quickstart/seed_?"),
+    "a search": _Kind("search", ("--space", "optim.learning_rate=1e-3,1e-4"), "trials/[!.]*"),
 }
 
 
-def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
-    """Kill `cases` times in all, in chains of starts that end where one comes to its end."""
-    lengths_s: dict[str, float] = {}
-    for kind, (name, more, _) in _KINDS.items():
-        start_s = time.monotonic()
-        finish(command(folder / f"straight {kind}", *more, name=name), environment(folder / "cache"))
-        lengths_s[kind] = time.monotonic() - start_s
-    killed: collections.Counter[str] = collections.Counter()
-    chains: collections.Counter[str] = collections.Counter()
-    chain = 0
-    while killed.total() < cases:
-        kind = list(_KINDS)[(0, 0, 1, 2)[chain % 4]]
-        name, more, runs = _KINDS[kind]
-        # Every third chain begins with an empty cache, so that the data and the first compilation are hit too.
-        env = environment(folder / (f"cache_{chain}" if chain % 3 == 0 else "cache"))
-        workdir = folder / f"chain_{chain}"
-        for start in range(12):
-            last = start == 11 or killed.total() >= cases
-            arguments = command(workdir, *more, name=name)
-            code, errors = _start(arguments, env, None if last else chance.uniform(0, 1.2 * lengths_s[kind]))
-            if code == 0:
-                break
-            expect(code == -signal.SIGKILL, f"{kind}, chain {chain}, start {start}: code {code}: {strip(errors)}")
-            killed[kind] += 1
-        what = f"{kind}, chain {chain}, {start} kills"
-        expect(code == 0, f"{what}: it never came to its end")
-        whole = folder / f"straight {kind}"
-        expected = sorted(whole.glob(runs)) if runs else [whole]
+class _Chains:
+    """Chains of starts in one folder each, the last of which comes to its end."""
+
+    def __init__(self, folder: pathlib.Path, chance: random.Random) -> None:
+        self._folder, self._chance = folder, chance
+        self._data = folder / "faces.csv"
+        write_faces(self._data)
+        self._timelines: dict[str, Timeline] = {}
+        self._tried: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.killed: collections.Counter[tuple[str, str]] = collections.Counter()
+
+    def _start(self, kind: str, workdir: pathlib.Path, cache: pathlib.Path, stage: str = "") -> Ended:
+        """Start a kind's command, and kill it at a moment of a stage where one is named."""
+        data, chosen = f"--config.data.path={self._data}", _KINDS[kind]
+        # So that training is saved within an epoch too.
+        often = "--config.train.checkpoint_interval_s=0.1"
+        env = environment(cache)
+        if chosen.command == "sweep":
+            flags = [f"--config.{key}={value}" for key, value in SMALL.items()]
+            arguments = ["bash", "scripts/sweep_seeds.sh", "configs/quickstart.py", "0", "1", "--", *flags, data, often]
+            env |= {"WORKDIR": str(workdir), "PYTHON": sys.executable, "JOBS": "1"}
+        else:
+            arguments = command(workdir, data, often, *chosen.flags, name=chosen.command)
+        moment = draw_moment(stage, self._timelines[kind], self._chance) if stage else None
+        ended = start(arguments, env, workdir, moment)
+        expect("compilation cache" not in ended.errors, f"{kind} in {workdir.name}: {strip(ended.errors)}")
+        return ended
+
+    def run_straight(self, kind: str) -> None:
+        """Run a kind to its end, and note when it was in which stage."""
+        ended = self._start(kind, self._folder / f"straight {kind}", self._folder / f"cache {kind}")
+        expect(ended.code == 0, f"{kind}, straight: code {ended.code}: {strip(ended.errors)}")
+        self._timelines[kind] = ended.timeline
+
+    def run(self, number: int, kind: str, kills: int) -> None:
+        """Kill a kind so many times, in the stages that were tried least, let it end, and compare it."""
+        # Every third chain begins with an empty cache, so that the data are read and the step is compiled.
+        cache = self._folder / (f"cache {number}" if number % 3 == 0 else f"cache {kind}")
+        workdir, hit = self._folder / f"chain {number}", []
+        for _ in range(kills):
+            # A save is short, and may have been missed in the straight run.
+            seen = [stage for stage in STAGES if stage in {name for _, name in self._timelines[kind]}]
+            fewest = min(self._tried[kind, stage] for stage in seen)
+            stage = self._chance.choice([one for one in seen if self._tried[kind, one] == fewest])
+            self._tried[kind, stage] += 1
+            ended = self._start(kind, workdir, cache, stage)
+            if ended.code == -signal.SIGKILL:
+                self.killed[kind, ended.stage] += 1
+                hit.append(ended.stage)
+            else:  # it had this stage behind it, and came to its end
+                expect(ended.code == 0, f"{kind}, chain {number}, killed in {hit}: {strip(ended.errors)}")
+        ended = self._start(kind, workdir, cache)
+        what = f"{kind}, chain {number}, killed in {hit}"
+        expect(ended.code == 0, f"{what}: code {ended.code}: {strip(ended.errors)}")
+        self._compare(kind, workdir, what)
+
+    def _compare(self, kind: str, workdir: pathlib.Path, what: str) -> None:
+        """Raise Failed unless a chain left what the straight run did."""
+        straight, runs = self._folder / f"straight {kind}", _KINDS[kind].runs
+        expected = sorted(straight.glob(runs)) if runs else [straight]
         expect(len(expected) == (2 if runs else 1), f"{what}: {len(expected)} runs")
-        for straight in expected:
-            check_same(straight, workdir / straight.relative_to(whole), what)
-        if name == "search":
-            scores = [_read_scores(found / "search.json") for found in (whole, workdir)]
+        for run_folder in expected:
+            check_same(run_folder, workdir / run_folder.relative_to(straight), what)
+        if kind == "a search":
+            scores = [_read_scores(found / "search.json") for found in (straight, workdir)]
             expect(scores[0] == scores[1], f"{what}: search.json differs")
-        chains[kind] += 1
-        chain += 1
-    yield (
-        f"{killed.total()} kills in {chains.total()} chains ({dict(killed)}; {dict(chains)}): every start went on, "
-        "and all end in the straight run's bits, lines and report"
-    )
 
 
-def _start(arguments: Sequence[str], env: Mapping[str, str], kill_after_s: float | None) -> tuple[int, str]:
-    """Start a command in a session of its own, kill all of it after some time, and return its code and errors."""
-    process = subprocess.Popen(
-        arguments, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        _, errors = process.communicate(timeout=kill_after_s or 900)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        _, errors = process.communicate()
-    return process.returncode, errors
+def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
+    """Kill `cases` times in all, in chains of starts whose last one comes to its end."""
+    chains = _Chains(folder, chance)
+    number = 0
+    for kind in itertools.cycle(_KINDS):
+        if number < len(_KINDS):
+            chains.run_straight(kind)
+        wanted = min(cases - chains.killed.total(), chance.randint(1, _MOST_KILLS))
+        if wanted <= 0:
+            break
+        chains.run(number, kind, wanted)
+        number += 1
+    for kind in _KINDS:
+        hits = {stage: n for (of, stage), n in sorted(chains.killed.items()) if of == kind}
+        yield f"{kind}: {sum(hits.values())} kills ({', '.join(f'{stage} {n}' for stage, n in hits.items())})"
+    missed = set(STAGES) - {stage for _, stage in chains.killed}
+    expect(cases < _ENOUGH or not missed, f"{cases} kills, and none of them in {', '.join(sorted(missed))}")
+    yield f"{chains.killed.total()} kills in {number} chains: every start went on, to the straight run's bits and lines"
 
 
 def _read_scores(path: pathlib.Path) -> list[object]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from scripts.drills.drill import expect
-from scripts.drills.runs import ROOT, check_same, check_sentence, command, environment, finish
+from scripts.drills.runs import LONGEST_S, ROOT, check_same, check_sentence, command, environment, finish
 
 _LONG = ("--config.train.epochs=100000", "--config.train.early_stop_patience_epochs=0")
 
@@ -26,13 +26,15 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
             command(workdir, *_LONG), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
         )
         try:
-            deadline_s = time.monotonic() + 120
+            deadline_s = time.monotonic() + LONGEST_S
             while not list(workdir.glob("checkpoints/step_*")):
                 expect(first.poll() is None and time.monotonic() < deadline_s, "the first run did not begin")
                 time.sleep(0.1)
             where = "in another pid namespace" if case % 2 and apart else "here"
             second = [*(apart if case % 2 else []), *command(workdir, *_LONG)]
-            done = subprocess.run(second, env=env, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+            done = subprocess.run(
+                second, env=env, capture_output=True, text=True, timeout=LONGEST_S, check=False, cwd=ROOT
+            )
             sentence = check_sentence(done, f"a second run {where}")
             expect("Another process is training in" in sentence, f"a second run {where}: {sentence}")
             refused[where] += 1
@@ -48,7 +50,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
             env=env,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=LONGEST_S,
             check=False,
             cwd=ROOT,
         )

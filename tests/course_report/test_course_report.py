@@ -83,11 +83,16 @@ def test_other_data_than_all_of_fer2013_is_a_departure(tmp_path, changes, said):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"path": "synthetic", "counts": {"train": [4_000]}}, {"counts": {"train": [40_000]}}]
+    ("facts", "changes"),
+    [
+        ({"path": "synthetic", "counts": {"train": [4_000]}}, {}),
+        ({"counts": {"train": [40_000]}}, {}),
+        ({}, {"data.name": "folder"}),  # own images, with classes of the same names
+    ],
 )
-def test_data_that_are_not_fer2013_have_no_reference(tmp_path, changes):
-    run = write_run(tmp_path / "optimal" / "seed_0", 0)
-    edit_json(run / "data.json", **changes)
+def test_data_that_are_not_fer2013_have_no_reference(tmp_path, facts, changes):
+    run = write_run(tmp_path / "optimal" / "seed_0", 0, changes=changes)
+    edit_json(run / "data.json", **facts)
     (summary,) = load_study([tmp_path], reference=REPORT).summaries
     assert not any(score.reference for score in summary.scores)
     assert summary.departures == ()

@@ -7,6 +7,7 @@ from ferjax.figures import (
     draw_mean_confusion,
     draw_reliability,
     draw_seed_curves,
+    save,
 )
 
 
@@ -29,6 +30,21 @@ def test_the_mean_confusion_has_shares_and_the_deviation_over_seeds():
     assert {"70%", "7.0 ± 1.4", "30%", "3.0 ± 1.4", "100%", "4.0 ± 0.0", "0"} <= set(words)
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0.7, 0.3], [0, 1]])
     assert {"80%", "8", "2"} <= set(read_text(draw_mean_confusion("title", confusions[:1], ["no", "yes"])).splitlines())
+
+
+def test_a_figure_that_shows_the_next_matrix_gives_the_same_file(tmp_path):
+    first, second = np.array([[[8, 2], [0, 4]], [[6, 4], [0, 4]]]), np.array([[[10, 0], [3, 1]], [[0, 10], [1, 3]]])
+    saved = {}
+    figures = [draw_mean_confusion("first", first, ["no", "yes"], saved)]
+    for name, title, drawn in (("first", "first", saved), ("again", "the second", saved), ("new", "the second", None)):
+        figures.append(draw_mean_confusion(title, first if title == "first" else second, ["no", "yes"], drawn))
+        save(figures[-1], tmp_path / f"{name}.png", 50)
+    assert figures[0] is figures[2] is not figures[3]
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "new.png").read_bytes()
+    draw_mean_confusion("first", first, ["no", "sì"], saved)
+    draw_mean_confusion("first", first[:1], ["no", "yes"], saved)
+    draw_mean_confusion("first\nand last", first, ["no", "yes"], saved)
+    assert len(saved) == 4
 
 
 def test_class_scores_show_the_reports_where_it_has_them():

@@ -2,13 +2,20 @@
 
 import concurrent.futures
 import contextlib
+import functools
+import importlib
+import importlib.util
 import multiprocessing
 import os
+import pathlib
 import random
 import re
 import resource
 import shutil
+import signal
+import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -19,7 +26,7 @@ from ferjax.training import checksums
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.places import Place
 from scripts.drills import __main__ as driver
-from scripts.drills import damage, fuzz, numerics_checks, saves, supply, weights
+from scripts.drills import damage, fuzz, numerics_checks, saves, stages, supply, weights
 from scripts.drills.drill import Failed, Skipped, expect
 from scripts.drills.states import create_state
 
@@ -74,6 +81,53 @@ def test_a_checkpoint_is_damaged_in_every_way(tmp_path):
             (checkpoint / "state" / name).write_bytes(os.urandom(50))
         said.add(damage.damage(checkpoint, random.Random(seed)).partition(" ")[0])
     assert said == {"flip", "cut", "remove", "zero", "swap"}
+
+
+def test_a_moment_is_within_the_stage_that_it_is_drawn_from():
+    timeline = [(0.0, "start"), (1.0, "training"), (2.0, "saving"), (5.0, "training"), (5.5, "report")]
+    drawn = [stages.draw_moment("training", timeline, random.Random(seed)) for seed in range(40)]
+    assert {moment.visit for moment in drawn} == {1, 2}
+    assert all(0 <= moment.after_s <= (1.0 if moment.visit == 1 else 0.5) for moment in drawn)
+    assert stages.draw_moment("data", timeline, random.Random(0)) is None
+
+
+def test_the_checkpoint_that_is_being_saved_is_seen(tmp_path):
+    assert stages.find_saving(tmp_path) == ""
+    checkpoints = tmp_path / "quickstart" / "seed_0" / "checkpoints"
+    (checkpoints / "step_5_validated").mkdir(parents=True)
+    assert stages.find_saving(tmp_path) == ""
+    (checkpoints / "step_9_validated.orbax-checkpoint-tmp").mkdir()
+    assert stages.find_saving(tmp_path) == stages.SAVING_VALIDATED
+    left = frozenset(stages._list_unfinished(tmp_path))
+    assert stages.find_saving(tmp_path, left) == ""
+    (checkpoints / "step_7.orbax-checkpoint-tmp").mkdir()
+    assert stages.find_saving(tmp_path, left) == stages.SAVING
+
+
+def test_a_kill_reaches_process_groups_of_their_own(tmp_path):
+    script = f"set -m; sleep 60 & echo $! > {tmp_path}/pid; wait"
+    process = subprocess.Popen(["bash", "-c", script], start_new_session=True)
+    while not (pid := (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else ""):
+        time.sleep(0.01)
+    stages.kill_session(process)
+    assert process.wait() == -signal.SIGKILL
+    assert not stages._is_in(int(pid), process.pid)
+
+
+def test_stages_are_noted_as_they_are_entered(tmp_path, monkeypatch):
+    path = pathlib.Path(stages.__file__).parent / "site" / "sitecustomize.py"
+    spec = importlib.util.spec_from_file_location("drill_site", path)
+    site = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(site)
+    for module, functions in site._STAGES.items():
+        for name in functions:
+            assert callable(functools.reduce(getattr, name.split("."), importlib.import_module(module)))
+    assert set(stages.STAGES) >= {stage for functions in site._STAGES.values() for stage in functions.values()}
+    monkeypatch.setenv("FERJAX_DRILL_STAGES", str(tmp_path / "notes"))
+    inner = site._mark(lambda: 3, "first compilation")
+    outer = site._mark(lambda: inner() + inner(), "training")
+    assert outer() == 6
+    assert stages._read(tmp_path / "notes") == ["training", "first compilation", "training", stages.ELSEWHERE]
 
 
 @pytest.mark.parametrize(
