@@ -14,6 +14,8 @@ from typing import Any
 
 import jax
 
+from ferjax import machine
+
 logger = logging.getLogger("ferjax")
 
 # jax reads the environment variable of the same name, in capitals.
@@ -52,9 +54,14 @@ def fixed(precision: str = "default") -> Iterator[None]:
 
 
 def describe() -> dict[str, str | None]:
-    """Return what else the last digits depend on: the devices, jax's version and what the environment asks of XLA."""
+    """Return what else the last digits depend on: the devices, jax's version and what the environment asks of XLA.
+
+    On a CPU it is the number of processors too, since XLA's threads share the sums of a product among them.
+    """
+    device = jax.devices()[0]
     return {
-        "device": jax.devices()[0].device_kind,
+        "device": device.device_kind,
+        "processors": str(machine.count_processors()) if device.platform == "cpu" else None,
         "jaxlib": importlib.metadata.version("jaxlib"),
         **{name: os.environ.get(name) for name in _VARIABLES},
     }

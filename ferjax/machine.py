@@ -44,6 +44,13 @@ def is_ignored_hangup(number: int) -> bool:
     return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN
 
 
+def count_processors() -> int:
+    """Count the processors that this process may use, which can be fewer than the machine has (taskset, Slurm)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def detach() -> dict[str, Any]:
     """Return how subprocess.Popen starts a process that a Ctrl-C in this terminal does not reach."""
     if sys.platform == "win32":

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ferjax import arithmetic
+from ferjax import arithmetic, machine
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,5 @@ def test_what_cannot_be_set_is_described(monkeypatch):
     described = arithmetic.describe()
     assert described["NVIDIA_TF32_OVERRIDE"] == "0"
     assert described["device"] == jax.devices()[0].device_kind
+    # XLA's threads share the sums of a product, so a CPU's last digits depend on how many there are.
+    assert described["processors"] == str(machine.count_processors())

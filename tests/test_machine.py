@@ -116,6 +116,14 @@ def test_each_system_has_its_cameras(monkeypatch):
     assert found["win32"] is None
 
 
+def test_only_the_processors_that_this_process_may_use_count(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert machine.count_processors() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS and Windows
+    assert machine.count_processors() == 8
+
+
 def test_here_everything_is_known():
     assert machine.find_peak_memory() > 10**7
     assert machine.find_free_memory() > 0

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from ferjax import machine
 from ferjax.data.readers.archive import is_image_name
 from ferjax.data.threads import map_ahead
 from ferjax.errors import UserError
@@ -82,7 +83,7 @@ def stream(
         changed = answer if change is None else change(answer)
         return tracker.follow(changed if look is None else _explain(found, changed, look))
 
-    workers = min(_MOST_WORKERS, max(2, os.cpu_count() or 1))
+    workers = min(_MOST_WORKERS, max(2, machine.count_processors()))
     for faces in map_ahead(lambda task: cut_out(task, network, keep_pixels=keep_pixels), tasks, workers=workers):
         queue.add(faces)
         if queue.is_full():

@@ -4,13 +4,13 @@ import asyncio
 import base64
 import concurrent.futures
 import io
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from ferjax import machine
 from ferjax.inference import CONTRACT, crops, detectors, list_columns, to_rows
 from ferjax.inference.faces import Faces, create_tasks, cut_out
 from ferjax.inference.pipeline import create_answer
@@ -48,7 +48,7 @@ class Service:
         self.network, self._limits, self._measures = network, limits, measures
         self._detector = detectors.create(detector) if detector is None or isinstance(detector, str) else detector
         self.batches = Batches(network, wait_s=wait_s, watch=measures.batches.observe)
-        self._threads = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "ferjax-pictures")
+        self._threads = concurrent.futures.ThreadPoolExecutor(machine.count_processors(), "ferjax-pictures")
 
     def start(self) -> None:
         """Compile, and begin to work."""
