@@ -1,8 +1,8 @@
 """Mutated weight files by the hundred thousand: each is read, or refused in one sentence.
 
 Every kind is read in a process of its own, so that a crash, a hang or too much memory in a library written in C is seen
-too; nothing is started or imported for a file. A case is drawn from the seed and its number alone: `python -m scripts.drills.weights KIND SEED FIRST COUNT FOLDER`
-makes any of them again.
+too; nothing is started or imported for a file. A case is drawn from the seed and its number alone:
+`python -m scripts.drills.weights KIND SEED FIRST COUNT FOLDER` makes any of them again.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
         process = subprocess.Popen(
             arguments, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
         )
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         for line in process.stdout:
             yield line.rstrip("\n")
         said = process.stderr.read().strip().splitlines()[-1:] or [""]

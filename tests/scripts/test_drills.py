@@ -1,5 +1,6 @@
 """The drills' own parts, and a short form of each, by name."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import multiprocessing
@@ -13,15 +14,17 @@ import tempfile
 import pytest
 
 import ferjax
+from ferjax import serving
 from ferjax.errors import UserError
 from ferjax.keys import Choice, Range
 from ferjax.training import checksums
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.places import Place
 from scripts.drills import __main__ as driver
-from scripts.drills import damage, fuzz, numerics_checks, saves, supply, weights
+from scripts.drills import damage, fuzz, numerics_checks, saves, supply, uploads, values, weights
 from scripts.drills.drill import Failed, Skipped, expect
 from scripts.drills.states import create_state
+from tests.inference.conftest import SquareFinder
 
 
 def test_every_drill_is_there():
@@ -57,12 +60,12 @@ def test_mutations_are_drawn_from_the_seed():
 
 def test_values_lie_within_and_beyond_a_range():
     chance = random.Random(0)
-    drawn = [fuzz.draw_value(Range(0, 1), 0.5, chance) for _ in range(300)]
+    drawn = [values.draw_value(Range(0, 1), 0.5, chance) for _ in range(300)]
     numbers = [value for value in drawn if type(value) is float]
     assert any(0 < value < 1 for value in numbers)
     assert any(value < 0 for value in numbers)
     assert any(value > 1 for value in numbers)
-    assert "other" in [fuzz.draw_value(Choice(("a",)), "a", chance) for _ in range(30)]
+    assert "other" in [values.draw_value(Choice(("a",)), "a", chance) for _ in range(30)]
 
 
 def test_a_checkpoint_is_damaged_in_every_way(tmp_path):
@@ -148,6 +151,12 @@ def test_short_fuzz(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_short_uploads(network):
+    app = serving.create(network, limits=uploads.LIMITS, detector=SquareFinder())
+    assert asyncio.run(uploads.send_all(app, 0, range(60))).total() == 60
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", weights.KINDS)
 def test_short_weights(kind, tmp_path):
     assert weights.read_mutated(kind, 0, range(100), tmp_path).total() == 100
@@ -168,6 +177,8 @@ def test_short_numerics(tmp_path, caplog):
         ("disk", 1),
         ("kill", 4),
         ("fuzz", 20),
+        ("values", 10),
+        ("uploads", 30),
         ("weights", 200),
         ("saves", 40),
         ("locks", 1),
