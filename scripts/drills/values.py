@@ -22,7 +22,7 @@ from typing import Any
 
 from ferjax.keys import Choice, Each, Range
 from scripts.drills.drill import expect
-from scripts.drills.runs import ROOT, SMALL, environment
+from scripts.drills.runs import QUICK_COMPILE, ROOT, SMALL, environment
 
 _LONGEST_S = 240  # of processor time: two steps of the smallest network take some
 _MORE_BYTES = 6 << 30  # of addresses than the process has at first
@@ -47,8 +47,7 @@ _TEXTS = ("", "none", "a b", "~", "~nobody/x", "../x", "\0", "é", "\udc80", "a\
 def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
     """Train with `cases` values, in order of the keys; all faults are told, and raise Failed at the end."""
     seed, first, faults = chance.randrange(1_000_000), 0, []
-    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # compiling takes most time
-    env = environment(folder / "cache", XLA_FLAGS=flags)
+    env = environment(folder / "cache", XLA_FLAGS=QUICK_COMPILE)
     ended = {"used": 0, "refused": 0}
     while first < cases:
         arguments = [sys.executable, "-m", "scripts.drills.values", str(seed), str(first), str(cases - first)]
@@ -119,7 +118,7 @@ def try_case(overrides: Mapping[str, Any], workdir: pathlib.Path) -> str:
     except (UserError, KeyMistake) as error:
         lines = str(error).strip().splitlines()
         return "refused" if len(lines) == 1 else f"fault more than a sentence: {error!r}"
-    except BaseException as error:
+    except Exception as error:
         return f"fault {type(error).__name__}: {' '.join(str(error).split())[:300]!r}"
     return "used"
 

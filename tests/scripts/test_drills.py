@@ -17,6 +17,7 @@ import ferjax
 from ferjax import serving
 from ferjax.errors import UserError
 from ferjax.keys import Choice, Range
+from ferjax.serving.browser import RUNTIME_FILES
 from ferjax.training import checksums
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.places import Place
@@ -97,6 +98,7 @@ def test_what_could_run_a_file_is_found(source):
 
 def test_supply(tmp_path):
     assert list(supply.run(tmp_path, 1, random.Random(0)))
+    assert {name for _, name in supply.find_digests()} == set(RUNTIME_FILES)
 
 
 # Short forms, some seconds each. Those of `kill`, `locks`, `memory` and `formats` are tests of their own rooms:
