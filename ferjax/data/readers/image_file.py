@@ -5,7 +5,6 @@ Training's readers and everything that predicts open images here, so that a netw
 
 import io
 import pathlib
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,7 +18,7 @@ class NotAnImage(ValueError):  # noqa: N818 - a fact about a file, not an error 
     """What is wrong with a file that should be an image; the message completes "it is "."""
 
 
-def open_image(file: bytes | str | pathlib.Path, formats: Sequence[str] | None = None) -> tuple[Image.Image, str]:
+def open_image(file: bytes | str | pathlib.Path, formats: tuple[str, ...] | None = None) -> tuple[Image.Image, str]:
     """Open an image file, by its content or its path; return it in mode L or RGB, and the mode that the file has.
 
     Of a file with several pictures it is the first. `formats` are those of Pillow that are tried. Raises NotAnImage for
@@ -29,7 +28,7 @@ def open_image(file: bytes | str | pathlib.Path, formats: Sequence[str] | None =
     return plain_image(image), image.mode
 
 
-def load_image(data: bytes, formats: Sequence[str] | None = None) -> Image.Image:
+def load_image(data: bytes, formats: tuple[str, ...] | None = None) -> Image.Image:
     """Decode an image file as it is, in one of Pillow's formats or any; raises NotAnImage."""
     try:
         with Image.open(io.BytesIO(data), formats=formats) as image:
