@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import io
 import multiprocessing
 import os
 import random
@@ -12,6 +13,7 @@ import shutil
 import tempfile
 
 import pytest
+from PIL import Image, UnidentifiedImageError
 
 import ferjax
 from ferjax import serving
@@ -57,6 +59,18 @@ def test_mutations_are_drawn_from_the_seed():
     mutated = [fuzz.mutate(content, random.Random(seed)) for seed in range(60)]
     assert mutated == [fuzz.mutate(content, random.Random(seed)) for seed in range(60)]
     assert len(set(mutated)) > 40
+
+
+def test_a_mutated_png_gets_right_checksums():
+    file = io.BytesIO()
+    Image.new("L", (9, 9)).save(file, "PNG")
+    whole = file.getvalue()
+    broken = whole.replace(b"IHDR\0\0\0\x09", b"IHDR\0\0\0\x08")
+    assert fuzz.mend_png(whole) == whole
+    assert fuzz.mend_png(whole[:40]) == whole[:40]
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(broken))
+    assert Image.open(io.BytesIO(fuzz.mend_png(broken))).size == (8, 9)
 
 
 def test_values_lie_within_and_beyond_a_range():
@@ -149,7 +163,7 @@ def test_short_saves(tmp_path):
 def test_short_fuzz(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(fuzz, "create_weights", lambda _: {})
-    assert len(list(fuzz.run(tmp_path, 5, random.Random(0)))) == 13
+    assert len(list(fuzz.run(tmp_path, 5, random.Random(0)))) == 15
 
 
 @pytest.mark.slow
