@@ -12,6 +12,7 @@ import resource
 import signal
 import tarfile
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
     """Mutate `cases` files of each kind."""
     os.environ["FERJAX_CACHE"] = str(folder / "cache")
     logging.getLogger("ferjax").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="PIL")  # as every command has it
     tempfile.tempdir = str(folder)
     seed = chance.randrange(1_000_000)
     for kind, (content, use) in _create_kinds(folder).items():
