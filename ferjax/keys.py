@@ -5,10 +5,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
+_MOST_WHOLE, _MOST_REAL = 2**31 - 1, 3.4028234e38
+
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Finite numbers from `low` to `high`, whole ones if `whole`; an `open` range leaves `low` itself out."""
+    """Finite numbers from `low` to `high`, whole ones if `whole`; an `open` range leaves `low` itself out.
+
+    Without a `high` it ends where the devices' numbers do, int32's and float32's.
+    """
 
     low: int | float
     high: int | float = math.inf
@@ -18,7 +23,12 @@ class Range:
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return False
-        return math.isfinite(value) and (value > self.low if self.open else value >= self.low) and value <= self.high
+        return math.isfinite(value) and (value > self.low if self.open else value >= self.low) and value <= self.most
+
+    @property
+    def most(self) -> int | float:
+        """The largest number that is legal."""
+        return self.high if self.high < math.inf else _MOST_WHOLE if self.whole else _MOST_REAL
 
     def __str__(self) -> str:
         if self.high == math.inf:

@@ -1,5 +1,6 @@
 """What a person may write for a path, in every flag, key, variable and function: one rule for all of them."""
 
+import errno
 import hashlib
 import os
 import pathlib
@@ -33,9 +34,15 @@ def parse(path: str | os.PathLike[str]) -> pathlib.Path:
     if "\0" in text:
         raise UserError(f"{text!r} is no path: it holds a zero byte.")
     try:
-        return pathlib.Path(text).expanduser()
+        path = pathlib.Path(text).expanduser()
     except RuntimeError:
         raise UserError(f"There is no home folder {text.partition('/')[0]} here: write the whole path.") from None
+    try:
+        os.lstat(path)
+    except OSError as error:  # what is not there, or may not be looked at, is for those who need it
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{text[:60]}... is no path: it, or a name in it, is too long.") from None
+    return path
 
 
 def find_home() -> pathlib.Path | None:

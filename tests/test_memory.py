@@ -27,6 +27,16 @@ def test_the_largest_batch_is_estimated(said, free, fitting):
     assert memory.estimate_batch(2000, said, free) == fitting
 
 
+def test_a_network_that_does_not_fit_is_told_before_it_is_made(monkeypatch):
+    parameters = {"kernel": jax.ShapeDtypeStruct((2**31 - 1, 2**31 - 1), "float32")}
+    monkeypatch.setattr(memory, "find_free", lambda: None)
+    memory.check_state(parameters, (parameters, parameters))
+    monkeypatch.setattr(memory, "find_free", lambda: GIB)
+    memory.check_state({}, {"kernel": jax.ShapeDtypeStruct((GIB // 4,), "float32")})
+    with pytest.raises(UserError, match=r"4,611,686,014,132,420,609 parameters need .* lower model.width or"):
+        memory.check_state(parameters, (parameters, parameters))
+
+
 def test_the_sentence_names_it(monkeypatch):
     monkeypatch.setattr(memory, "find_free", lambda: GIB)
     said = r"a step of 2000 images: lower train.batch_size \(by an estimate, 400 images fit\), or"

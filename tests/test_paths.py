@@ -46,6 +46,12 @@ def test_an_address_is_refused(text):
         paths.parse(text)
 
 
+@pytest.mark.parametrize("text", ["x" * 1000, "a/" * 3000])
+def test_a_path_that_is_too_long_is_a_sentence(text):
+    with pytest.raises(UserError, match=rf"^{text[:60]}\.\.\. is no path: it, or a name in it, is too long\.$"):
+        paths.parse(text)
+
+
 @pytest.mark.parametrize("text", ["a:b/c", "C:/x", "gs:", "x/gs://y", "http"])
 def test_what_only_looks_like_an_address_is_a_path(text):
     assert paths.parse(text) == pathlib.Path(text)

@@ -35,9 +35,10 @@ def create(*, erase_prob: float, erase_px: int) -> Transform | None:
 
     def erase(key: PRNGKeyArray, batch: Batch, shards: Shards) -> Batch:
         side_px, channels = batch.images.shape[-2:]
+        px = min(erase_px, 2 * side_px)  # such a square covers its image wherever its centre is
 
         def draw(rows: int) -> Squares:
-            return draw_squares(key, rows, side_px=side_px, channels=channels, erase_prob=erase_prob, erase_px=erase_px)
+            return draw_squares(key, rows, side_px=side_px, channels=channels, erase_prob=erase_prob, erase_px=px)
 
         return batch.replace(images=apply_erasing(batch.images, shards.draw(draw)))
 

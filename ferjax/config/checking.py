@@ -1,6 +1,7 @@
 """The check of a config, before data is read: every key is known, and every value is in its range."""
 
 import difflib
+import math
 from collections.abc import Iterable
 
 from ml_collections import ConfigDict
@@ -9,6 +10,7 @@ from ferjax.config.comparing import flatten
 from ferjax.config.groups import KEYS
 from ferjax.config.moved import MOVED, resolve
 from ferjax.errors import UserError
+from ferjax.keys import Each, Range
 from ferjax.optim import groups
 
 
@@ -40,14 +42,23 @@ def check_keys(config: ConfigDict) -> None:
         raise KeyMistake(f"the config lacks {', '.join(missing)}: start from configs/default.py, change what differs.")
 
 
+def _name_end(legal: object, value: object) -> str:
+    """Return the end of a range that has none of its own, where a value is beyond it."""
+    if isinstance(legal, Each):
+        members = value if isinstance(value, tuple | list) else ()
+        return next((said for member in members if (said := _name_end(legal.member, member))), "")
+    beyond = isinstance(legal, Range) and isinstance(value, int | float) and legal.most < value < math.inf
+    return f", and at most {legal.most:.10g}" if isinstance(legal, Range) and beyond and legal.high == math.inf else ""
+
+
 def validate(config: ConfigDict) -> None:
     """Raise UserError for the first value out of its range, and for optim.groups that cannot be read.
 
     The config has all keys of this version and no others, as after `check_keys`.
     """
     for key, value in flatten(config):
-        if value not in KEYS[key].legal:
-            raise UserError(f"{key}={value!r} is out of range: it must be {KEYS[key].legal}.")
+        if value not in (legal := KEYS[key].legal):
+            raise UserError(f"{key}={value!r} is out of range: it must be {legal}{_name_end(legal, value)}.")
     try:
         groups.parse(config.optim.groups)
     except ValueError as error:

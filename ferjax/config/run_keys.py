@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from ferjax.keys import COUNT, FLAG, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys
+from ferjax.keys import COUNT, FLAG, POSITIVE, SEED, SIZE, Choice, Each, Key, Keys, Range
 from ferjax.scores import SCORES
 from ferjax.views import VIEWS
 
@@ -62,7 +62,7 @@ TRAIN: Keys = MappingProxyType(
 
 EVAL: Keys = MappingProxyType(
     {
-        "batch_size": Key(256, SIZE, "images in one batch of validation and evaluation"),
+        "batch_size": Key(256, Range(1, 65_536, whole=True), "images in one batch of validation and evaluation"),
         "split": Key(
             "auto",
             Choice(("auto", "validation", "test")),

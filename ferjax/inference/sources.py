@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from ferjax import paths
 from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
@@ -158,10 +158,19 @@ class _Finder:
 
     def _find_in_sequence(self, name: str, image: Image.Image) -> Iterator[Load]:
         time_s = 0.0
-        for number, part in enumerate(ImageSequence.Iterator(image)):
+        for number in range(image.n_frames):  # type: ignore[attr-defined] # of files with several pictures
+            try:
+                image.seek(number)
+                part = image.copy()
+            except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
+                self._takes(name, number)
+                yield _fail(name, describe_failure(b"?", error), frame=number, time_s=time_s)
+                if image.format != "TIFF":  # its pages are apart; others build on the frame before, or claim too many
+                    return
+                continue
             if self._takes(name, number):
-                yield _load_image(name, part.copy(), frame=number, time_s=time_s)
-            time_s += part.info.get("duration", 0) / 1000
+                yield _load_image(name, part, frame=number, time_s=time_s)
+            time_s += image.info.get("duration", 0) / 1000
 
     def _find_frames(self, name: str, source: pathlib.Path | int) -> Iterator[Load]:
         try:
@@ -198,8 +207,8 @@ def _is_picture(path: pathlib.Path) -> bool:
     return False
 
 
-def _fail(name: str, reason: str) -> Load:
-    return lambda: Picture(name, reason=reason)
+def _fail(name: str, reason: str, **place: Any) -> Load:
+    return lambda: Picture(name, reason=reason, **place)
 
 
 def _load_array(name: str, array: np.ndarray) -> Load:

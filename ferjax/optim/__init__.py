@@ -92,7 +92,7 @@ def create(*, epochs: int, steps_per_epoch: float, **options: Any) -> Optimizer:
         find_updates=find_updates,
         learning_rate=make_schedule(
             peak=peak,
-            total_steps=math.ceil(epochs * steps_per_epoch),
+            total_steps=schedules.count_steps(math.ceil(epochs * steps_per_epoch)),
             steps_per_epoch=steps_per_epoch,
             options=values,
         ),

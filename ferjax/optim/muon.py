@@ -8,14 +8,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from ferjax.keys import SIZE, Key, Keys, Range
+from ferjax.keys import Key, Keys, Range
 from ferjax.optim import adam
 from ferjax.optim.groups import Named
 
 KEYS: Keys = {
     **adam.KEYS,
     "muon_momentum": Key(0.95, Range(0, 0.9999), "muon's decay of its mean of gradients, at each step"),
-    "muon_iterations": Key(5, SIZE, "Newton-Schulz iterations that make muon's matrices nearly orthogonal"),
+    "muon_iterations": Key(
+        5, Range(1, 100, whole=True), "Newton-Schulz iterations that make muon's matrices nearly orthogonal"
+    ),
 }
 
 # Of the quintic iteration: chosen for speed, so that singular values end between about 0.7 and 1.2.

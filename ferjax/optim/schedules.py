@@ -26,9 +26,14 @@ _WARMUP: Keys = {
 }
 
 
+def count_steps(steps: int | float) -> int:
+    """Return a number of steps as a whole number, at most the largest int32: the schedules count with those."""
+    return round(min(steps, 2**31 - 1))
+
+
 def create_constant(*, peak: float, total_steps: int, steps_per_epoch: float, warmup_epochs: float) -> optax.Schedule:
     """Make a rate that is `peak` after a linear warm-up from 0."""
-    warmup_steps = round(warmup_epochs * steps_per_epoch)
+    warmup_steps = count_steps(warmup_epochs * steps_per_epoch)
     # Without a warm-up optax's warmup_constant_schedule stays at 0 for ever.
     return optax.warmup_constant_schedule(0.0, peak, warmup_steps) if warmup_steps else lambda _: peak
 
@@ -38,7 +43,7 @@ def create_cosine(*, peak: float, total_steps: int, steps_per_epoch: float, warm
 
     Loshchilov & Hutter 2017, arXiv 1608.03983. Raises ValueError for a warm-up that leaves the cosine no step.
     """
-    warmup_steps = round(warmup_epochs * steps_per_epoch)
+    warmup_steps = count_steps(warmup_epochs * steps_per_epoch)
     if warmup_steps >= total_steps:
         raise ValueError(
             f"optim.warmup_epochs takes {warmup_steps} steps of {total_steps}, and a cosine needs some after it."

@@ -1,11 +1,13 @@
 """The advice for a device whose memory is too small: before a step, where that is known, or behind it."""
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import jax
+from jaxtyping import PyTree
 
 from ferjax import machine
 from ferjax.errors import UserError
@@ -80,6 +82,18 @@ class MemoryCheck:
         raise UserError(
             f"A step of {self._images} images needs {asked / 1e9:.2g} GB of memory, and {free / 1e9:.2g} GB are free"
             f"{_advise_on(self._seeds)} lower {self._key}{advice}."
+        )
+
+
+def check_state(parameters: PyTree, state: PyTree) -> None:
+    """Raise UserError where a state, of which only the shapes are known, takes more memory than is free."""
+    free = find_free()
+    asked = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    if free is not None and asked > free:
+        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameters))
+        raise UserError(
+            f"The network's {count:,} parameters need {asked / 1e9:.3g} GB of memory with all that training keeps of "
+            f"them, and {free / 1e9:.3g} GB are free: lower model.width or model.hidden."
         )
 
 

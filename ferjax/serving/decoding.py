@@ -37,7 +37,7 @@ def decode(upload: Upload, limits: Limits) -> Decoded:
     if width * height > limits.pixels:
         return Decoded(Picture(upload.name, reason=_name_limit(limits)), 413)
     try:
-        return Decoded(Picture(upload.name, np.asarray(open_image(upload.data)[0])), 200)
+        return Decoded(Picture(upload.name, np.asarray(open_image(upload.data, FORMATS)[0])), 200)
     except NotAnImage as error:
         return Decoded(Picture(upload.name, reason=str(error)), 422)
 

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import AsyncGenerator
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -29,6 +29,22 @@ class _InMemory(MultiPartParser):
     """Starlette's parser, which never writes a file to the disk: no picture is stored."""
 
     spool_max_size = 0  # of SpooledTemporaryFile: no limit
+
+    def __init__(self, headers: Headers, chunks: AsyncGenerator[bytes, None], **limits: int) -> None:
+        super().__init__(headers, self._check_end(chunks), **limits)
+        self._has_ended = False
+
+    def on_end(self) -> None:
+        self._has_ended = True
+
+    async def _check_end(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield the chunks; raise MultiPartException where they end within a part, which would be lost silently."""
+        begun = False
+        async for chunk in chunks:
+            begun |= bool(chunk)
+            yield chunk
+        if begun and not self._has_ended:
+            raise MultiPartException("it ends before its last part does")
 
 
 async def read_uploads(request: Request, chunks: AsyncGenerator[bytes, None], limits: Limits) -> list[Upload]:

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from ferjax.files import write_text
 from ferjax.networks.weights import merge
-from ferjax.parallel import Layout, initialize, is_main
+from ferjax.parallel import Layout, check_state, initialize, is_main
 from ferjax.state import TrainState
 from ferjax.training import weights
 from ferjax.training.build import Parts
@@ -40,6 +40,8 @@ def open_state(
 
 def _create_state(parts: Parts, layout: Layout, workdir: Workdir, seed_number: int, source: str) -> TrainState:
     seed = jnp.asarray(seed_number, jnp.uint32)
+    # The network, the best one so far, and the optimizer's moments.
+    check_state(parts.shapes, (parts.shapes, parts.shapes, jax.eval_shape(parts.optimizer.init, parts.shapes)))
     variables = initialize(parts.create_variables, layout, seed)
     if source != "none":
         variables = _load_weights(parts, workdir, variables, source)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import ferjax
 from ferjax.errors import UserError
-from scripts.drills.drill import Skipped, expect
-from scripts.drills.runs import ROOT, environment, read_metrics, strip
+from scripts.drills.drill import Failed, Skipped, expect
+from scripts.drills.runs import QUICK_COMPILE, ROOT, environment, read_metrics, strip
 
 STEPS, MORE_STEPS = 4, 8
 _KEYS = {
@@ -55,10 +55,12 @@ VERSIONS: tuple[Version, ...] = (
 def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
     """Begin a run with `cases` of the versions, spread over all of them, and go on with it by this one."""
     chosen = [VERSIONS[int(i * (len(VERSIONS) - 1) / max(cases - 1, 1))] for i in range(min(cases, len(VERSIONS)))]
+    faults: list[str] = []
+    env_now = environment(folder / "cache", XLA_FLAGS=QUICK_COMPILE)
     for version in reversed(chosen):
         tree, workdir = folder / f"tree_{version.commit}", folder / f"run_{version.commit}"
         _unpack(version.commit, tree)
-        env = environment(folder / f"cache_{version.commit}", PYTHONPATH=str(tree))
+        env = environment(folder / f"cache_{version.commit}", PYTHONPATH=str(tree), XLA_FLAGS=QUICK_COMPILE)
         keys = [f"--config.{key}={value}" for key, value in {**_KEYS, "train.steps": STEPS}.items()]
         keys += [f"--config.{key}" for key in version.keys]
         arguments = [sys.executable, "-m", "ferjax.main", "--config", "configs/quickstart.py"]
@@ -67,8 +69,15 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
         if not any((workdir / "checkpoints").glob("*[0-9]*")):
             yield f"{version.commit} ({version.about}): does not run here: {strip(begun.stderr).splitlines()[-1:]}"
             continue
-        yield f"{version.commit} ({version.about}): {_go_on(workdir, version, environment(folder / 'cache'))}"
+        try:
+            said = _go_on(workdir, version, env_now)
+            shutil.rmtree(workdir)
+        except Failed as fault:
+            said = f"FAILED: {fault}"
+            faults.append(version.commit)
+        yield f"{version.commit} ({version.about}): {said}"
         shutil.rmtree(tree)
+    expect(not faults, f"runs of {', '.join(faults)} neither go on nor are refused in a sentence, see above")
 
 
 def _go_on(workdir: pathlib.Path, version: Version, env: dict[str, str]) -> str:

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,6 +29,10 @@ SMALL: Mapping[str, object] = {
 LONGEST_S = 3600.0  # of a command that must come to its end: some seconds, and a hundred times that on a busy machine
 # What depends on the machine's speed.
 _TIMES = ("images_per_s", "model_flop_utilisation", "seconds")
+
+
+# XLA_FLAGS for drills that compile much and measure nothing.
+QUICK_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 def command(workdir: pathlib.Path, *more: str, name: str = "train") -> list[str]:
@@ -90,6 +95,14 @@ def check_same(straight: pathlib.Path, other: pathlib.Path, what: str) -> None:
     expect(read_metrics(straight) == read_metrics(other), f"{what}: metrics.jsonl differs from the straight run's")
     for name in ("predictions.csv", "report.json"):
         expect((straight / name).read_bytes() == (other / name).read_bytes(), f"{what}: {name} differs")
+
+
+def measure_slowness() -> float:
+    """Return how many times as long as its processor time a second of work takes here; 1 on a machine that is idle."""
+    start_s, start_cpu_s = time.monotonic(), time.process_time()
+    while time.process_time() - start_cpu_s < 0.2:
+        sum(range(10_000))
+    return max(1.0, (time.monotonic() - start_s) / (time.process_time() - start_cpu_s))
 
 
 def strip(text: str) -> str:

@@ -1,12 +1,16 @@
 """What ferjax brings along and takes in: no pickle is read by it, and what it downloads is checked."""
 
 import ast
+import gzip
+import hashlib
 import pathlib
 import random
+import re
 from collections.abc import Iterator
 
 import ferjax
 from ferjax import networks
+from ferjax.serving.browser import RUNTIME
 from scripts.drills.drill import expect
 
 # Ways of running what a file says. A config file is a program that the user writes, and is run as one.
@@ -34,6 +38,15 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
         if not file.digest
     ]
     yield f"published files without a digest of their own, held to the server's: {unknown or 'none'}"
+    for digest, name in find_digests():
+        packed = RUNTIME / f"{name}.gz"
+        expect(hashlib.sha256(gzip.decompress(packed.read_bytes())).hexdigest() == digest, f"{packed} is another file")
+    yield f"onnxruntime-web: {', '.join(name for _, name in find_digests())} are the published ones"
+
+
+def find_digests() -> list[tuple[str, str]]:
+    """Return the SHA-256 and the name of each file of onnxruntime-web, as its README lists them."""
+    return re.findall(r"^ +([0-9a-f]{64})  (\S+)$", (RUNTIME / "README.md").read_text(), re.MULTILINE)
 
 
 def find_faults(source: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Mutated weight files by the hundred thousand: each is read, or refused in one sentence.
 
 Every kind is read in a process of its own, so that a crash, a hang or too much memory in a library written in C is seen
-too. A case is drawn from the seed and its number alone: `python -m scripts.drills.weights KIND SEED FIRST COUNT FOLDER`
-makes any of them again.
+too; nothing is started or imported for a file. A case is drawn from the seed and its number alone:
+`python -m scripts.drills.weights KIND SEED FIRST COUNT FOLDER` makes any of them again.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from scripts.drills.runs import ROOT, environment
 KINDS = ("h5", "safetensors", "pth", "old pth")
 _LONGEST_S = 20  # for a thousand files, of which each takes a millisecond or two
 _AT_ONCE = 1000
+_A_LINE = 25_000  # files, after which the drill says how far it is
 _MORE_MB = 512  # of addresses than the process has at first
 _OVERHEAD_BYTES = 400_000  # of Python's objects, whatever the file
 
@@ -32,14 +33,20 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
     """Mutate `cases` files of each kind."""
     seed, env = chance.randrange(1_000_000), environment(folder / "cache")
     for kind in KINDS:
-        start_s, place = time.monotonic(), folder / kind.replace(" ", "_")
+        place = folder / kind.replace(" ", "_")
         place.mkdir()
         arguments = [sys.executable, "-m", "scripts.drills.weights", kind, str(seed), "0", str(cases), str(place)]
-        done = subprocess.run(arguments, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
-        said = done.stderr.strip().splitlines()[-1:] or [""]
-        why = {-signal.SIGPROF: "it hangs", -signal.SIGSEGV: "it crashes"}.get(done.returncode, said[0])
-        expect(done.returncode == 0, f"{kind}, seed {seed}: {why} ({done.returncode}); the file is {place / 'file'}")
-        yield f"{done.stdout.strip()}, {1000 * (time.monotonic() - start_s) / cases:.2f} ms a file"
+        process = subprocess.Popen(
+            arguments, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            yield line.rstrip("\n")
+        said = process.stderr.read().strip().splitlines()[-1:] or [""]
+        code = process.wait()
+        why = {-signal.SIGPROF: "it hangs", -signal.SIGSEGV: "it crashes"}.get(code, said[0])
+        expect(code == 0, f"{kind}, seed {seed}: {why} ({code}); the file is {place / 'file'}")
 
 
 def read_mutated(kind: str, seed: int, numbers: range, folder: pathlib.Path) -> collections.Counter[str]:
@@ -102,8 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     read_mutated(found.kind, found.seed, range(10), found.folder)
     _limit_memory()
     tracemalloc.start()
-    ended = read_mutated(found.kind, found.seed, range(found.first, found.first + found.count), found.folder)
-    print(f"{found.kind}, seed {found.seed}: {ended['used']} used, {ended['refused']} refused")
+    ended: collections.Counter[str] = collections.Counter()
+    start_s, after = time.process_time(), found.first + found.count
+    for first in range(found.first, after, _A_LINE):
+        ended += read_mutated(found.kind, found.seed, range(first, min(first + _A_LINE, after)), found.folder)
+        each_ms = 1000 * (time.process_time() - start_s) / ended.total()
+        said = f"{ended['used']} used, {ended['refused']} refused, {each_ms:.2f} ms of processor time a file"
+        print(f"{found.kind}, seed {found.seed}: {said}", flush=True)
     return 0
 
 

@@ -29,6 +29,13 @@ def test_erasing_fills_its_square_and_nothing_else(corner, area):
         np.testing.assert_array_equal(np.sort(erased[0][rows, columns]), np.sort(noise[0].ravel()))
 
 
+def test_a_square_far_larger_than_the_image_covers_all_of_it():
+    batch = Batch(jnp.full((4, 16, 16, 1), 300.0), jnp.zeros(4, jnp.int32), jnp.full((4, 7), 1 / 7))
+    for px in (32, 10**9):
+        result = erasing.create(erase_prob=1.0, erase_px=px)(jax.random.key(0), batch, Shards(4)).images
+        assert float(result.max()) <= 255
+
+
 @pytest.mark.parametrize(("px", "side", "channels"), [(7, 48, 1), (48, 48, 1), (9, 31, 3), (40, 31, 1)])
 def test_a_square_of_any_size_in_an_image_of_any_size(px, side, channels):
     batch = Batch(jnp.zeros((64, side, side, channels)), jnp.zeros(64, jnp.int32), jnp.full((64, 7), 1 / 7))

@@ -91,6 +91,21 @@ def test_the_ends_of_every_range_are_legal_and_one_beyond_is_refused(key):
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "end"),
+    [
+        ("train.epochs", 2**31, "it must be >= 1, and at most 2147483647."),
+        ("optim.eps", 1e39, "it must be > 0, and at most 3.4028234e+38."),
+        ("model.hidden", (2**31,), "it must be a tuple of numbers, each >= 1, and at most 2147483647."),
+        ("eval.batch_size", 10**6, "it must be 1..65536."),
+    ],
+)
+def test_numbers_that_devices_do_not_have_are_refused(key, value, end):
+    with pytest.raises(UserError) as told:
+        validate(change(key, value))
+    assert str(told.value).endswith(end)
+
+
+@pytest.mark.parametrize(
     ("entries", "sentence"),
     [
         ("all", "optim.groups is 'all'; it must be a list"),

@@ -155,6 +155,21 @@ def test_a_flipped_byte(tmp_path, make_rows, edition, packer):
     _error(path)
 
 
+def test_a_zip_with_a_file_without_a_name(tmp_path, make_rows, edition):
+    path = tmp_path / "fer2013.zip"
+    path.write_bytes(pack(edition(make_rows(n=40), "folder"), "zip").replace(b"archive/", b"\0rchive/"))
+    assert "a file in it has no name" in _error(path)
+
+
+def test_a_zip_whose_name_is_no_text_in_one_of_two_places(tmp_path, make_rows, edition):
+    path = tmp_path / "fer2013.zip"
+    content = bytearray(pack({"\u00e9.csv": edition(make_rows(n=40), "csv")["fer2013/fer2013.csv"]}, "zip"))
+    at = content.index("\u00e9.csv".encode())
+    content[at] = 0xFF
+    path.write_bytes(content)
+    assert "damaged" in _error(path)
+
+
 def test_a_damaged_archive_within_an_archive_is_named(tmp_path, competition):
     path = tmp_path / "download.zip"
     path.write_bytes(pack({"fer2013.tar.gz": competition["fer2013.tar.gz"][:-100]}, "zip"))

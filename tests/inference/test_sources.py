@@ -170,6 +170,24 @@ def test_an_image_file_with_several_pictures_gives_all_of_them(tmp_path):
     assert (counts.frames[name], counts.skipped[name]) == (4, 2)
 
 
+def test_a_broken_picture_among_several_is_told_once_and_none_comes_twice(tmp_path):
+    chance = np.random.default_rng(0)
+    frames = [Image.fromarray(chance.integers(0, 256, (40, 40), np.uint8)) for _ in range(3)]
+    data = to_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    (tmp_path / "cut.gif").write_bytes(data[:-900])
+    found = read(tmp_path / "cut.gif")
+    assert [picture.frame for picture in found] == [0, 1, 2]
+    assert [picture.pixels is None for picture in found] == [False, False, True]
+    assert found[2].reason
+
+
+def test_a_program_in_postscript_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("it was run"))
+    (tmp_path / "face.png").write_bytes(to_bytes(Image.new("RGB", (9, 9)), "EPS"))
+    (picture,) = read(tmp_path / "face.png")
+    assert "PostScript" in picture.reason
+
+
 @pytest.mark.parametrize("stride", [1, 3])
 def test_every_frame_of_a_video_is_there_or_counted(video_file, stride):
     counts = Counts()

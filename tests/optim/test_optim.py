@@ -210,6 +210,15 @@ def test_onecycle_rises_to_the_peak_and_falls():
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
+def test_a_run_without_an_end_has_a_rate(schedule):
+    assert np.isfinite(rates([0, 5], schedule=schedule, epochs=2**31 - 1)).all()
+
+
+def test_a_warm_up_without_an_end_stays_near_0():
+    assert 0 <= rates([5], warmup_epochs=3e38)[0] < 1e-9
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
 def test_a_run_of_one_step_has_a_finite_rate(schedule):
     assert np.isfinite(rates([0, 1, 2], schedule=schedule, epochs=1, steps_per_epoch=1.0)).all()
 

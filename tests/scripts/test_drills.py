@@ -1,10 +1,12 @@
 """The drills' own parts, and a short form of each, by name."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import functools
 import importlib
 import importlib.util
+import io
 import multiprocessing
 import os
 import pathlib
@@ -18,17 +20,21 @@ import tempfile
 import time
 
 import pytest
+from PIL import Image, UnidentifiedImageError
 
 import ferjax
+from ferjax import serving
 from ferjax.errors import UserError
 from ferjax.keys import Choice, Range
+from ferjax.serving.browser import RUNTIME_FILES
 from ferjax.training import checksums
 from ferjax.training.checkpoint import Checkpoints
 from ferjax.training.places import Place
 from scripts.drills import __main__ as driver
-from scripts.drills import damage, fuzz, numerics_checks, saves, stages, supply, weights
+from scripts.drills import damage, fuzz, numerics_checks, saves, stages, supply, uploads, values, weights
 from scripts.drills.drill import Failed, Skipped, expect
 from scripts.drills.states import create_state
+from tests.inference.conftest import SquareFinder
 
 
 def test_every_drill_is_there():
@@ -62,14 +68,26 @@ def test_mutations_are_drawn_from_the_seed():
     assert len(set(mutated)) > 40
 
 
+def test_a_mutated_png_gets_right_checksums():
+    file = io.BytesIO()
+    Image.new("L", (9, 9)).save(file, "PNG")
+    whole = file.getvalue()
+    broken = whole.replace(b"IHDR\0\0\0\x09", b"IHDR\0\0\0\x08")
+    assert fuzz.mend_png(whole) == whole
+    assert fuzz.mend_png(whole[:40]) == whole[:40]
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(broken))
+    assert Image.open(io.BytesIO(fuzz.mend_png(broken))).size == (8, 9)
+
+
 def test_values_lie_within_and_beyond_a_range():
     chance = random.Random(0)
-    drawn = [fuzz.draw_value(Range(0, 1), 0.5, chance) for _ in range(300)]
+    drawn = [values.draw_value(Range(0, 1), 0.5, chance) for _ in range(300)]
     numbers = [value for value in drawn if type(value) is float]
     assert any(0 < value < 1 for value in numbers)
     assert any(value < 0 for value in numbers)
     assert any(value > 1 for value in numbers)
-    assert "other" in [fuzz.draw_value(Choice(("a",)), "a", chance) for _ in range(30)]
+    assert "other" in [values.draw_value(Choice(("a",)), "a", chance) for _ in range(30)]
 
 
 def test_a_checkpoint_is_damaged_in_every_way(tmp_path):
@@ -148,6 +166,7 @@ def test_what_could_run_a_file_is_found(source):
 
 def test_supply(tmp_path):
     assert list(supply.run(tmp_path, 1, random.Random(0)))
+    assert {name for _, name in supply.find_digests()} == set(RUNTIME_FILES)
 
 
 # Short forms, some seconds each. Those of `kill`, `locks`, `memory` and `formats` are tests of their own rooms:
@@ -198,7 +217,13 @@ def test_short_saves(tmp_path):
 def test_short_fuzz(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(fuzz, "create_weights", lambda _: {})
-    assert len(list(fuzz.run(tmp_path, 5, random.Random(0)))) == 13
+    assert len(list(fuzz.run(tmp_path, 5, random.Random(0)))) == 15
+
+
+@pytest.mark.slow
+def test_short_uploads(network):
+    app = serving.create(network, limits=uploads.LIMITS, detector=SquareFinder())
+    assert asyncio.run(uploads.send_all(app, 0, range(60))).total() == 60
 
 
 @pytest.mark.slow
@@ -222,6 +247,8 @@ def test_short_numerics(tmp_path, caplog):
         ("disk", 1),
         ("kill", 4),
         ("fuzz", 20),
+        ("values", 10),
+        ("uploads", 30),
         ("weights", 200),
         ("saves", 40),
         ("locks", 1),

@@ -144,6 +144,10 @@ def test_forms_that_cannot_be_read_are_refused(ask, one_face):
     form = {"content-type": "multipart/form-data; boundary=x"}
     assert ask(b"no form at all", headers=form)[0] == 400
     assert ask(b"", headers={"content-type": "multipart/form-data"})[0] == 400
+    part = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a.png"\r\n\r\n' + one_face + b"\r\n"
+    assert ask(part + part + b"--x--\r\n", headers=form)[0] == 200
+    status, answer = ask(part + part[:-9], headers=form)  # the second picture would be lost without a word
+    assert (status, answer["error"][:63]) == (400, "The form cannot be read (it ends before its last part does): se")
     status, answer = ask(files=[("a", ("a.png", one_face))] * 5)
     assert (status, answer["error"]) == (413, "The form has more than 4 files: send fewer at once.")
 

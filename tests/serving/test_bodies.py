@@ -43,6 +43,15 @@ def test_an_endless_upload_is_cut_off(client, app):
     assert count < 1000
 
 
+@pytest.mark.parametrize("declared", [b"9" * 5000, "\u00b2".encode("latin-1"), b"300001"])
+def test_a_declared_size_may_be_anything(client, app, declared):
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    status, _, _ = _ask(app, receive, (b"content-length", declared))
+    assert status == (413 if declared.isdigit() else 422)
+
+
 def test_a_slow_upload_is_cut_off(client, app):
     async def receive():
         await asyncio.sleep(0.05)

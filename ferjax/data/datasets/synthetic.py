@@ -24,7 +24,10 @@ from ferjax.keys import Key, Keys, Range
 KEYS: Keys = types.MappingProxyType(
     {
         "synthetic_rows": Key(
-            4000, Range(70, whole=True), "how many faces are drawn when the data set is 'synthetic'", resume="never"
+            4000,
+            Range(70, 1_000_000, whole=True),
+            "how many faces are drawn when the data set is 'synthetic'",
+            resume="never",
         ),
         # Drawn faces have the emotions of FER-2013, so that someone may ask for the labels of FER+.
         "labels": ferplus.KEYS["labels"],

@@ -8,6 +8,7 @@ import gzip
 import lzma
 import os
 import pathlib
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -149,30 +150,44 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tupl
                 yield prefix + entry.name, entry
 
 
+@contextlib.contextmanager
+def _listing(damage: type[Exception]) -> Iterator[None]:
+    """Raise `damage` for what the standard library raises where an archive's list has impossible names or numbers."""
+    try:
+        yield
+    except (ValueError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error) as error:
+        raise damage(f"its list cannot be read: {error}") from error
+
+
 class ZipTree(Tree):
     """Files of a zip archive."""
 
     def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label
-        self._zip = zipfile.ZipFile(file)
-        self._members = {
-            member.filename.replace("\\", "/"): member for member in self._zip.infolist() if not member.is_dir()
-        }
+        with _listing(zipfile.BadZipFile):
+            self._zip = zipfile.ZipFile(file)
+            if not all(member.filename for member in self._zip.infolist()):
+                raise zipfile.BadZipFile("a file in it has no name")
+            self._members = {
+                member.filename.replace("\\", "/"): member for member in self._zip.infolist() if not member.is_dir()
+            }
         locked = [name for name, member in self._members.items() if member.flag_bits & _ENCRYPTED]
         if locked:
             raise UserError(f"{label} is locked with a password ({locked[0]}): unpack it by hand")
         self.names = sorted(name for name in self._members if not is_junk(name))
 
     def head(self, name: str) -> bytes:
-        with self._zip.open(self._members[name]) as file:
+        with self.open(name) as file:
             return file.read(HEAD_BYTES)
 
     def open(self, name: str) -> BufferedIOBase:
-        return cast(BufferedIOBase, self._zip.open(self._members[name]))
+        with _listing(zipfile.BadZipFile):  # each file has a header of its own too
+            return cast(BufferedIOBase, self._zip.open(self._members[name]))
 
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
-            yield name, self._zip.read(self._members[name])
+            with self.open(name) as file:
+                yield name, file.read()
 
 
 class TarTree(Tree):
@@ -180,16 +195,17 @@ class TarTree(Tree):
 
     def __init__(self, file: BufferedIOBase, label: str) -> None:
         self.label = label
-        self._tar = tarfile.TarFile(fileobj=file)
         self._members: dict[str, tarfile.TarInfo] = {}
         self._heads: dict[str, bytes] = {}
-        for member in self._tar:
-            name = os.path.normpath(member.name)
-            if not member.isfile() or is_junk(name):
-                continue
-            self._members[name] = member
-            if not is_image_name(name):  # read now: going back in a compressed stream means starting over
-                self._heads[name] = self._extract(member).read(HEAD_BYTES)
+        with _listing(tarfile.ReadError):
+            self._tar = tarfile.TarFile(fileobj=file)
+            for member in self._tar:
+                name = os.path.normpath(member.name)
+                if not member.isfile() or is_junk(name):
+                    continue
+                self._members[name] = member
+                if not is_image_name(name):  # read now: going back in a compressed stream means starting over
+                    self._heads[name] = self._extract(member).read(HEAD_BYTES)
         self.names = sorted(self._members)
         self._check_end(file)
 
@@ -202,7 +218,9 @@ class TarTree(Tree):
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         for name, member in self._members.items():
             if name in names:
-                yield name, self._extract(member).read()
+                with _listing(tarfile.ReadError):
+                    content = self._extract(member).read()
+                yield name, content
 
     def _extract(self, member: tarfile.TarInfo) -> BufferedIOBase:
         file = self._tar.extractfile(member)

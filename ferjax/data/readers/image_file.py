@@ -18,20 +18,22 @@ class NotAnImage(ValueError):  # noqa: N818 - a fact about a file, not an error 
     """What is wrong with a file that should be an image; the message completes "it is "."""
 
 
-def open_image(file: bytes | str | pathlib.Path) -> tuple[Image.Image, str]:
+def open_image(file: bytes | str | pathlib.Path, formats: tuple[str, ...] | None = None) -> tuple[Image.Image, str]:
     """Open an image file, by its content or its path; return it in mode L or RGB, and the mode that the file has.
 
-    Of a file with several pictures it is the first. Raises NotAnImage for whatever is wrong with its content, and
-    OSError where there is no such file or it may not be read.
+    Of a file with several pictures it is the first. `formats` are those of Pillow that are tried. Raises NotAnImage for
+    whatever is wrong with its content, and OSError where there is no such file or it may not be read.
     """
-    image = load_image(file if isinstance(file, bytes) else pathlib.Path(file).read_bytes())
+    image = load_image(file if isinstance(file, bytes) else pathlib.Path(file).read_bytes(), formats)
     return plain_image(image), image.mode
 
 
-def load_image(data: bytes) -> Image.Image:
-    """Decode an image file as it is; raises NotAnImage."""
+def load_image(data: bytes, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """Decode an image file as it is, in one of Pillow's formats or any; raises NotAnImage."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            if image.format == "EPS":  # a program in PostScript, which Pillow would have Ghostscript run
+                raise ValueError("PostScript, which is a program; save it as PNG")
             image.load()
             levels.check_colour(image, data)
             return image
