@@ -36,11 +36,12 @@ unset XDG_CACHE_HOME FERJAX_CACHE
 export XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 "$python" -c "import ferjax, sys; sys.exit(not ferjax.__file__.startswith('$site'))"
 [ "$("$python" -m ferjax configs | "$grep" -c optimal)" = 1 ]
-"$python" -m ferjax --help | "$grep" -q train
+# Not grep -q, which leaves at the first match: what a command writes behind that would end it.
+"$python" -m ferjax --help | "$grep" train > "$folder/seen"
 tiny=(--config.data.synthetic_rows=140 --config.model.width=0.05 --config.train.steps=2 --config.train.batch_size=24)
 "$python" -m ferjax train --config quickstart --workdir study/quickstart/seed_0 "${tiny[@]}"
-"$python" -m ferjax evaluate --workdir study/quickstart/seed_0 | "$grep" -q accuracy
-"$python" -m ferjax evaluate --workdir study | "$grep" -q quickstart
+"$python" -m ferjax evaluate --workdir study/quickstart/seed_0 | "$grep" accuracy > "$folder/seen"
+"$python" -m ferjax evaluate --workdir study | "$grep" quickstart > "$folder/seen"
 [ -f study/report.html ] || { echo "No report was written." >&2; exit 1; }
 "$python" -c "import ferjax; print(ferjax.load('study/quickstart/seed_0').classes, ferjax.load().classes)"
 echo "The wheel works."
