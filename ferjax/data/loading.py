@@ -1,9 +1,11 @@
 """From the config's group "data" to rows and their splits."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 import types
+from collections.abc import Iterator
 from typing import Any
 
 from ferjax.data.datasets import DATASETS, DataSet
@@ -77,8 +79,9 @@ def read(path: str | os.PathLike[str], on_bad_row: str = "error", name: str = _D
     and logs how many they are. What was read is kept in the cache for the next time.
     """
     entry = _find(name)
-    rows = entry.read(path, on_bad_row, **{key: declared.default for key, declared in entry.keys.items()})
-    return _name_source(rows, path)
+    with _explain_memory(path):
+        rows = entry.read(path, on_bad_row, **{key: declared.default for key, declared in entry.keys.items()})
+        return _name_source(rows, path)
 
 
 def load(**options: Any) -> tuple[Rows, Splits]:
@@ -97,17 +100,30 @@ def load(**options: Any) -> tuple[Rows, Splits]:
     name = "synthetic" if drawn else values["name"]
     entry = _find(name)
     own = {key: values[key] for key in entry.keys}
-    rows = _name_source(entry.read(values["path"], values["on_bad_row"], **own), values["path"])
     unread = [
         f"data.{key} is not read, since the data set is '{name}'"
         for key, declared in keys.items()
         if key not in _COMMON and key not in own and values[key] != declared.default
     ]
-    rows = dataclasses.replace(rows, notes=(*rows.notes, *unread))
     divide = functools.partial(split, mode=values["split"], seed=values["split_seed"])
-    rows, splits = (rows, divide(rows)) if entry.relabel is None else entry.relabel(rows, divide, **own)
-    rows, splits = regroup(rows, splits, values["classes"])
-    return drop_copies(rows, splits, values["dedup"])
+    with _explain_memory(values["path"]):
+        rows = _name_source(entry.read(values["path"], values["on_bad_row"], **own), values["path"])
+        rows = dataclasses.replace(rows, notes=(*rows.notes, *unread))
+        rows, splits = (rows, divide(rows)) if entry.relabel is None else entry.relabel(rows, divide, **own)
+        rows, splits = regroup(rows, splits, values["classes"])
+        return drop_copies(rows, splits, values["dedup"])
+
+
+@contextlib.contextmanager
+def _explain_memory(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise UserError where the memory does not hold a data set, all of which is kept there."""
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError(
+            f"The memory that this process may use does not hold the images of {os.fspath(path)}: take fewer of them, "
+            "or raise the limit (ulimit -v says it)."
+        ) from error
 
 
 def _find(name: str) -> DataSet:

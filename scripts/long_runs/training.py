@@ -1,8 +1,9 @@
 """A run of many steps: its memory, its open files, its logs and its speed from the first epoch to the last."""
 
-import os
 import pathlib
+import re
 import time
+from statistics import median
 from typing import NamedTuple
 
 from ferjax import runtime
@@ -24,7 +25,7 @@ _KEYS = {
 
 
 class Seen(NamedTuple):
-    """What one epoch's end saw: the step, MB of memory, open files, and steps a second of processor time and in all."""
+    """What one epoch's end saw: the step, MB of memory of its own, open files, and steps a second of processor time and in all."""
 
     step: int
     memory_mb: float
@@ -43,10 +44,14 @@ class Watch(Hook):
     def on_epoch(self, loop: Loop, told: EpochTold) -> None:
         now = (told.step, time.process_time(), time.perf_counter())
         steps, cpu_s, wall_s = (new - old for new, old in zip(now, self._last, strict=True))
-        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-        memory_mb = pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-        self.seen.append(Seen(told.step, memory_mb, len(list(_FILES.iterdir())), steps / cpu_s, steps / wall_s))
+        self.seen.append(Seen(told.step, _read_mb(), len(list(_FILES.iterdir())), steps / cpu_s, steps / wall_s))
         self._last = now
+
+
+def _read_mb() -> float:
+    """Read how much memory is this process's own: pages of files, such as libraries, come and go as the system likes."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return sum(int(kb) for kb in re.findall(r"^(?:RssAnon|VmSwap):\s+(\d+) kB", status, re.MULTILINE)) / 1024
 
 
 class Summary(NamedTuple):
@@ -91,8 +96,8 @@ def summarize(seen: list[Seen], folder: pathlib.Path) -> Summary:
     return Summary(
         seen[-1].step,
         max(one.memory_mb for one in later) - later[0].memory_mb,
-        # The fewest, since a save that is under way has some files open.
-        min(one.files for one in later[-tenth:]) - min(one.files for one in later[:tenth]),
+        # In the middle, since a save that is under way has some files open, and one that just ended fewer.
+        int(median(one.files for one in later[-tenth:]) - median(one.files for one in later[:tenth])),
         speed(later[-tenth:]) / speed(later[:tenth]),
         sum(map(len, lines)) / len(lines),
         events / values,

@@ -195,3 +195,13 @@ def test_the_keys_of_group_data():
     assert {name for name, key in data.KEYS.items() if key.resume == "ask"} == {"on_bad_row"}
     assert all(key.default in key.legal for key in data.KEYS.values())
     assert data.KEYS["name"].default == fer2013.FORM.name
+
+
+def test_a_data_set_that_memory_does_not_hold_is_a_sentence(monkeypatch):
+    def read(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(loading, "DATASETS", {"huge": DataSet(read)})
+    for ask in (lambda: loading.load(name="huge", path="many"), lambda: loading.read("many", name="huge")):
+        with pytest.raises(UserError, match=r"does not hold the images of many: take fewer of them"):
+            ask()
