@@ -25,7 +25,7 @@ _KEYS = {
 
 
 class Seen(NamedTuple):
-    """What one epoch's end saw: the step, MB of memory of its own, open files, and steps a second of processor time and in all."""
+    """What one epoch's end saw: the step, MB of its own memory, open files, steps a second of processor time and in all."""
 
     step: int
     memory_mb: float
@@ -49,7 +49,7 @@ class Watch(Hook):
 
 
 def _read_mb() -> float:
-    """Read how much memory is this process's own: pages of files, such as libraries, come and go as the system likes."""
+    """Read how much memory is this process's own: pages of files, as of libraries, come and go as the system likes."""
     status = pathlib.Path("/proc/self/status").read_text()
     return sum(int(kb) for kb in re.findall(r"^(?:RssAnon|VmSwap):\s+(\d+) kB", status, re.MULTILINE)) / 1024
 
