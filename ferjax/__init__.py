@@ -51,7 +51,8 @@ def train(
     given = isinstance(config, ConfigDict)
     chosen = override(config, overrides or {}) if given else load_config(config, overrides)
     folder = paths.parse(workdir)
-    found = run(chosen, folder, allow_config_change=allow_config_change)
+    with parallel.explain_memory(chosen.train.batch_size):
+        found = run(chosen, folder, allow_config_change=allow_config_change)
     if not parallel.is_main():
         return found
     written = report.report_run(folder)

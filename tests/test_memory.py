@@ -117,3 +117,12 @@ def test_a_run_asks_before_its_first_step(tmp_path, monkeypatch):
     monkeypatch.setattr(memory.MemoryCheck, "__call__", refuse)
     with pytest.raises(UserError, match=r"train\.batch_size asks"):
         ferjax.train("quickstart", tmp_path, SMALL)
+
+
+def test_python_is_told_the_same_sentence(tmp_path, monkeypatch):
+    def run_out(*_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4129824256 bytes.")
+
+    monkeypatch.setattr("ferjax.training.run.run", run_out)
+    with pytest.raises(UserError, match="memory does not hold a step of 24 images: lower train.batch_size"):
+        ferjax.train("quickstart", tmp_path, SMALL)

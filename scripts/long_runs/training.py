@@ -25,7 +25,7 @@ _KEYS = {
 
 
 class Seen(NamedTuple):
-    """What one epoch's end saw: the step, MB of its own memory, open files, steps a second of processor time and in all."""
+    """What one epoch's end saw: step, MB of its own memory, open files, steps a second of processor time and in all."""
 
     step: int
     memory_mb: float
