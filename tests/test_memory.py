@@ -124,5 +124,5 @@ def test_python_is_told_the_same_sentence(tmp_path, monkeypatch):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4129824256 bytes.")
 
     monkeypatch.setattr("ferjax.training.run.run", run_out)
-    with pytest.raises(UserError, match="memory does not hold a step of 24 images: lower train.batch_size"):
+    with pytest.raises(UserError, match=r"memory does not hold a step of 24 images: lower train\.batch_size"):
         ferjax.train("quickstart", tmp_path, SMALL)
