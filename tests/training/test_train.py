@@ -34,19 +34,6 @@ def straight(tmp_path_factory):
     return workdir, summary
 
 
-@pytest.fixture
-def programs(monkeypatch):
-    """The programs that are compiled from here on."""
-    made, create = [], run.compile_functions
-
-    def create_and_keep(*arguments, **named):
-        made.append(create(*arguments, **named))
-        return made[-1]
-
-    monkeypatch.setattr(run, "compile_functions", create_and_keep)
-    return made
-
-
 # The step compiles once in each start, and not at all behind the last step, which is the fourteenth.
 @pytest.mark.parametrize(("kills", "compiled"), [((2, 9), [1, 1, 1]), ((14,), [1, 0])])
 def test_killed_and_resumed_equals_straight_bit_for_bit(straight, tmp_path, monkeypatch, programs, kills, compiled):
