@@ -87,9 +87,9 @@ def tidy(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
     axes.tick_params(labelsize=9)
 
 
-def set_title(figure: Figure, title: str) -> None:
-    """Set the title of a whole figure."""
-    figure.suptitle(title, fontsize=12, color=INK)
+def set_title(figure: Figure, title: str, y: float | None = None) -> None:
+    """Set the title of a whole figure, at a height `y` in 0..1 where its layout does not find one."""
+    figure.suptitle(title, fontsize=12, color=INK, y=y)
 
 
 def arrange(
@@ -101,7 +101,7 @@ def arrange(
     which takes longer than drawing them.
     """
     width, height = figure.get_size_inches()
-    figure.suptitle(title, fontsize=12, color=INK, y=1 - 0.042 / height)
+    set_title(figure, title, y=1 - 0.042 / height)
     top = 0.13 + 0.2 * len(title.splitlines()) + above
     figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
 
