@@ -126,17 +126,20 @@ def _own_logging():
 
 # The files that take longest begin first, so that at the end no process waits long for another.
 _LONGEST = (
-    *(
-        "test_drills",
-        "test_processes",
-        "test_main",
-        "test_train",
-        "test_seeds",
-        "test_damage",
-        "test_parallel",
-        "test_step",
-    ),
-    *("test_groups", "test_search", "test_weights_torch", "test_export", "test_onnx_model", "test_ready"),
+    "test_drills",
+    "test_processes",
+    "test_main",
+    "test_train",
+    "test_seeds",
+    "test_damage",
+    "test_parallel",
+    "test_step",
+    "test_groups",
+    "test_search",
+    "test_weights_torch",
+    "test_export",
+    "test_onnx_model",
+    "test_ready",
 )
 
 
