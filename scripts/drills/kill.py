@@ -6,16 +6,18 @@ import itertools
 import json
 import pathlib
 import random
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 
 from scripts.drills.drill import expect
-from scripts.drills.runs import SMALL, check_same, command, environment, strip, write_faces
+from scripts.drills.runs import QUICK_COMPILE, SMALL, check_same, command, environment, strip, write_faces
 from scripts.drills.stages import STAGES, Ended, Timeline, draw_moment, start
 
 _MOST_KILLS = 4  # of one chain of starts
 _ENOUGH = 40  # kills, of which every stage must have got some
+_EMPTY = ("data", "first compilation")  # stages that take a moment only where the cache has what they make
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,7 @@ class _Chains:
         data, chosen = f"--config.data.path={self._data}", _KINDS[kind]
         # So that training is saved within an epoch too.
         often = "--config.train.checkpoint_interval_s=0.1"
-        env = environment(cache)
+        env = environment(cache, XLA_FLAGS=QUICK_COMPILE)
         if chosen.command == "sweep":
             flags = [f"--config.{key}={value}" for key, value in SMALL.items()]
             arguments = ["bash", "scripts/sweep_seeds.sh", "configs/quickstart.py", "0", "1", "--", *flags, data, often]
@@ -71,8 +73,8 @@ class _Chains:
 
     def run(self, number: int, kind: str, kills: int) -> None:
         """Kill a kind so many times, in the stages that were tried least, let it end, and compare it."""
-        # Every third chain begins with an empty cache, so that the data are read and the step is compiled.
-        cache = self._folder / (f"cache {number}" if number % 3 == 0 else f"cache {kind}")
+        cache = self._folder / f"cache {number}"
+        shutil.copytree(self._folder / f"cache {kind}", cache)
         workdir, hit = self._folder / f"chain {number}", []
         for _ in range(kills):
             # A save is short, and may have been missed in the straight run.
@@ -80,6 +82,8 @@ class _Chains:
             fewest = min(self._tried[kind, stage] for stage in seen)
             stage = self._chance.choice([one for one in seen if self._tried[kind, one] == fewest])
             self._tried[kind, stage] += 1
+            if stage in _EMPTY:
+                shutil.rmtree(cache)
             ended = self._start(kind, workdir, cache, stage)
             if ended.code == -signal.SIGKILL:
                 self.killed[kind, ended.stage] += 1
@@ -90,6 +94,7 @@ class _Chains:
         what = f"{kind}, chain {number}, killed in {hit}"
         expect(ended.code == 0, f"{what}: code {ended.code}: {strip(ended.errors)}")
         self._compare(kind, workdir, what)
+        shutil.rmtree(cache)
 
     def _compare(self, kind: str, workdir: pathlib.Path, what: str) -> None:
         """Raise Failed unless a chain left what the straight run did."""

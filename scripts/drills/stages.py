@@ -27,7 +27,7 @@ STAGES = (
     "evaluation",
     "report",
 )
-_POLL_S = 0.01
+_POLL_S = 0.002
 _SITE = pathlib.Path(__file__).parent / "site"
 
 # When each stage was entered, in seconds from the start.
