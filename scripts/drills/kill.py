@@ -83,7 +83,7 @@ class _Chains:
             stage = self._chance.choice([one for one in seen if self._tried[kind, one] == fewest])
             self._tried[kind, stage] += 1
             if stage in _EMPTY:
-                shutil.rmtree(cache)
+                shutil.rmtree(cache, ignore_errors=True)
             ended = self._start(kind, workdir, cache, stage)
             if ended.code == -signal.SIGKILL:
                 self.killed[kind, ended.stage] += 1
