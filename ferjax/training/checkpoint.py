@@ -217,8 +217,12 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     A run that has validated no epoch yet has its last variables read. Where the newest one is damaged, the one before
     is used, and a warning says so. Nothing in the folder is changed. Raises DamagedCheckpoint where none can be used.
     """
-    *older, newest = list_places(folder)
+    damaged: dict[str, DamagedCheckpoint] = {}
     while True:
+        places = [place for place in list_places(folder) if place.name not in damaged]
+        if not places:
+            raise next(iter(damaged.values()), UserError(f"{folder} has no checkpoint any more: it was removed."))
+        newest = places[-1]
         checkpoint = folder / newest.name
         try:
             with reading(checkpoint):
@@ -229,13 +233,14 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 state = read_leaves(checkpoint, "state") if whole else {"step": np.asarray(newest.step)}
             break
         except DamagedCheckpoint as error:
-            if not older:
-                raise
-            newest = older.pop()
-            logger.warning(
-                "Checkpoint %s is damaged (%s), so the one before it is used, %s.",
-                *(checkpoint, error.reason, newest.name),
-            )
+            if not checkpoint.is_dir():
+                continue  # the run that writes here has newer ones by now
+            damaged[newest.name] = error
+            if places[:-1]:
+                logger.warning(
+                    "Checkpoint %s is damaged (%s), so the one before it is used, %s.",
+                    *(checkpoint, error.reason, places[-2].name),
+                )
     if epoch:
         leaves = {name.removeprefix("best."): leaf for name, leaf in best.items()}
     else:  # as state.network_variables has it: the averaged ones where there is an average

@@ -30,6 +30,8 @@ _REFUSALS = (
     ),
     NO_THREAD,
 )
+# Those of them that say of a checkpoint that it is not whole; behind all others its bytes may be as they were written.
+_LOST = tuple(os.strerror(number) for number in (errno.ENOENT, errno.ENOTDIR, errno.EIO))
 
 
 class DamagedCheckpoint(UserError):  # noqa: N818 - what became of a file, not a fault of the program
@@ -61,16 +63,23 @@ class DamagedCheckpoint(UserError):  # noqa: N818 - what became of a file, not a
 
 @contextlib.contextmanager
 def reading(checkpoint: pathlib.Path) -> Iterator[None]:
-    """Check a checkpoint's bytes, and turn whatever Orbax raises in the block into DamagedCheckpoint."""
-    if damage := checksums.find_damage(checkpoint):
-        raise DamagedCheckpoint(checkpoint, damage)
+    """Check a checkpoint's bytes, and turn whatever Orbax raises in the block into DamagedCheckpoint.
+
+    What the system refuses (open files, threads, permissions) says nothing of the bytes, and becomes a UserError.
+    """
     # Orbax's threads complain at length about what a broken file breaks off.
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
+        if damage := checksums.find_damage(checkpoint):
+            raise DamagedCheckpoint(checkpoint, damage)
         yield
     except (UserError, MemoryError, jax.errors.JaxRuntimeError):  # nothing of these is the file's fault
         raise
     except Exception as error:  # Orbax raises nearly anything on broken bytes, with the reason as its cause
+        if (refusal := find_refusal(error)) and refusal not in _LOST:
+            raise UserError(
+                f"Checkpoint {checkpoint} cannot be read ({refusal}): mend that, and the same command goes on."
+            ) from error
         reason = (str(error.__cause__ or error).splitlines() or [repr(error)])[0]
         raise DamagedCheckpoint(checkpoint, reason if len(reason) <= 200 else f"{reason[:200]}...") from error
     finally:

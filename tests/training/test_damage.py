@@ -8,7 +8,7 @@ import pytest
 
 import ferjax
 from ferjax.errors import UserError
-from ferjax.training import checksums, run
+from ferjax.training import checkpoint, checksums, run
 from ferjax.training.checkpoint import Checkpoints, read_network
 from ferjax.training.damage import DamagedCheckpoint, find_refusal
 from ferjax.training.places import list_places
@@ -99,6 +99,53 @@ def test_without_an_older_checkpoint_a_damaged_one_ends_the_run_in_a_sentence(tm
     assert newest(tmp_path).is_dir()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+        OSError(errno.EACCES, os.strerror(errno.EACCES)),
+        RuntimeError("can't start new thread"),
+        ValueError("opening x: [OS error 24: Too many open files]"),
+    ],
+)
+@pytest.mark.parametrize("where", ["checksums", "arrays"])
+def test_an_intact_checkpoint_is_not_called_damaged_where_the_system_refuses_to_read_it(
+    copied, monkeypatch, error, where
+):
+    def refuse(*_):
+        raise error
+
+    shutil.copytree(newest(copied), copied / "checkpoints" / "step_1")
+    before = sorted(os.listdir(copied / "checkpoints"))
+    monkeypatch.setattr(
+        *{"checksums": (checksums, "find_damage"), "arrays": (checkpoint, "read_leaves")}[where], refuse
+    )
+    with pytest.raises(UserError, match=r"cannot be read \(.*\): mend that, and the same command goes on") as told:
+        ferjax.load(copied)
+    assert not isinstance(told.value, DamagedCheckpoint)
+    assert sorted(os.listdir(copied / "checkpoints")) == before
+
+
+def test_a_checkpoint_that_a_run_removes_while_it_is_read_is_not_called_damaged(copied, monkeypatch, caplog):
+    folder, read = copied / "checkpoints", checkpoint.read_leaves
+    last = newest(copied)
+    shutil.copytree(last, folder / "step_1")
+
+    def remove_then_read(place, part):
+        if place.name == "step_1":
+            shutil.move(folder / "moved", last)
+            shutil.rmtree(place)
+        return read(place, part)
+
+    last.rename(folder / "moved")
+    monkeypatch.setattr(checkpoint, "read_leaves", remove_then_read)
+    assert ferjax.load(copied).about["checkpoint"] == last.name
+    assert "damaged" not in caplog.text
+    shutil.rmtree(last)
+    with pytest.raises(UserError, match="has no checkpoint any more"):
+        read_network(folder)
+
+
 @pytest.mark.slow
 def test_of_several_seeds_a_damaged_checkpoint_takes_all_back(tmp_path):
     config = shrink(**{"train.epochs": 2, "train.seeds": (0, 1)})
@@ -130,6 +177,8 @@ def test_a_saved_network_with_a_flipped_bit_is_refused(tmp_path, network):
         ),
         (RuntimeError("Error writing: File too large and more"), "File too large"),
         (RuntimeError("can't start new thread"), "can't start new thread"),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), "Disk quota exceeded"),
+        (ValueError("FAILED_PRECONDITION: writing x: [OS error 122: Disk quota exceeded]"), "Disk quota exceeded"),
         (ValueError("barrier timed out"), None),
     ],
 )

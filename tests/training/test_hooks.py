@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ferjax.training.hooks import EarlyStop, EpochTold, Log, NotFinite, RunEpoch, Save, StepTold
+from ferjax.training import flops
+from ferjax.training.hooks import EarlyStop, EpochTold, Log, NotFinite, RunEpoch, Save, Speed, StepTold, speed
 from ferjax.training.seed_run import SeedRun
 from tests.tiny import create_first_state, create_parts
 
@@ -87,3 +88,20 @@ def test_what_is_not_finite_is_not_saved(seed_run, state, part, name):
 def test_patience_ends_a_run_and_0_never_does(seed_run):
     seed_run.epochs_since_best = 3
     assert [EarlyStop(patience).has_enough(seed_run) for patience in (0, 2, 3, 4)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("rates", [(10.0, 10.0, 9.0), (10.0, 12.0, 11.0)])
+def test_a_peak_that_was_measured_on_a_busy_machine_is_measured_again(monkeypatch, seed_run, rates):
+    loop = create_loop(precision="default")
+    loop.stopwatch.measure_epoch.side_effect = rates
+    peaks = iter((1.0, 2.0, 40.0, 40.0, 40.0))
+    monkeypatch.setattr(speed, "_count_step", lambda *_: 1)
+    monkeypatch.setattr(flops, "find_peak", lambda *_: flops.Peak(next(peaks), "measured", True))
+    monkeypatch.setattr(flops, "find_utilization", lambda cost, rate, peak, _: cost * rate / peak.flops_per_s)
+    hook, used = Speed(), []
+    for epoch in (1, 2, 3):
+        told = EpochTold(epoch, 7, {seed_run: RunEpoch({}, {}, 1.0, True)}, {}, 1.0)
+        hook.on_epoch(loop, told)
+        used.append(told.speed["model_flop_utilisation"])
+    assert used[0] > 1, "the machine was busy at both measurements beside the first epoch"
+    assert all(share < 1 for share in used[1:])
