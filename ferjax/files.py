@@ -4,10 +4,15 @@ import contextlib
 import json
 import os
 import pathlib
+import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ferjax.errors import UserError
+
+# So old is what a process left that was killed while it wrote, and not what one in another container writes now.
+_REMAINS_S = 3600.0
 
 
 @contextlib.contextmanager
@@ -21,6 +26,14 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def remove_remains(*folders: pathlib.Path) -> None:
+    """Remove what processes that were killed while they wrote left beside the files of some folders."""
+    for path in (path for folder in folders for path in folder.glob(".*.new*")):
+        with contextlib.suppress(OSError):
+            if re.search(r"\.\d+\.new(\.|$)", path.name) and time.time() - path.stat().st_mtime > _REMAINS_S:
+                path.unlink()
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

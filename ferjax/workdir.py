@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from ferjax import config, data
 from ferjax.errors import UserError
-from ferjax.files import write_json
+from ferjax.files import remove_remains, write_json
 from ferjax.locks import try_take
 
 logger = logging.getLogger("ferjax")
@@ -252,6 +252,7 @@ class Workdir:
         if lock is None:
             raise UserError(f"Another process is training in {self.folder}: wait for it, or use another --workdir.")
         try:
+            remove_remains(self.folder, self.figures)
             yield
         finally:
             lock.release()

@@ -1,9 +1,10 @@
 import json
+import os
 
 import pytest
 
 from ferjax.errors import UserError
-from ferjax.files import read_json_lines, replacing, write_json, write_text
+from ferjax.files import read_json_lines, remove_remains, replacing, write_json, write_text
 
 FIELDS = {"step": int, "epoch": float, "split": str}
 LINE = {"step": 1, "epoch": 0.5, "split": "train", "loss": 1e-05}
@@ -22,6 +23,16 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert path.read_bytes() == b"old\r\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    old = [".config.123.new.json", ".faces.9.new", "config.json", ".config.new.json", ".config.12a.new.json"]
+    for name in (*old, ".config.124.new.json"):
+        (tmp_path / name).write_text("{")
+    for name in old:
+        os.utime(tmp_path / name, (0, 0))
+    remove_remains(tmp_path, tmp_path / "not there")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*old[2:], ".config.124.new.json"))
 
 
 def test_json_ends_with_a_newline(tmp_path):

@@ -1,5 +1,8 @@
 """What is said of a device whose memory is too small."""
 
+import contextlib
+import re
+
 import jax
 import pytest
 
@@ -59,6 +62,20 @@ def test_the_sentence_names_it(monkeypatch):
 
 def test_what_is_free_here_is_known():
     assert machine.find_free_memory() > 0
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.5, None), (0.95, "warned"), (1.05, "refused")])
+def test_a_step_that_leaves_next_to_nothing_gets_a_warning(monkeypatch, caplog, share, said):
+    step = jax.jit(lambda images: jax.numpy.sort(jax.numpy.tanh(images @ images.T) @ images, axis=0))
+    images = jax.numpy.ones((300, 50))
+    found = step.lower(images).compile().memory_analysis()
+    needed = jax.local_device_count() * (found.temp_size_in_bytes + found.output_size_in_bytes)
+    monkeypatch.setattr(memory, "_BESIDE_BYTES", 0)
+    monkeypatch.setattr(memory, "find_free", lambda: int(needed / share))
+    with pytest.raises(UserError) if said == "refused" else contextlib.nullcontext():
+        memory.MemoryCheck(step, "train.batch_size", 300)(0, images)
+    warned = r"GB are free: if the system ends this run without a word, lower train\.batch_size \(by an est.* fit\)\.$"
+    assert bool(re.search(warned, caplog.text.strip())) == (said == "warned")
 
 
 def test_a_step_that_does_not_fit_is_refused_before_it_runs(monkeypatch):

@@ -24,7 +24,7 @@ import numpy as np
 
 from ferjax import machine, paths
 from ferjax.data.rows import Rows
-from ferjax.files import replacing
+from ferjax.files import remove_remains, replacing
 
 FORMAT = 3  # increase it when the same file would now give other rows, or the layout of a cache file changes
 # A file that changed this recently may change again without a difference in its times.
@@ -175,6 +175,7 @@ def _write(path: pathlib.Path, parts: list[Any]) -> None:
     """Write a file of the cache, or warn that this cannot be done."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_remains(path.parent)
         with replacing(path) as beside, open(beside, "wb") as file:
             for part in parts:
                 file.write(part)

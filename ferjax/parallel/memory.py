@@ -1,6 +1,7 @@
 """The advice for a device whose memory is too small: before a step, where that is known, or behind it."""
 
 import contextlib
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from jaxtyping import PyTree
 
 from ferjax import machine
 from ferjax.errors import UserError
+
+logger = logging.getLogger("ferjax")
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 # What is free is not free in one piece, and the allocator rounds up.
@@ -53,7 +56,8 @@ class MemoryCheck:
     """A check that the CPU has as much memory free as a jitted function will ask for.
 
     Without it the system would kill the process without a word. The function takes `images` images, as many as the
-    config's `key` says.
+    config's `key` says. What asks for more than is free is refused; what leaves next to nothing gets a warning, since
+    it may end well.
     """
 
     def __init__(self, function: Any, key: str, images: int, seeds: int = 0) -> None:
@@ -75,14 +79,17 @@ class MemoryCheck:
             return
         # The arguments are there already, and an output that takes the memory of one asks for no other.
         asked = len(devices) * (said.temp_size_in_bytes + said.output_size_in_bytes - said.alias_size_in_bytes)
-        if asked <= free:
+        fitting = int(self._images * (_USABLE * free - _BESIDE_BYTES) / asked) if asked else self._images
+        if fitting >= self._images:
             return
-        fitting = int(self._images * (_USABLE * free - _BESIDE_BYTES) / asked)
-        advice = f" (by an estimate, {fitting} images fit)" if fitting > 0 else ""
-        raise UserError(
+        advice = f"lower {self._key}{f' (by an estimate, {fitting} images fit)' if fitting > 0 else ''}."
+        figures = (
             f"A step of {self._images} images needs {asked / 1e9:.2g} GB of memory, and {free / 1e9:.2g} GB are free"
-            f"{_advise_on(self._seeds)} lower {self._key}{advice}."
         )
+        if asked <= free:
+            logger.warning("%s: if the system ends this run without a word, %s", figures, advice)
+            return
+        raise UserError(f"{figures}{_advise_on(self._seeds)} {advice}")
 
 
 def check_state(parameters: PyTree, state: PyTree) -> None:

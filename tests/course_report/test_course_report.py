@@ -87,6 +87,7 @@ def test_other_data_than_all_of_fer2013_is_a_departure(tmp_path, changes, said):
     [
         ({"path": "synthetic", "counts": {"train": [4_000]}}, {}),
         ({"counts": {"train": [40_000]}}, {}),
+        ({"counts": {"train": [4_000]}}, {}),  # own images in a csv, under the name that data have by default
         ({}, {"data.name": "folder"}),  # own images, with classes of the same names
     ],
 )
