@@ -71,6 +71,7 @@ def test_a_step_that_leaves_next_to_nothing_gets_a_warning(monkeypatch, caplog, 
     found = step.lower(images).compile().memory_analysis()
     needed = jax.local_device_count() * (found.temp_size_in_bytes + found.output_size_in_bytes)
     monkeypatch.setattr(memory, "_BESIDE_BYTES", 0)
+    monkeypatch.setattr(machine, "find_kept_memory", lambda: 0)
     monkeypatch.setattr(memory, "find_free", lambda: int(needed / share))
     with pytest.raises(UserError) if said == "refused" else contextlib.nullcontext():
         memory.MemoryCheck(step, "train.batch_size", 300)(0, images)
@@ -88,6 +89,7 @@ def test_a_step_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
 
     images = jax.numpy.ones((300, 50))
     monkeypatch.setattr(memory, "_BESIDE_BYTES", 0)
+    monkeypatch.setattr(machine, "find_kept_memory", lambda: 0)
     needed = step.lower(images).compile().memory_analysis().temp_size_in_bytes * jax.local_device_count()
     monkeypatch.setattr(memory, "find_free", lambda: needed // 2)
     check = memory.MemoryCheck(step, "train.batch_size", 300)

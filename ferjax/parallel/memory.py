@@ -73,13 +73,17 @@ class MemoryCheck:
         if variant in self._checked or devices[0].platform != "cpu":
             return  # an accelerator's allocator says so by itself
         self._checked.add(variant)
-        free = find_free()
-        said = None if free is None else self._function.lower(*arguments).compile().memory_analysis()
+        if find_free() is None:
+            return
+        said = self._function.lower(*arguments).compile().memory_analysis()
+        free = find_free()  # compiling has left some hundred megabytes
         if free is None or said is None:
             return
         # The arguments are there already, and an output that takes the memory of one asks for no other.
         asked = len(devices) * (said.temp_size_in_bytes + said.output_size_in_bytes - said.alias_size_in_bytes)
-        fitting = int(self._images * (_USABLE * free - _BESIDE_BYTES) / asked) if asked else self._images
+        # What this process freed and keeps is in pieces, of which no single one may be large enough.
+        surely = free - machine.find_kept_memory() // 2
+        fitting = int(self._images * (_USABLE * surely - _BESIDE_BYTES) / asked) if asked else self._images
         if fitting >= self._images:
             return
         advice = f"lower {self._key}{f' (by an estimate, {fitting} images fit)' if fitting > 0 else ''}."
@@ -87,7 +91,8 @@ class MemoryCheck:
             f"A step of {self._images} images needs {asked / 1e9:.2g} GB of memory, and {free / 1e9:.2g} GB are free"
         )
         if asked <= free:
-            logger.warning("%s: if the system ends this run without a word, %s", figures, advice)
+            if len(self._checked) == 1:  # another variant's memory was enough by now
+                logger.warning("%s: if the system ends this run without a word, %s", figures, advice)
             return
         raise UserError(f"{figures}{_advise_on(self._seeds)} {advice}")
 
