@@ -8,6 +8,8 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+# Uses private parts of Orbax, finds out by itself where they differ, and has a test of what they are for.
+GUARDED = ROOT / "ferjax" / "training" / "orbax_memory.py"
 SOURCES = sorted(path for folder in ("ferjax", "configs", "scripts") for path in (ROOT / folder).rglob("*.py"))
 
 
@@ -25,6 +27,7 @@ def test_private_parts_of_other_packages_are_left_alone(package):
     found = [
         f"{path}:{number}: {line}"
         for path in SOURCES
+        if path != GUARDED
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if private.search(line)
     ]

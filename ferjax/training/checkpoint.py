@@ -16,7 +16,7 @@ from ferjax import paths
 from ferjax.errors import UserError
 from ferjax.parallel import is_main
 from ferjax.state import TrainState
-from ferjax.training import checksums, old_checkpoints
+from ferjax.training import checksums, old_checkpoints, orbax_memory
 from ferjax.training.damage import DamagedCheckpoint, find_refusal, reading
 from ferjax.training.places import Place, list_places
 
@@ -28,10 +28,13 @@ _TRASH = ".trash"
 _UNFINISHED = "*.orbax-checkpoint-tmp*"
 
 
+@functools.cache
 def _import_orbax() -> Any:
     """Import Orbax, which takes longer than flax, when it is first needed: that is not before the first step."""
     with jax.transfer_guard("allow"):  # what modules do as they are imported is no step's affair
         import orbax.checkpoint
+    with contextlib.suppress(ImportError):  # another version of Orbax has its parts elsewhere
+        orbax_memory.save_memory()
     return orbax.checkpoint
 
 
