@@ -1,5 +1,6 @@
 """A run of many steps: its memory, its open files, its logs and its speed from the first epoch to the last."""
 
+import itertools
 import pathlib
 import re
 import time
@@ -93,9 +94,11 @@ def summarize(seen: list[Seen], folder: pathlib.Path) -> Summary:
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     values = sum(line.count(":") - 3 for line in lines)  # all but step, epoch and split are events too
     events = sum(path.stat().st_size for path in (folder / "tensorboard").iterdir())
+    # The most of each tenth, since the system takes pages back that hold nothing, and a run fills them again.
+    most = [max(one.memory_mb for one in later[start : start + tenth]) for start in range(0, len(later), tenth)]
     return Summary(
         seen[-1].step,
-        max(one.memory_mb for one in later) - later[0].memory_mb,
+        max((after - before for before, after in itertools.combinations(most, 2)), default=0.0),
         # In the middle, since a save that is under way has some files open, and one that just ended fewer.
         int(median(one.files for one in later[-tenth:]) - median(one.files for one in later[:tenth])),
         speed(later[-tenth:]) / speed(later[:tenth]),
