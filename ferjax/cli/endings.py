@@ -117,6 +117,7 @@ def run(
     except UserError as error:
         # A library may complain about what the mistake broke off, such as a restore; that is not for the user.
         sys.unraisablehook = lambda _: None
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         return fail(spell_keys(str(error), parser), 1)
     except BrokenPipeError:
         return _end_at_closed_pipe()

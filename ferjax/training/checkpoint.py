@@ -5,7 +5,8 @@ import functools
 import logging
 import pathlib
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -36,6 +37,27 @@ def _import_orbax() -> Any:
     with contextlib.suppress(ImportError):  # another version of Orbax has its parts elsewhere
         orbax_memory.save_memory()
     return orbax.checkpoint
+
+
+def _run_apart(work: Callable[[], object]) -> None:
+    """Do some work in a thread that the interpreter does not wait for as it exits, and return when it is done.
+
+    Threads that it begins inherit that. Of a save that is refused as it begins, some of Orbax's wait for minutes for
+    what will not come; those of a save that goes well are waited for by `wait` and `close`.
+    """
+    faults: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            work()
+        except BaseException as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join()
+    for fault in faults:
+        raise fault
 
 
 class Checkpoints:
@@ -82,14 +104,12 @@ class Checkpoints:
         if place == self.latest:
             return
         parts, ocp = split_state(state), _import_orbax()
+        args = ocp.args.Composite(
+            **{name: ocp.args.StandardSave(part) for name, part in parts.items()},
+            shapes=ocp.args.JsonSave(describe_shapes(parts)),
+        )
         with self._writing():
-            self._writer.save(
-                paths.find_alias(self._folder) / place.name,
-                args=ocp.args.Composite(
-                    **{name: ocp.args.StandardSave(part) for name, part in parts.items()},
-                    shapes=ocp.args.JsonSave(describe_shapes(parts)),
-                ),
-            )
+            _run_apart(lambda: self._writer.save(paths.find_alias(self._folder) / place.name, args=args))
 
     def _add_checksums(self) -> None:
         """Add the checksums to the checkpoint that is written, before its folder gets its final name."""

@@ -1,6 +1,7 @@
 """A disk that refuses: full, read-only, with limits, gone; each is one sentence, and the same command goes on later."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import random
@@ -8,6 +9,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from ferjax.training.places import list_places
+from ferjax.workdir import Workdir
 from scripts.drills.drill import Skipped, expect
 from scripts.drills.runs import LONGEST_S, ROOT, check_same, check_sentence, command, environment, finish, strip
 
@@ -25,7 +28,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
     needed = sum(-(-path.stat().st_size // _PAGE) * _PAGE for path in straight.rglob("*"))
     yield f"the run leaves {needed / 1e6:.1f} MB"
     yield from _limit(straight, folder / "limits", env)
-    yield from _vanish(straight, folder / "vanished", env, chance)
+    yield from _vanish(folder / "vanished", env, chance)
     yield from _turn_clock_back(straight, folder / "clock", env)
     if os.geteuid():
         raise Skipped("full and read-only disks need root, who may mount a tmpfs")
@@ -45,6 +48,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
     expect(cases < _ENOUGH or len(ended) == 2, f"{cases} disks, and all ended with the codes {ended}")
     yield f"{cases} disks of 2 % to {_MOST:.0%} of that: exit codes {ended}; enlarged, all go on to the same bits"
     yield from _close(straight, folder, env)
+    yield from _fill_quota(folder, straight, env)
 
 
 def _try(arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -69,26 +73,36 @@ def _limit(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str]) -> 
     """Run with limits on a file's size and on open files."""
     for name, flag, values in (
         ("a file's size in kB", "-f", (1, 8, 40, 100, 400)),
-        ("open files", "-n", (40, 64, 200)),
+        ("open files", "-n", (16, 20, 24, 30, 40, 200)),
     ):
         codes = []
-        for value in values:
-            workdir = place / f"{flag}_{value}"
+        for value, begun in itertools.product(values, (False, True)):
+            workdir = place / f"{flag}_{value}_{begun}"
+            if begun:
+                finish(command(workdir, "--config.train.steps=8"), env)
+            before = list_places(workdir / "checkpoints")
             done = _try(["bash", "-c", f'ulimit {flag} {value}; exec "$@"', "limited", *command(workdir)], env)
             codes.append(done.returncode)
             if done.returncode:
                 check_sentence(done, f"at most {value} as {name}")
+            kept = list_places(workdir / "checkpoints")
+            expect(kept[-1:] >= before[-1:], f"at most {value} as {name}: {before} were there, and {kept} are left")
             finish(command(workdir), env)
             check_same(straight, workdir, f"after at most {value} as {name}")
-        yield f"at most {values} as {name}: exit codes {codes}; without, all go on to the same bits"
+        yield (
+            f"at most {values} as {name}, from the start and from a checkpoint: exit codes {codes}; without, all go on "
+            "to the same bits"
+        )
 
 
-def _vanish(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str], chance: random.Random) -> Iterator[str]:
+def _vanish(place: pathlib.Path, env: dict[str, str], chance: random.Random) -> Iterator[str]:
     """Take the folder away in the middle of a run, as a network share goes, and bring it back."""
     place.mkdir()
     workdir, away = place / "run", place / "away"
+    long = ("--config.train.epochs=60", "--config.train.early_stop_patience_epochs=0")
+    finish(command(place / "straight", *long), env)
     running = subprocess.Popen(
-        command(workdir, "--config.train.epochs=400", "--config.train.early_stop_patience_epochs=0"),
+        command(workdir, *long),
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,7 +112,7 @@ def _vanish(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str], ch
     deadline_s = time.monotonic() + LONGEST_S
     while not list(workdir.glob("checkpoints/step_*")) and time.monotonic() < deadline_s and running.poll() is None:
         time.sleep(0.1)
-    time.sleep(chance.uniform(0, 2))
+    time.sleep(chance.uniform(0, 1))
     expect(running.poll() is None, "the run had ended before its folder was taken away")
     workdir.rename(away)
     output, errors = running.communicate(timeout=LONGEST_S)
@@ -108,9 +122,12 @@ def _vanish(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str], ch
         workdir.rename(place / "made_anew")
     away.rename(workdir)
     yield f"a folder that vanished: {sentence}"
-    again = _try(command(workdir, "--allow_config_change"), env)
+    again = _try(command(workdir, *long), env)
     expect(again.returncode == 0, f"a folder that came back: {strip(again.stderr)}")
-    yield "a folder that came back: the run goes on"
+    step = Workdir(workdir).read_starts()[-1]["step"]
+    expect(step > 0, "a folder that came back: the run began anew")
+    check_same(place / "straight", workdir, "a folder that came back")
+    yield f"a folder that came back: the same command goes on from step {step}, to the same bits"
 
 
 def _turn_clock_back(straight: pathlib.Path, workdir: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
@@ -138,3 +155,23 @@ def _close(straight: pathlib.Path, folder: pathlib.Path, env: dict[str, str]) ->
         finish(command(disk / "run"), env)
         check_same(straight, disk / "run", "a folder that was read-only")
     yield "a read-only cache, and a folder that may be written again: the same bits"
+    for size_kb in (64, 1024):
+        with _mounted(folder / f"cache_{size_kb}", f"size={size_kb}k") as disk:
+            finish(command(folder / f"cached_{size_kb}"), {**env, "FERJAX_CACHE": str(disk)})
+            check_same(straight, folder / f"cached_{size_kb}", f"a cache on a disk of {size_kb} kB")
+    yield "a cache on a disk that is full: the same bits"
+
+
+def _fill_quota(folder: pathlib.Path, straight: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
+    """Run in a folder whose user may have 300 kB there, as users whom no quota is waived."""
+    held = ["setpriv", "--bounding-set=-sys_resource"]
+    try:
+        with _mounted(folder / "quota", f"{_ROOMY},usrquota,usrquota_block_hardlimit=300k") as disk:
+            sentence = check_sentence(_try([*held, *command(disk / "run")], env), "a quota")
+            expect("quota" in sentence, f"a quota: the sentence does not say so: {sentence}")
+            subprocess.run(["mount", "-o", f"remount,{_ROOMY},usrquota_block_hardlimit=0", str(disk)], check=True)
+            finish([*held, *command(disk / "run")], env)
+            check_same(straight, disk / "run", "a quota that was raised")
+            yield f"a quota: {sentence}"
+    except Skipped as skipped:
+        yield f"a quota: not made here, {skipped}"

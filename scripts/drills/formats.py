@@ -68,6 +68,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
         # Its report may need libraries of its time; what counts is the checkpoint.
         if not any((workdir / "checkpoints").glob("*[0-9]*")):
             yield f"{version.commit} ({version.about}): does not run here: {strip(begun.stderr).splitlines()[-1:]}"
+            faults.append(version.commit)
             continue
         try:
             said = _go_on(workdir, version, env_now)
@@ -77,7 +78,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
             faults.append(version.commit)
         yield f"{version.commit} ({version.about}): {said}"
         shutil.rmtree(tree)
-    expect(not faults, f"runs of {', '.join(faults)} neither go on nor are refused in a sentence, see above")
+    expect(not faults, f"runs of {', '.join(faults)} could not be begun, or neither go on nor are refused, see above")
 
 
 def _go_on(workdir: pathlib.Path, version: Version, env: dict[str, str]) -> str:

@@ -11,6 +11,8 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 
+from ferjax.training.places import list_places
+from ferjax.workdir import Workdir
 from scripts.drills.drill import expect
 from scripts.drills.runs import QUICK_COMPILE, SMALL, check_same, command, environment, strip, write_faces
 from scripts.drills.stages import STAGES, Ended, Timeline, draw_moment, start
@@ -29,9 +31,10 @@ class _Kind:
     runs: str
 
 
+_TOGETHER = "seeds together"
 _KINDS: Mapping[str, _Kind] = {
     "a run": _Kind("train", (), ""),
-    "seeds together": _Kind("train", ("--config.train.seeds=(0, 1)", "--config.parallel.seeds=together"), "seed_*"),
+    _TOGETHER: _Kind("train", ("--config.train.seeds=(0, 1)", "--config.parallel.seeds=together"), "seed_*"),
     "a sweep": _Kind("sweep", (), "quickstart/seed_?"),
     "a search": _Kind("search", ("--space", "optim.learning_rate=1e-3,1e-4"), "trials/[!.]*"),
 }
@@ -47,6 +50,7 @@ class _Chains:
         self._timelines: dict[str, Timeline] = {}
         self._tried: collections.Counter[tuple[str, str]] = collections.Counter()
         self.killed: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.resumed = 0  # starts that went on from a checkpoint
 
     def _start(self, kind: str, workdir: pathlib.Path, cache: pathlib.Path, stage: str = "") -> Ended:
         """Start a kind's command, and kill it at a moment of a stage where one is named."""
@@ -61,9 +65,22 @@ class _Chains:
         else:
             arguments = command(workdir, data, often, *chosen.flags, name=chosen.command)
         moment = draw_moment(stage, self._timelines[kind], self._chance) if stage else None
+        before = {run_folder: _read_progress(run_folder) for run_folder in _list_runs(workdir, chosen)}
         ended = start(arguments, env, workdir, moment)
         expect("compilation cache" not in ended.errors, f"{kind} in {workdir.name}: {strip(ended.errors)}")
+        self._check_resumed(kind, before)
         return ended
+
+    def _check_resumed(self, kind: str, before: Mapping[pathlib.Path, tuple[int, int | None]]) -> None:
+        """Raise Failed where a start began anew what had a checkpoint; it would end in the same bits."""
+        saved = {run_folder: step for run_folder, (_, step) in before.items() if step is not None}
+        for run_folder, step in saved.items():
+            starts = Workdir(run_folder).read_starts()[before[run_folder][0] :]
+            # Of seeds side by side, one that is a checkpoint ahead goes back to the one that all have.
+            wanted = {step, min(saved.values())} if kind == _TOGETHER else {step}
+            for one in starts:
+                self.resumed += 1
+                expect(one["step"] in wanted, f"{run_folder}: went on from step {one['step']}, not {wanted}")
 
     def run_straight(self, kind: str) -> None:
         """Run a kind to its end, and note when it was in which stage."""
@@ -98,9 +115,9 @@ class _Chains:
 
     def _compare(self, kind: str, workdir: pathlib.Path, what: str) -> None:
         """Raise Failed unless a chain left what the straight run did."""
-        straight, runs = self._folder / f"straight {kind}", _KINDS[kind].runs
-        expected = sorted(straight.glob(runs)) if runs else [straight]
-        expect(len(expected) == (2 if runs else 1), f"{what}: {len(expected)} runs")
+        straight = self._folder / f"straight {kind}"
+        expected = _list_runs(straight, _KINDS[kind])
+        expect(len(expected) == (2 if _KINDS[kind].runs else 1), f"{what}: {len(expected)} runs")
         for run_folder in expected:
             check_same(run_folder, workdir / run_folder.relative_to(straight), what)
         if kind == "a search":
@@ -125,7 +142,22 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
         yield f"{kind}: {sum(hits.values())} kills ({', '.join(f'{stage} {n}' for stage, n in hits.items())})"
     missed = set(STAGES) - {stage for _, stage in chains.killed}
     expect(cases < _ENOUGH or not missed, f"{cases} kills, and none of them in {', '.join(sorted(missed))}")
-    yield f"{chains.killed.total()} kills in {number} chains: every start went on, to the straight run's bits and lines"
+    expect(cases < _ENOUGH or chains.resumed, "no start went on from a checkpoint")
+    yield (
+        f"{chains.killed.total()} kills in {number} chains: every start went on ({chains.resumed} times a run from a "
+        "checkpoint), to the straight run's bits and lines"
+    )
+
+
+def _list_runs(folder: pathlib.Path, kind: _Kind) -> list[pathlib.Path]:
+    return sorted(folder.glob(kind.runs)) if kind.runs else [folder]
+
+
+def _read_progress(run_folder: pathlib.Path) -> tuple[int, int | None]:
+    """Return how many starts a run has had, and the step of its newest checkpoint."""
+    workdir = Workdir(run_folder)
+    places = list_places(workdir.checkpoints)
+    return len(workdir.read_starts()), places[-1].step if places else None
 
 
 def _read_scores(path: pathlib.Path) -> list[object]:

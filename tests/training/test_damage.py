@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -11,7 +12,8 @@ from ferjax.errors import UserError
 from ferjax.training import checkpoint, checksums, run
 from ferjax.training.checkpoint import Checkpoints, read_network
 from ferjax.training.damage import DamagedCheckpoint, find_refusal
-from ferjax.training.places import list_places
+from ferjax.training.places import Place, list_places
+from scripts.drills.states import create_state
 from tests.tiny import read_bits, read_metrics, shrink
 
 
@@ -202,3 +204,14 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
     assert Checkpoints(tmp_path / "checkpoints").latest is None
     monkeypatch.undo()
     run.run(shrink(**{"train.steps": 1}), tmp_path)
+
+
+def test_no_thread_of_a_save_keeps_a_process_from_ending(tmp_path):
+    # Of a save that is refused as it begins, Orbax's threads wait for minutes for what will not come.
+    before, manager = set(threading.enumerate()), Checkpoints(tmp_path)
+    manager.save(Place(True, 1, True), create_state())
+    begun = set(threading.enumerate()) - before
+    manager.close()
+    assert begun
+    assert all(thread.daemon for thread in begun)
+    assert manager.latest == Place(True, 1, True)
