@@ -49,6 +49,7 @@ VERSIONS: tuple[Version, ...] = (
     Version("62eea44", "optimizers by name, an average of the weights"),
     Version("82fa21b", "calibration.json; the last one without checksums"),
     Version("7620527", "checkpoints have checksums"),
+    Version("3ed1ead", "model.dtype=auto"),
 )
 
 

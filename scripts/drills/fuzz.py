@@ -178,12 +178,16 @@ def _create_kinds(folder: pathlib.Path) -> Mapping[str, tuple[bytes, Callable[[p
     return {**kinds, **create_weights(folder)}
 
 
-def create_weights(folder: pathlib.Path) -> Mapping[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
-    """Return a whole weight file of every kind, and what reads it."""
+def create_weights(
+    folder: pathlib.Path, filters: int = 8
+) -> Mapping[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
+    """Return a whole weight file of every kind, with arrays of (filters, 3, 3), and what reads it."""
     import h5py
     from safetensors.numpy import save
 
-    tensors = {f"block{i}.weight": np.random.default_rng(i).normal(size=(8, 3, 3)).astype(np.float32) for i in range(3)}
+    tensors = {
+        f"block{i}.weight": np.random.default_rng(i).normal(size=(filters, 3, 3)).astype(np.float32) for i in range(3)
+    }
 
     def read(path: pathlib.Path) -> object:
         with open_tensors(path) as (_, found):

@@ -55,9 +55,28 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
             cwd=ROOT,
         )
         expect(after.returncode == 0, f"after the kill: {after.stderr[-2000:]}")
+    yield from _start_together(folder, straight, env, max(cases, 2))
     stale = folder / "stale"
     stale.mkdir()
     (stale / ".lock").write_text("12345 another-host 1999-01-01\n")
     finish(command(stale), env)
     check_same(straight, stale, "a folder with a stale lock")
     yield f"{cases} second runs, each refused in a sentence: {refused}; after a kill, and with a stale lock, all go on"
+
+
+def _start_together(folder: pathlib.Path, straight: pathlib.Path, env: dict[str, str], count: int) -> Iterator[str]:
+    """Start as many runs on one folder at the same moment."""
+    workdir = folder / "together"
+    running = [
+        subprocess.Popen(
+            command(workdir), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for _ in range(count)
+    ]
+    ended = [(*process.communicate(timeout=LONGEST_S), process.returncode) for process in running]
+    refused = [errors for _, errors, code in ended if code]
+    expect(len(refused) < count, f"{count} starts at once, and all were refused: {refused[0][-2000:]}")
+    for errors in refused:
+        expect("Another process is training in" in errors and "Traceback" not in errors, f"at once: {errors[-2000:]}")
+    check_same(straight, workdir, f"{count} starts at once")
+    yield f"{count} starts at once: {count - len(refused)} came to the end one after the other, the others were refused"

@@ -27,6 +27,8 @@ _AT_ONCE = 1000
 _A_LINE = 25_000  # files, after which the drill says how far it is
 _MORE_MB = 512  # of addresses than the process has at first
 _OVERHEAD_BYTES = 400_000  # of Python's objects, whatever the file
+# Every so many a file has some megabytes, beside which the overhead is nothing, and is broken where its lists stand.
+_LARGE_EVERY, _LARGE_FILTERS, _LISTS_BYTES = 50, 20_000, 4096
 
 
 def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
@@ -55,13 +57,19 @@ def read_mutated(kind: str, seed: int, numbers: range, folder: pathlib.Path) -> 
     from ferjax.networks.weights.formats import open_tensors
     from scripts.drills.fuzz import create_weights, mutate
 
-    content = create_weights(folder)[kind][0]
+    small, large = (create_weights(folder, filters)[kind][0] for filters in (8, _LARGE_FILTERS))
     path = folder / "file"
     ended: collections.Counter[str] = collections.Counter()
     for number in numbers:
         if number % _AT_ONCE == 0:
             signal.setitimer(signal.ITIMER_PROF, _LONGEST_S)  # of processor time: the machine may be busy
-        mutated = mutate(content, random.Random(f"{seed} {kind} {number}"))
+        chance = random.Random(f"{seed} {kind} {number}")
+        if number % _LARGE_EVERY:
+            mutated = mutate(small, chance)
+        elif chance.random() < 0.5:
+            mutated = mutate(large[:_LISTS_BYTES], chance) + large[_LISTS_BYTES:]
+        else:
+            mutated = large[:-_LISTS_BYTES] + mutate(large[-_LISTS_BYTES:], chance)
         path.write_bytes(mutated)
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
