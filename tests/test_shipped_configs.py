@@ -1,5 +1,9 @@
 import importlib
 import math
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +16,22 @@ from ferjax.optim.groups import parse
 @pytest.mark.parametrize("name", list_configs())
 def test_every_config_is_legal_and_has_just_the_known_keys(name):
     assert load_config(name) == check(importlib.import_module(f"configs.{name}").get_config())
+
+
+def test_configs_of_another_project_in_this_folder_are_not_ferjaxs(tmp_path):
+    (tmp_path / "configs").mkdir()
+    for name in ("__init__", "default", "optimal"):
+        (tmp_path / "configs" / f"{name}.py").write_text("raise RuntimeError('of another project')")
+    program = "from ferjax.config import load_config; print(load_config('optimal').optim.name)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "adam\n"), done.stderr
 
 
 def read_config(name):

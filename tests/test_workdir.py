@@ -1,7 +1,10 @@
 """A run's folder: what it says, what may change in it, and what a new start removes."""
 
+import errno
 import json
+import os
 
+import filelock
 import pytest
 
 from ferjax.config import create_default, resolve, upgrade
@@ -178,6 +181,16 @@ def test_a_folder_is_held_by_one(tmp_path):
             pass
     with workdir.lock():
         pass
+
+
+def test_where_the_file_system_knows_no_locks_a_warning_says_so(tmp_path, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with Workdir(tmp_path / "run").lock():
+        assert (tmp_path / "run").is_dir()
+    assert "knows no locks, so nothing keeps a second process from training there" in caplog.text
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):

@@ -1,10 +1,11 @@
-"""Two processes of one run: one is killed, one stands still, the network between them is cut."""
+"""Two processes of one run: one is killed, one stands still, a checkpoint is damaged, the network is cut."""
 
 import contextlib
 import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ferjax.training.places import list_places
 from scripts.drills.drill import Skipped, expect
 from scripts.drills.runs import QUICK_COMPILE, ROOT, check_same, command, environment, measure_slowness, strip
 
@@ -145,6 +147,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
             yield f"process {victim} is killed: the other ends in a sentence after {slowest_s:.0f} s, and both go on"
         yield from _stand_still(folder / f"short_{case}", straight, env, chance, stopped_s=8)
         yield from _stand_still(folder / f"long_{case}", straight, env, chance, stopped_s=None)
+        yield from _damage(folder / f"damaged_{case}", straight, env, chance)
     if os.geteuid():
         raise Skipped("a cut network needs root, who may make network namespaces")
     for case in range(cases):
@@ -187,6 +190,20 @@ def _check_ends(pair: Pair, others: dict[int, int], what: str) -> float:
             said or end.code == -signal.SIGABRT, f"{what}: process {index} ended with {end.code}: {strip(end.errors)}"
         )
     return time.monotonic() - start_s
+
+
+def _damage(workdir: pathlib.Path, straight: pathlib.Path, env: dict[str, str], chance: random.Random) -> Iterator[str]:
+    """Break the newest checkpoint of a run of two processes: both go on from the one before."""
+    shutil.copytree(straight, workdir)
+    newest = workdir / "checkpoints" / list_places(workdir / "checkpoints")[-1].name
+    largest = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    largest.write_bytes(content)
+    _complete(workdir, env)
+    expect((newest.parent / f"damaged_{newest.name}").is_dir(), "a damaged checkpoint was not set aside")
+    check_same(straight, workdir, "the newest checkpoint was damaged")
+    yield "the newest checkpoint is damaged: both go on from the one before"
 
 
 def _stand_still(

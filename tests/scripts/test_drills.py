@@ -175,8 +175,9 @@ def test_supply(tmp_path):
     assert {name for _, name in supply.find_digests()} == set(RUNTIME_FILES)
 
 
-# Short forms, some seconds each. Those of `kill`, `locks`, `memory` and `formats` are tests of their own rooms:
-# tests/cli/test_main.py, tests/test_locks.py, tests/test_memory.py and tests/training/test_old_checkpoints.py.
+# Short forms, some seconds each. Those of `kill`, `locks`, `memory`, `processes` and `formats` are tests of their own
+# rooms: tests/cli/test_main.py, tests/test_locks.py, tests/test_memory.py, tests/test_processes.py and
+# tests/training/test_old_checkpoints.py.
 
 
 @pytest.mark.slow
@@ -224,6 +225,13 @@ def test_short_fuzz(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(fuzz, "create_weights", lambda _: {})
     assert len(list(fuzz.run(tmp_path, 5, random.Random(0)))) == 15
+
+
+@pytest.mark.slow
+def test_short_values(tmp_path):
+    tried = [{}, {"train.batch_size": 2**31}, {"optim.learning_rate": float("nan")}, {"data.path": "\udc80"}]
+    said = [values.try_case({**values._BASE, **overrides}, tmp_path / "run") for overrides in tried]
+    assert said == ["used", "refused", "refused", "refused"]
 
 
 @pytest.mark.slow

@@ -337,6 +337,22 @@ def test_a_packed_or_damaged_zip_makes_no_large_array(tmp_path):
     assert peak < 1e6
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.weights.h5", r"a whole model of Keras: load it there, and call model.save_weights"),
+        ("weights.h5", "but weights.h5, which must be unpacked"),
+        ("readme.txt", "there is no data.pkl in it"),
+    ],
+)
+def test_a_zip_of_another_kind_says_the_way_out(tmp_path, name, said):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(name, b"")
+    with pytest.raises(UserError, match=said):
+        pretrained.load(str(path), "vgg11")
+
+
 def test_a_value_whose_text_has_no_end_is_refused(tmp_path):
     # A list that holds itself twice, forty times over: its text would have 2**40 parts.
     lists = b"]q\x000" + b"".join(b"]q%c(h%ch%ce0" % (i, i - 1, i - 1) for i in range(1, 40))
