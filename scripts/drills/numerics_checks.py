@@ -61,12 +61,12 @@ def check_repeats(folder: pathlib.Path, seed: int) -> Iterator[str]:
         expect(read_metrics(once) == read_metrics(again), f"{devices} devices: metrics.jsonl differs")
     apart = [find_distance(folder / f"once_{devices}", folder / "once_1") for devices in (2, 4)]
     expect(max(apart) < CLOSE, f"2 and 4 devices lose other than 1: {apart} of the loss")
-    first = [read_metrics(folder / f"once_{devices}")[0]["loss"] for devices in (1, 2, 4)]
-    first_apart = float(np.ptp(np.array(first, np.float64)) / np.float64(first[0]))
-    expect(first_apart < CLOSE_FIRST, f"the first steps on 1, 2 and 4 devices lose {first}")
+    losses = np.array([read_metrics(folder / f"once_{devices}")[0]["loss"] for devices in (1, 2, 4)], np.float64)
+    first = float(np.ptp(losses) / losses[0])
+    expect(first < CLOSE_FIRST, f"the first steps on 1, 2 and 4 devices lose {losses}")
     yield (
-        f"the same run twice on 1, 2 and 4 devices: the same bits; 2 and 4 beside 1: losses within {first_apart:.0e} at "
-        f"first, and within {max(apart):.1e} behind three epochs"
+        f"the same run twice on 1, 2 and 4 devices: the same bits; 2 and 4 beside 1: losses within {first:.0e} at first, "
+        f"and within {max(apart):.1e} behind three epochs"
     )
 
 
