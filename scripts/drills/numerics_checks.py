@@ -65,8 +65,8 @@ def check_repeats(folder: pathlib.Path, seed: int) -> Iterator[str]:
     first = float(np.ptp(losses) / losses[0])
     expect(first < CLOSE_FIRST, f"the first steps on 1, 2 and 4 devices lose {losses}")
     yield (
-        f"the same run twice on 1, 2 and 4 devices: the same bits; 2 and 4 beside 1: losses within {first:.0e} at first, "
-        f"and within {max(apart):.1e} behind three epochs"
+        f"the same run twice on 1, 2 and 4 devices: the same bits; 2 and 4 beside 1: losses within {first:.0e} "
+        f"at first, and within {max(apart):.1e} behind three epochs"
     )
 
 
