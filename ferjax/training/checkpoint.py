@@ -244,7 +244,7 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     while True:
         places = [place for place in list_places(folder) if place.name not in damaged]
         if not places:
-            raise next(iter(damaged.values()), UserError(f"{folder} has no checkpoint any more: it was removed."))
+            raise next(reversed(damaged.values()), UserError(f"{folder} has no checkpoint any more: it was removed."))
         newest = places[-1]
         checkpoint = folder / newest.name
         try:
