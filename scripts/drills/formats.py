@@ -40,8 +40,8 @@ VERSIONS: tuple[Version, ...] = (
     Version("3e9749f", "the first checkpoints, which do not say their shapes", ()),
     Version("e5a1686", "the last steps' totals belong to the state"),
     Version("e73a7fc", "a checkpoint says its shapes"),
-    Version("d4b3297", "data.json lists the copies"),
-    Version("3871ebd", "the optimizer's state is by groups of parameters"),
+    # 3871ebd, which brought the first of these, cannot be imported.
+    Version("d4b3297", "the optimizer's state is by groups of parameters, data.json lists the copies"),
     Version("8427c0f", "several devices and seeds"),
     Version("c350a2c", "the last one before the house"),
     Version("2e93955", "sums carry the confusion matrix"),
