@@ -28,7 +28,7 @@ DRILLS: Mapping[str, tuple[str, int]] = MappingProxyType(
         "memory": ("too little memory, by a limit on the process and by a control group", 2),
         "processes": ("two processes: a straggler, a death, a cut network", 1),
         "numerics": ("the same run twice, other devices, bfloat16, numbers that are not finite", 1),
-        "formats": ("runs that earlier versions began", 12),
+        "formats": ("runs that earlier versions began", 11),
         "supply": ("what could run a file's code, in ferjax's sources", 1),
         "locks": ("two runs on one folder, another pid namespace, a stale lock", 6),
     }

@@ -35,18 +35,16 @@ class Version(NamedTuple):
 
 
 # `git log -- ferjax/training/checkpoint.py ferjax/state.py ferjax/workdir.py` says which. A change of form is a line
-# here.
+# here; two that came with commits which cannot be imported, 3871ebd and 64ddcc4, belong to the next one that can.
 VERSIONS: tuple[Version, ...] = (
     Version("3e9749f", "the first checkpoints, which do not say their shapes", ()),
     Version("e5a1686", "the last steps' totals belong to the state"),
     Version("e73a7fc", "a checkpoint says its shapes"),
-    # 3871ebd, which brought the first of these, cannot be imported.
     Version("d4b3297", "the optimizer's state is by groups of parameters, data.json lists the copies"),
     Version("8427c0f", "several devices and seeds"),
     Version("c350a2c", "the last one before the house"),
     Version("2e93955", "sums carry the confusion matrix"),
-    Version("64ddcc4", "checkpoints are called by their steps"),
-    Version("62eea44", "optimizers by name, an average of the weights"),
+    Version("62eea44", "checkpoints are called by their steps, optimizers by name, an average of the weights"),
     Version("82fa21b", "calibration.json; the last one without checksums"),
     Version("7620527", "checkpoints have checksums"),
     Version("3ed1ead", "model.dtype=auto"),
