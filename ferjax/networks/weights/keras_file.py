@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import h5py
 
+from ferjax.networks.weights.hdf5_heaps import has_ring
 from ferjax.networks.weights.tensors import Tensor, Unreadable
 
 # Keras 1 ends the name of a kernel with _W, or _W_1 in a second session, and that of a bias with _b; later versions
@@ -20,7 +21,8 @@ def opening(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
     """Open the tensors of a weights file, or of a whole model in HDF5, as 'layer/kernel' and 'layer/bias'.
 
     Keras 1 and 2 store them as `layer/any/name:0`, and Keras 3 as `layers/any/vars/0` with the layer's name as an
-    attribute. Raises Unreadable for two tensors of one name, and what h5py raises.
+    attribute. Raises Unreadable for two tensors of one name, ValueError for damage that h5py would not come back from,
+    and what h5py raises.
     """
     tensors: dict[str, Tensor] = {}
 
@@ -39,6 +41,8 @@ def opening(path: pathlib.Path) -> Iterator[dict[str, Tensor]]:
             raise Unreadable(f"it has two tensors for {name}")
         tensors[name] = Tensor(item.shape, item.dtype, lambda: item[()])
 
+    if has_ring(path):
+        raise ValueError("a list in it has no end")
     with h5py.File(path, "r") as file:
         file.get("model_weights", file).visititems(visit)
         yield tensors

@@ -4,6 +4,7 @@ import pathlib
 import re
 import zipfile
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ferjax.errors import UserError
 from ferjax.networks import weights as pretrained
 from ferjax.networks.weights import formats as files
 from ferjax.networks.weights import merging
+from ferjax.networks.weights.hdf5_heaps import has_ring
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +229,22 @@ def test_a_zip_that_lost_bytes_is_damaged(tmp_path):
     (tmp_path / "file").write_bytes(content[:100] + content[200:])  # so that it names a place before its start
     with pytest.raises(UserError, match="damaged, so delete it"):
         pretrained.load(str(tmp_path / "file"), "vgg11")
+
+
+def test_an_h5_file_whose_list_of_free_places_is_a_ring_is_refused(tmp_path):
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:
+        file["block1_conv1/kernel"] = np.zeros((3, 3, 3, 64), np.float32)
+    assert not has_ring(path)
+    content = bytearray(path.read_bytes())
+    heap = content.rindex(b"HEAP")
+    size, free, place = (int.from_bytes(content[heap + at : heap + at + 8], "little") for at in (8, 16, 24))
+    assert free < size
+    content[place + free : place + free + 8] = free.to_bytes(8, "little")  # h5py would read it for ever
+    path.write_bytes(content)
+    assert has_ring(path)
+    with pytest.raises(UserError, match=r"cannot be read \(a list in it has no end\): it may be cut off or damaged"):
+        pretrained.load(str(path), "vgg11")
 
 
 def test_a_truncated_safetensors_file_is_refused(vgg11_file, tmp_path):
