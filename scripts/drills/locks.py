@@ -79,4 +79,4 @@ def _start_together(folder: pathlib.Path, straight: pathlib.Path, env: dict[str,
     for errors in refused:
         expect("Another process is training in" in errors and "Traceback" not in errors, f"at once: {errors[-2000:]}")
     check_same(straight, workdir, f"{count} starts at once")
-    yield f"{count} starts at once: {count - len(refused)} came to the end one after the other, the others were refused"
+    yield f"of {count} starts at once {count - len(refused)} trained, one after the other, and the others were refused"
