@@ -72,8 +72,8 @@ def _mounted(place: pathlib.Path, options: str) -> Iterator[pathlib.Path]:
 def _limit(straight: pathlib.Path, place: pathlib.Path, env: dict[str, str]) -> Iterator[str]:
     """Run with limits on a file's size and on open files."""
     for name, flag, values in (
-        ("a file's size in kB", "-f", (1, 8, 40, 100, 400)),
-        ("open files", "-n", (16, 20, 24, 30, 40, 200)),
+        ("a file's size in kB", "-f", (1, 40, 400)),
+        ("open files", "-n", (16, 24, 200)),
     ):
         codes = []
         for value, begun in itertools.product(values, (False, True)):
