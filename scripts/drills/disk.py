@@ -110,7 +110,7 @@ def _vanish(place: pathlib.Path, env: dict[str, str], chance: random.Random) -> 
         cwd=ROOT,
     )
     deadline_s = time.monotonic() + LONGEST_S
-    while not list(workdir.glob("checkpoints/step_*")) and time.monotonic() < deadline_s and running.poll() is None:
+    while not list_places(workdir / "checkpoints") and time.monotonic() < deadline_s and running.poll() is None:
         time.sleep(0.1)
     time.sleep(chance.uniform(0, 1))
     expect(running.poll() is None, "the run had ended before its folder was taken away")

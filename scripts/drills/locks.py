@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from ferjax.training.places import list_places
 from scripts.drills.drill import expect
 from scripts.drills.runs import LONGEST_S, ROOT, check_same, check_sentence, command, environment, finish
 
@@ -27,7 +28,7 @@ def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str
         )
         try:
             deadline_s = time.monotonic() + LONGEST_S
-            while not list(workdir.glob("checkpoints/step_*")):
+            while not list_places(workdir / "checkpoints"):
                 expect(first.poll() is None and time.monotonic() < deadline_s, "the first run did not begin")
                 time.sleep(0.1)
             where = "in another pid namespace" if case % 2 and apart else "here"
