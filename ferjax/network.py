@@ -208,9 +208,15 @@ def load(path: str | pathlib.Path | None = None) -> Network:
     from ferjax.training.checkpoint import read_network  # it imports orbax, which a saved file does not need
 
     variables, about = read_network(workdir.checkpoints)
-    classes, image_shape = tuple(data["classes"]), data["image_shape"]
     about = {"path": str(path), **about, "data": data["path"]}
-    return _create(config, classes, image_shape, variables, about, workdir.read_calibration())
+    calibration = workdir.read_calibration()
+    try:
+        return _create(config, tuple(data["classes"]), data["image_shape"], variables, about, calibration)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read as a network ({error}): its {workdir.config.name} and {workdir.data.name} do not "
+            "go together, so name another run's folder."
+        ) from error
 
 
 def _load_file(path: pathlib.Path) -> Network:

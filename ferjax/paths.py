@@ -26,6 +26,8 @@ def parse(path: str | os.PathLike[str]) -> pathlib.Path:
     no path.
     """
     text = os.fsdecode(path)
+    if not text:
+        raise UserError("A path is empty, where a file or folder must be named (is a variable of the shell not set?).")
     if _ADDRESS.match(text):
         raise UserError(
             f"{text} is an address, and ferjax reads and writes only files and folders: copy or mount what is there, "

@@ -167,6 +167,8 @@ class Workdir:
     def read_starts(self) -> list[dict[str, Any]]:
         """Read versions.json, an entry for each start; empty where there is none. Raises UserError."""
         found: list[dict[str, Any]] = self._read(self.versions) or []
+        if not isinstance(found, list) or not all(isinstance(start, dict) for start in found):
+            raise UserError(f"{self.versions} is no list of a run's starts: delete it.")
         return found
 
     def read_pretrained(self) -> dict[str, Any] | None:
@@ -181,13 +183,21 @@ class Workdir:
         without `allow_change`, should not.
         """
         saved, saved_data = self.read_config(), self.read_data()
-        if saved is None or saved_data is None or not self.has_checkpoint():
+        if not self.has_checkpoint():
             return ""
-        fixed = list(config.find_differences(saved, wanted, resume=("never",)).values())
-        if saved_data["digest"] != facts["digest"]:
+        missing = [path.name for path, found in ((self.config, saved), (self.data, saved_data)) if found is None]
+        if missing and not allow_change:
+            raise UserError(
+                f"{self.folder} has a checkpoint but no {' and no '.join(missing)}, so that nothing says what it was "
+                "made with: use another --workdir, or --allow_config_change to go on with this config and these data."
+            )
+        fixed, others = (
+            [] if saved is None else list(config.find_differences(saved, wanted, resume=kind).values())
+            for kind in (("never",), ("ask",))
+        )
+        if saved_data is not None and saved_data["digest"] != facts["digest"]:
             fixed.append(f"the data set: {saved_data['path']} -> {facts['path']}")
-        others = list(config.find_differences(saved, wanted, resume=("ask",)).values())
-        every = "; ".join([*fixed, *others])
+        every = "; ".join([*fixed, *others, *(f"{name} is missing" for name in missing)])
         if fixed:
             raise UserError(
                 f"{self.folder} was made with another config, and cannot go on with this one ({every}): use another "
@@ -205,9 +215,7 @@ class Workdir:
 
         Empty for a start at step 0; what the last start's version of ferjax did not record is left out.
         """
-        before = [
-            entry["numbers_depend_on"] for entry in self._read(self.versions) or [] if "numbers_depend_on" in entry
-        ]
+        before = [entry["numbers_depend_on"] for entry in self.read_starts() if "numbers_depend_on" in entry]
         if not start["step"] or not before:
             return []
         now = start["numbers_depend_on"]

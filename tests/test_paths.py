@@ -46,6 +46,11 @@ def test_an_address_is_refused(text):
         paths.parse(text)
 
 
+def test_an_empty_path_is_a_sentence():
+    with pytest.raises(UserError, match="A path is empty, where a file or folder must be named"):
+        paths.parse("")
+
+
 @pytest.mark.parametrize("text", ["x" * 1000, "a/" * 3000])
 def test_a_path_that_is_too_long_is_a_sentence(text):
     with pytest.raises(UserError, match=rf"^{text[:60]}\.\.\. is no path: it, or a name in it, is too long\.$"):

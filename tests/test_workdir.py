@@ -173,6 +173,24 @@ def test_broken_facts_are_one_sentence(begun, facts, content):
         begun.check(change({}), facts, allow_change=True)
 
 
+@pytest.mark.parametrize("names", [["data.json"], ["config.json"], ["config.json", "data.json"]])
+def test_a_checkpoint_whose_origin_is_not_known_is_not_gone_on_with(begun, facts, names):
+    config = resolve(create_default())
+    for name in names:
+        (begun.folder / name).unlink()
+    said = f"has a checkpoint but no {' and no '.join(names)}, so that nothing says what it was made with"
+    with pytest.raises(UserError, match=said):
+        begun.check(config, facts, allow_change=False)
+    assert begun.check(config, facts, allow_change=True).endswith(f"{names[-1]} is missing")
+
+
+@pytest.mark.parametrize("content", ["5", '["a"]', '{"step": 1}'])
+def test_broken_starts_are_one_sentence(begun, content):
+    begun.versions.write_text(content)
+    with pytest.raises(UserError, match=r"versions\.json is no list of a run's starts: delete it"):
+        begun.compare_start({"step": 3, "numbers_depend_on": {}})
+
+
 def test_a_folder_is_held_by_one(tmp_path):
     workdir = Workdir(tmp_path / "deep" / "run")
     with workdir.lock():

@@ -122,7 +122,7 @@ def run(
     except BrokenPipeError:
         return _end_at_closed_pipe()
     except OSError as error:
-        place = error.filename or folder(found)
+        place = error.filename or f"{folder(found)}, or where the output goes"
         return fail(f"{place}: {error.strerror or error}; mend that, and the same command goes on.", 1)
     except KeyboardInterrupt as stopped:
         code = 128 + getattr(stopped, "signum", signal.SIGINT)

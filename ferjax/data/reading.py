@@ -77,11 +77,15 @@ def read_files(path: str | os.PathLike[str], form: Form, on_bad_row: str) -> Row
 
 
 def _read_file(path: pathlib.Path, form: Form, on_bad_row: str) -> Rows:
+    stats = {path.name: path.stat()}
+
     def parse() -> Rows:
         with open(path, "rb") as file:
-            return _read_stream(file, str(path), form, on_bad_row)
+            rows = _read_stream(file, str(path), form, on_bad_row)
+        _check_unchanged(path.parent, stats)
+        return rows
 
-    digest = cache.find_digest(path, {path.name: path.stat()}, lambda: cache.hash_file(path))
+    digest = cache.find_digest(path, stats, lambda: cache.hash_file(path))
     return cache.read_once(digest, _name_reading(form, on_bad_row), parse)
 
 
@@ -91,16 +95,27 @@ def _read_folder(path: pathlib.Path, form: Form, on_bad_row: str) -> Rows:
     if found.kind in ("csv", "archive"):
         rows = _join([_read_file(path / name, form, on_bad_row) for name in found.names], found, form)
     else:
+        stats = {name: tree.stats[name] for name in found.names}
 
         def parse() -> Rows:
             if found.kind == "tfds":
-                return read_prepared(path / os.path.dirname(found.names[0]), form)
-            return _read_images(tree, found.names, form, on_bad_row)
+                rows = read_prepared(path / os.path.dirname(found.names[0]), form)
+            else:
+                rows = _read_images(tree, found.names, form, on_bad_row)
+            _check_unchanged(path, stats)
+            return rows
 
-        stats = {name: tree.stats[name] for name in found.names}
         digest = cache.find_digest(path, stats, lambda: cache.hash_files(tree.contents(found.names)))
         rows = cache.read_once(digest, _name_reading(form, on_bad_row), parse)
     return dataclasses.replace(rows, notes=found.notes + rows.notes)
+
+
+def _check_unchanged(folder: pathlib.Path, stats: dict[str, os.stat_result]) -> None:
+    """Raise UserError where a file is another one than `stats` says, so that no rows are kept under its old digest."""
+    for name, before in stats.items():
+        now = (folder / name).stat()
+        if (now.st_size, now.st_mtime_ns, now.st_ino) != (before.st_size, before.st_mtime_ns, before.st_ino):
+            raise UserError(f"{folder / name} has changed while it was read: start again when it is written.")
 
 
 def _name_reading(form: Form, on_bad_row: str) -> str:

@@ -145,6 +145,9 @@ class _Finder:
             yield _fail(str(folder), "a folder without any image or video")
 
     def _find_in_file(self, name: str, path: pathlib.Path) -> Iterator[Load]:
+        if path.exists() and not path.is_file():
+            yield _fail(name, "a pipe or a device: save it as a file")
+            return
         if path.suffix.lower() in video.SUFFIXES:
             yield from self._find_frames(name, path)
             return

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import os
 import pathlib
 import shutil
 import threading
@@ -240,11 +241,12 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     A run that has validated no epoch yet has its last variables read. Where the newest one is damaged, the one before
     is used, and a warning says so. Nothing in the folder is changed. Raises DamagedCheckpoint where none can be used.
     """
-    damaged: dict[str, DamagedCheckpoint] = {}
+    tried: set[str] = set()
+    why = UserError(f"{folder} has no checkpoint any more: it was removed.")
     while True:
-        places = [place for place in list_places(folder) if place.name not in damaged]
+        places = [place for place in list_places(folder) if place.name not in tried]
         if not places:
-            raise next(reversed(damaged.values()), UserError(f"{folder} has no checkpoint any more: it was removed."))
+            raise why
         newest = places[-1]
         checkpoint = folder / newest.name
         try:
@@ -256,9 +258,10 @@ def read_network(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 state = read_leaves(checkpoint, "state") if whole else {"step": np.asarray(newest.step)}
             break
         except DamagedCheckpoint as error:
-            if not checkpoint.is_dir():
+            tried.add(newest.name)
+            if not os.path.lexists(checkpoint):
                 continue  # the run that writes here has newer ones by now
-            damaged[newest.name] = error
+            why = error
             if places[:-1]:
                 logger.warning(
                     "Checkpoint %s is damaged (%s), so the one before it is used, %s.",

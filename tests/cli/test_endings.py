@@ -55,7 +55,12 @@ def test_help_ends_with_0_and_works_not(capsys):
             1,
             "disk/file: No space left on device; mend that, and the same command goes on.",
         ),
-        (OSError("odd"), ["--workdir=x"], 1, "x: odd; mend that, and the same command goes on."),
+        (
+            OSError("odd"),
+            ["--workdir=x"],
+            1,
+            "x, or where the output goes: odd; mend that, and the same command goes on.",
+        ),
         (KeyboardInterrupt(), [], 130, "Interrupted; the same command starts again."),
         (InterruptedRun(signal.SIGINT, "Saved step 3."), [], 130, "Saved step 3."),
         (InterruptedRun(signal.SIGTERM, "Saved step 3."), [], 143, "Saved step 3."),
@@ -158,6 +163,23 @@ def test_streams_that_are_closed_take_all_and_no_file_gets_their_numbers():
     )
     command = f'exec "{sys.executable}" -c "{program}" <&- >&- 2>&-'
     assert subprocess.run(["bash", "-c", command], check=False).returncode == 0
+
+
+def test_a_full_output_is_not_blamed_on_the_folder_alone():
+    program = """
+import argparse, pathlib, sys
+from ferjax.cli import endings
+from ferjax.cli.flags import Parser
+def work(_):
+    print("x" * 100_000)
+sys.exit(endings.run(Parser("ferjax command", "Does."), [], work, folder=lambda _: pathlib.Path("runs/mine")))
+"""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    said = "ferjax: runs/mine, or where the output goes: No space left on device; mend that"
+    assert (done.returncode, done.stderr.startswith(said)) == (1, True), done.stderr
 
 
 def test_what_libraries_complain_of_behind_a_full_disk_is_no_traceback():

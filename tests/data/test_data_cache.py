@@ -57,6 +57,23 @@ def test_the_second_read_neither_parses_nor_hashes(path, make_rows, same, parses
     assert first.digest == second.digest == cache.hash_file(path)
 
 
+def test_a_file_that_is_replaced_while_it_is_read_is_not_kept(path, tmp_path, make_rows, csv_text, monkeypatch, same):
+    whole, hash_file = path.read_text(), cache.hash_file
+
+    def hash_then_replace(place):
+        digest = hash_file(place)
+        (tmp_path / "other").write_text(csv_text(make_rows(n=10)))
+        (tmp_path / "other").replace(place)
+        return digest
+
+    monkeypatch.setattr(cache, "hash_file", hash_then_replace)
+    with pytest.raises(UserError, match=r"fer2013\.csv has changed while it was read: start again"):
+        read(path)
+    monkeypatch.undo()
+    path.write_text(whole)
+    same(make_rows(n=20), read(path))
+
+
 def test_a_moved_or_touched_file_is_hashed_and_found(tmp_path, path, parses, settle):
     read(path)
     path = path.rename(tmp_path / "moved")

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 
 import numpy as np
 import pytest
@@ -238,6 +239,12 @@ def test_a_video_that_breaks_off_says_so(tmp_path, video_file):
     assert all(not picture.reason for picture in frames)
     assert "the video breaks off here" in last.reason
     assert "of 2.0 s" in last.reason
+
+
+def test_a_pipe_is_a_reason_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    (told,) = (load() for load in find_pictures([str(tmp_path / "a.png")]))
+    assert told.reason == "a pipe or a device: save it as a file"
 
 
 def test_an_address_that_holds_its_picture_is_that_picture_and_an_endless_name_is_a_reason():

@@ -1,6 +1,7 @@
 """Checkpoints with broken bytes, and disks that refuse one."""
 
 import errno
+import json
 import os
 import shutil
 import threading
@@ -146,6 +147,27 @@ def test_a_checkpoint_that_a_run_removes_while_it_is_read_is_not_called_damaged(
     shutil.rmtree(last)
     with pytest.raises(UserError, match="has no checkpoint any more"):
         read_network(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("data.json", "classes", None), ("data.json", "image_shape", "zz"), ("config.json", "model", {"name": None})],
+)
+def test_a_run_whose_facts_are_of_another_kind_is_one_sentence(copied, name, key, value):
+    facts = json.loads((copied / name).read_text())
+    (copied / name).write_text(json.dumps({**facts, key: value}))
+    with pytest.raises(UserError) as told:
+        ferjax.load(copied)
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_called_like_a_checkpoint_is_passed_over(copied, caplog):
+    (copied / "checkpoints" / "step_99").touch()
+    (copied / "checkpoints" / "step_98").symlink_to("nowhere")
+    last = newest(copied).name
+    assert last == "step_99"
+    assert ferjax.load(copied).about["checkpoint"] not in ("step_98", "step_99")
+    assert "step_99 is damaged" in caplog.text
 
 
 @pytest.mark.slow
