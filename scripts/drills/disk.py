@@ -99,7 +99,7 @@ def _vanish(place: pathlib.Path, env: dict[str, str], chance: random.Random) -> 
     """Take the folder away in the middle of a run, as a network share goes, and bring it back."""
     place.mkdir()
     workdir, away = place / "run", place / "away"
-    long = ("--config.train.epochs=60", "--config.train.early_stop_patience_epochs=0")
+    long = ("--config.train.epochs=200", "--config.train.early_stop_patience_epochs=0")
     finish(command(place / "straight", *long), env)
     running = subprocess.Popen(
         command(workdir, *long),
