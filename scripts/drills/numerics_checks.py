@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from ferjax.training import run
 from ferjax.training.build import build, describe_task
 from ferjax.training.checkpoint import read_leaves
 from ferjax.training.places import list_places
-from ferjax.workdir import Workdir
+from ferjax.workdir import CONFIG_FILE, DATA_FILE, Workdir
 from scripts.drills.drill import Failed, expect
 from scripts.drills.poison import SAID, STEP, Poison
 from scripts.drills.runs import SMALL, read_bits, read_metrics
@@ -125,6 +126,8 @@ def check_poison(folder: pathlib.Path, places: Sequence[str] = tuple(SAID)) -> I
             for name, leaf in read_leaves(workdir / "checkpoints" / newest.name, part).items():
                 finite = np.isfinite(leaf).all() or "best_value" in name or name == "best.score"
                 expect(finite, f"{where}: {name} of the checkpoint is not finite")
+        for name in (CONFIG_FILE, DATA_FILE):  # what the command writes before it trains
+            shutil.copy(straight / name, workdir / name)
         run.run(config, workdir)
         expect(read_bits(workdir) == read_bits(straight), f"{where}: the run went on to other bits")
     yield f"not finite in {', '.join(places)}: a sentence each, and all go on from a finite checkpoint to the same bits"
