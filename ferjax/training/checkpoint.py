@@ -110,6 +110,8 @@ class Checkpoints:
             shapes=ocp.args.JsonSave(describe_shapes(parts)),
         )
         with self._writing():
+            if is_main():
+                self._folder.stat()  # Orbax would make a folder anew that was taken away, and split the run
             _run_apart(lambda: self._writer.save(paths.find_alias(self._folder) / place.name, args=args))
 
     def _add_checksums(self) -> None:

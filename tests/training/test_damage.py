@@ -228,6 +228,18 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
     run.run(shrink(**{"train.steps": 1}), tmp_path)
 
 
+def test_a_folder_that_was_taken_away_is_not_made_anew(tmp_path):
+    manager = Checkpoints(tmp_path / "run" / "checkpoints")
+    manager.save(Place(True, 1, True), create_state())
+    manager.wait()
+    (tmp_path / "run").rename(tmp_path / "away")
+    with pytest.raises(UserError, match=r"could not be written to .* \(No such file or directory\): mend that, and"):
+        manager.save(Place(True, 2, True), create_state())
+    manager.close()
+    assert os.listdir(tmp_path) == ["away"]
+    assert [place.step for place in list_places(tmp_path / "away" / "checkpoints")] == [1]
+
+
 def test_no_thread_of_a_save_keeps_a_process_from_ending(tmp_path):
     # Of a save that is refused as it begins, Orbax's threads wait for minutes for what will not come.
     before, manager = set(threading.enumerate()), Checkpoints(tmp_path)
