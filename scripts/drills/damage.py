@@ -75,6 +75,8 @@ def damage(checkpoint: pathlib.Path, chance: random.Random) -> str:
         content = bytearray(files[chance.randrange(len(files))].read_bytes())
     if kind == "remove":
         path.unlink()
+    elif content == path.read_bytes():  # swapped for the same, or zeros over zeros
+        return damage(checkpoint, chance)
     else:
         path.write_bytes(content)
     return f"{kind} {path.relative_to(checkpoint.parent)}"

@@ -97,7 +97,10 @@ def test_a_checkpoint_is_damaged_in_every_way(tmp_path):
         (checkpoint / "state").mkdir(parents=True)
         for name in "ab":
             (checkpoint / "state" / name).write_bytes(os.urandom(50))
+        before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
         said.add(damage.damage(checkpoint, random.Random(seed)).partition(" ")[0])
+        after = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+        assert before != after
     assert said == {"flip", "cut", "remove", "zero", "swap"}
 
 
