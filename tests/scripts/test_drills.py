@@ -185,13 +185,14 @@ def test_supply(tmp_path):
 
 @pytest.mark.slow
 def test_short_damage(tmp_path, finished_run):
+    intact = ferjax.load(finished_run)
     for seed in range(4):
         broken = tmp_path / f"{seed}"
         shutil.copytree(finished_run, broken)
         (checkpoint,) = (broken / "checkpoints").glob("step_*_validated")
         said = damage.damage(checkpoint, random.Random(seed))
-        with contextlib.suppress(UserError):
-            pytest.fail(f"{said}: {ferjax.load(broken)}")
+        with contextlib.suppress(UserError):  # what is beside the arrays may be damaged and the network whole
+            assert damage._equal(ferjax.load(broken), intact), said
 
 
 def save_on_a_full_disk(folder):
