@@ -38,7 +38,7 @@ def find_config_file(name: str) -> pathlib.Path:
 
     Raises KeyMistake where there is none.
     """
-    path = paths.parse(name)
+    path = paths.parse(name or ".")  # without a name the sentence below says which there are
     if path.is_file():
         return path
     own = shipped_folder() / f"{path.stem}.py"
