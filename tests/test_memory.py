@@ -64,19 +64,43 @@ def test_what_is_free_here_is_known():
     assert machine.find_free_memory() > 0
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.5, None), (0.95, "warned"), (1.05, "refused")])
-def test_a_step_that_leaves_next_to_nothing_gets_a_warning(monkeypatch, caplog, share, said):
+@pytest.fixture
+def sorting(monkeypatch):
+    """A step on 300 images, the images, and how many bytes it needs; nothing is needed beside it."""
     step = jax.jit(lambda images: jax.numpy.sort(jax.numpy.tanh(images @ images.T) @ images, axis=0))
     images = jax.numpy.ones((300, 50))
     found = step.lower(images).compile().memory_analysis()
-    needed = jax.local_device_count() * (found.temp_size_in_bytes + found.output_size_in_bytes)
     monkeypatch.setattr(memory, "_BESIDE_BYTES", 0)
-    monkeypatch.setattr(machine, "find_kept_memory", lambda: 0)
-    monkeypatch.setattr(memory, "find_free", lambda: int(needed / share))
+    return step, images, jax.local_device_count() * (found.temp_size_in_bytes + found.output_size_in_bytes)
+
+
+@pytest.mark.parametrize(
+    ("share", "kept", "said"),
+    [
+        (0.5, 0, None),
+        (0.5, 1, "warned"),
+        (0.95, 0, "warned"),
+        (1.05, 0, "refused"),
+    ],  # `kept` as a share of what is free
+)
+def test_a_step_that_leaves_next_to_nothing_gets_a_warning(monkeypatch, caplog, sorting, share, kept, said):
+    step, images, needed = sorting
+    free = int(needed / share)
+    monkeypatch.setattr(machine, "find_kept_memory", lambda: kept * free)
+    monkeypatch.setattr(memory, "find_free", lambda: free)
     with pytest.raises(UserError) if said == "refused" else contextlib.nullcontext():
         memory.MemoryCheck(step, "train.batch_size", 300)(0, images)
     warned = r"GB are free: if the system ends this run without a word, lower train\.batch_size \(by an est.* fit\)\.$"
     assert bool(re.search(warned, caplog.text.strip())) == (said == "warned")
+
+
+def test_what_is_free_is_read_behind_compiling(monkeypatch, sorting):
+    step, images, needed = sorting
+    left = iter((4 * needed, needed // 2))
+    monkeypatch.setattr(machine, "find_kept_memory", lambda: 0)
+    monkeypatch.setattr(memory, "find_free", lambda: next(left))
+    with pytest.raises(UserError, match="A step of 300 images needs"):
+        memory.MemoryCheck(step, "train.batch_size", 300)(0, images)
 
 
 def test_a_step_that_does_not_fit_is_refused_before_it_runs(monkeypatch):

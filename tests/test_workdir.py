@@ -201,6 +201,17 @@ def test_a_folder_is_held_by_one(tmp_path):
         pass
 
 
+def test_what_a_killed_start_left_is_removed_under_the_lock(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.figures.mkdir()
+    remains = [tmp_path / ".config.123.new.json", workdir.figures / ".curves.123.new.png"]
+    for path in remains:
+        path.touch()
+        os.utime(path, (0, 0))
+    with workdir.lock():
+        assert not any(path.exists() for path in remains)
+
+
 def test_where_the_file_system_knows_no_locks_a_warning_says_so(tmp_path, monkeypatch, caplog):
     def refuse(*_, **__):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

@@ -182,6 +182,23 @@ sys.exit(endings.run(Parser("ferjax command", "Does."), [], work, folder=lambda 
     assert (done.returncode, done.stderr.startswith(said)) == (1, True), done.stderr
 
 
+def test_what_a_mistake_breaks_off_is_not_complained_of():
+    program = """
+import pathlib, sys
+from ferjax.cli import endings
+from ferjax.cli.flags import Parser
+from ferjax.errors import UserError
+async def write(): pass
+def work(_):
+    global left
+    left = write()
+    raise UserError("wrong")
+sys.exit(endings.run(Parser("ferjax command", "Does."), [], work, folder=lambda _: pathlib.Path("x")))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "ferjax: wrong\n")
+
+
 def test_what_libraries_complain_of_behind_a_full_disk_is_no_traceback():
     program = """
 import atexit, errno, os, threading

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferjax.data import cache, read, reading
 from ferjax.errors import UserError
@@ -72,6 +73,31 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_kept(path, tmp_path, ma
     monkeypatch.undo()
     path.write_text(whole)
     same(make_rows(n=20), read(path))
+
+
+def test_a_picture_that_is_replaced_while_its_folder_is_read_is_not_kept(tmp_path, monkeypatch):
+    for name in ("train/happy/1.png", "train/sad/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.new("L", (48, 48)).save(tmp_path / name)
+    hash_files = cache.hash_files
+
+    def hash_then_replace(files):
+        digest = hash_files(files)
+        Image.new("L", (48, 48), 255).save(tmp_path / "train/sad/2.png")
+        return digest
+
+    monkeypatch.setattr(cache, "hash_files", hash_then_replace)
+    with pytest.raises(UserError, match=r"2\.png has changed while it was read: start again"):
+        read(tmp_path)
+
+
+def test_what_a_killed_writer_left_in_the_cache_is_removed(path):
+    folder = cache.cache_dir() / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".rows.123.new.rows").touch()
+    os.utime(folder / ".rows.123.new.rows", (0, 0))
+    read(path)
+    assert not (folder / ".rows.123.new.rows").exists()
 
 
 def test_a_moved_or_touched_file_is_hashed_and_found(tmp_path, path, parses, settle):

@@ -132,10 +132,11 @@ def test_an_intact_checkpoint_is_not_called_damaged_where_the_system_refuses_to_
 def test_a_checkpoint_that_a_run_removes_while_it_is_read_is_not_called_damaged(copied, monkeypatch, caplog):
     folder, read = copied / "checkpoints", checkpoint.read_leaves
     last = newest(copied)
-    shutil.copytree(last, folder / "step_1")
+    for name in ("step_1", "step_2"):
+        shutil.copytree(last, folder / name)
 
     def remove_then_read(place, part):
-        if place.name == "step_1":
+        if place.name == "step_2":
             shutil.move(folder / "moved", last)
             shutil.rmtree(place)
         return read(place, part)
@@ -145,6 +146,7 @@ def test_a_checkpoint_that_a_run_removes_while_it_is_read_is_not_called_damaged(
     assert ferjax.load(copied).about["checkpoint"] == last.name
     assert "damaged" not in caplog.text
     shutil.rmtree(last)
+    shutil.rmtree(folder / "step_1")
     with pytest.raises(UserError, match="has no checkpoint any more"):
         read_network(folder)
 
