@@ -47,11 +47,12 @@ def environment(cache: pathlib.Path, **changed: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "FERJAX_CACHE": str(cache), "JAX_PLATFORMS": "cpu", **changed}
 
 
-def write_faces(path: pathlib.Path, rows: int = 140, more: int = 1000) -> None:
+def write_faces(path: pathlib.Path) -> None:
     """Write a csv as FER-2013's, with noise in the place of faces, for what must be read and kept in the cache.
 
-    `more` rows belong to the test split, which training leaves alone: they make reading take long enough to be met.
+    Most rows belong to the test split, which training leaves alone: they make reading take long enough to be met.
     """
+    rows, more = 140, 1000
     chance = np.random.default_rng(0)
     usages = ("Training",) * 8 + ("PublicTest", "PrivateTest")
     lines = ["emotion,pixels,Usage"]
