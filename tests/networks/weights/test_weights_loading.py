@@ -247,6 +247,19 @@ def test_an_h5_file_whose_list_of_free_places_is_a_ring_is_refused(tmp_path):
         pretrained.load(str(path), "vgg11")
 
 
+def test_an_h5_file_with_more_free_places_than_bytes_is_not_searched_for_ever(tmp_path):
+    # Heaps that share one list: each is short, and all of them together would take as long as whoever made it likes.
+    path, places, heaps = tmp_path / "weights.h5", 30, 40
+    following = [*(16 * (place + 1) for place in range(places - 1)), 1]
+    shared = b"".join(after.to_bytes(8, "little") + (16).to_bytes(8, "little") for after in following)
+    superblock = b"\x89HDF\r\n\x1a\n" + bytes(5) + b"\x08\x08" + bytes(17)
+    heap = b"HEAP" + bytes(4) + b"".join(value.to_bytes(8, "little") for value in (len(shared), 0, len(superblock)))
+    path.write_bytes(superblock + shared + heap)
+    assert not has_ring(path)
+    path.write_bytes(superblock + shared + heap * heaps)
+    assert has_ring(path)
+
+
 def test_a_truncated_safetensors_file_is_refused(vgg11_file, tmp_path):
     path = tmp_path / "short"
     path.write_bytes(vgg11_file.read_bytes()[:-1000])
