@@ -62,7 +62,7 @@ def _mounted(place: pathlib.Path, options: str) -> Iterator[pathlib.Path]:
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
-        raise Skipped(f"no tmpfs can be mounted here ({mounted.stderr.strip()})")
+        raise Skipped(f"no such tmpfs can be mounted here ({mounted.stderr.strip().partition(chr(10))[0]})")
     try:
         yield place
     finally:
