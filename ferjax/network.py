@@ -242,7 +242,7 @@ def _create(
     height, width, channels = image_shape
     return Network(
         module=networks.create(num_classes=len(classes), **model),
-        variables=jax.tree.map(jnp.asarray, variables),
+        variables=jax.device_put(dict(variables)),
         classes=classes,
         scaling=config["input.scaling"],
         image_shape=(height, width, channels),

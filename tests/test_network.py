@@ -90,6 +90,13 @@ def test_batches_of_one_size_compile_once(linear, faces):
     assert fresh._predict["none"]._cache_size() == 1
 
 
+def test_loading_and_one_answer_compile_one_program(caplog):
+    with jax.log_compiles():
+        ferjax.load()(np.zeros((1, 48, 48), np.uint8), batch_size=1)
+    compiled = [record.getMessage().split(" with ")[0] for record in caplog.records if "ompiling" in record.msg]
+    assert compiled == ["Compiling jit(compute_probabilities)"]
+
+
 def test_images_of_every_form(linear, faces):
     images = faces[0].images[:4]
     answers = linear(images)

@@ -71,7 +71,7 @@ class Folded:
             _fold(flat, pairs, self._shifts)
             paths = [("params", *name.split("/"), "kernel") for name in self._layers]
             self._sources = {path: np.asarray(flat.pop(path), np.float32) for path in paths}
-        as_arrays = {path: jnp.asarray(values, jnp.float32) for path, values in flat.items()}
+        as_arrays = {path: jax.device_put(np.asarray(values, np.float32)) for path, values in flat.items()}
         self._variables: Mapping[str, PyTree] = flax.traverse_util.unflatten_dict(as_arrays)
 
     def prepare(self, batch: int) -> Ready:
@@ -165,7 +165,7 @@ def _fold(flat: Flat, pairs: Mapping[str, str], shifts: dict[str, Float32[Array,
         own = [flat.pop((kind, *norm.split("/"), name)) for kind, name in _NORM]
         scale, bias, mean, var = (np.asarray(values, np.float64) for values in own)
         factor = scale / np.sqrt(var + EPSILON)
-        shifts[norm] = jnp.asarray(bias - mean * factor, jnp.float32)
+        shifts[norm] = jax.device_put(np.asarray(bias - mean * factor, np.float32))
         for name in ("kernel", "bias"):
             path = ("params", *conv.split("/"), name)
             if path in flat:

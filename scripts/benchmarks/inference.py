@@ -1,6 +1,6 @@
 """Time a network in use: the classifier alone, a video from its file to its rows, the command's start, memory.
 
-    python -m scripts.benchmarks.inference --network RUN [--minutes 5]
+    python -m scripts.benchmarks.inference [--network RUN] [--minutes 5]
 
 Prints a table in Markdown. The video is drawn: scikit-image's portrait moves through 640x360 pixels at 25 frames a
 second. Memory is that of this process. It wants a quiet machine; the numbers are of all its cores.
@@ -30,6 +30,7 @@ from ferjax.documents.table import Table
 from ferjax.export import export, onnx_file
 from ferjax.inference import Options, stream
 from ferjax.network import Network
+from ferjax.networks.saved import SHIPPED
 from scripts.benchmarks.turns import time_in_turns
 
 ROUNDS = 7
@@ -116,7 +117,7 @@ def time_start(network: str, folder: pathlib.Path) -> Iterator[tuple[str, str]]:
 def main() -> None:
     """Measure everything, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", required=True, metavar="RUN")
+    parser.add_argument("--network", default=str(SHIPPED), metavar="RUN", help="by default what ferjax brings along")
     parser.add_argument("--minutes", type=int, default=5, help="of video, over which memory is watched; 0 is none")
     parser.add_argument("--seconds", type=int, default=20, help="of the video file")
     chosen = parser.parse_args()

@@ -21,7 +21,7 @@ def test_a_change_is_trained_for_the_recipes_minutes_and_once(tmp_path, monkeypa
     monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
     ablations.train("narrow", 1, "faces.csv", tmp_path)
     (command,) = commands
-    for flag in ("model.width=0.75", f"train.epochs={round(ablations.EPOCHS / 0.72)}", "train.seed=1"):
+    for flag in ("model.width=0.75", f"train.epochs={round(ablations.EPOCHS / 0.66)}", "train.seed=1"):
         assert f"--config.{flag}" in command
     write_run(tmp_path / "narrow" / "seed_1", 1, config="fast")
     (tmp_path / "narrow" / "seed_1" / "report.json").write_text("{}")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 
 import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
@@ -49,7 +48,8 @@ class Form:
 
 def prepare(kernel: Float[np.ndarray, "3 3 c o"], form: str) -> Kernel:
     """Make a kernel ready for a form."""
-    return Kernel(jnp.asarray(np.ascontiguousarray(FORMS[form].prepare(kernel), np.float32)), form)
+    # Not jnp.asarray, which compiles a program for each shape: 20 of them took a tenth of a start of `ferjax predict`.
+    return Kernel(jax.device_put(np.ascontiguousarray(FORMS[form].prepare(kernel), np.float32)), form)
 
 
 def convolve(x: Images, kernel: Kernel) -> Outputs:
