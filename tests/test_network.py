@@ -23,6 +23,7 @@ from ferjax.training.places import list_places
 from ferjax.views import VIEWS
 from ferjax.workdir import Workdir
 from tests.answers import close
+from tests.compiling import list_compiled
 
 
 class Linear(Classifier):
@@ -93,8 +94,7 @@ def test_batches_of_one_size_compile_once(linear, faces):
 def test_loading_and_one_answer_compile_one_program(caplog):
     with jax.log_compiles():
         ferjax.load()(np.zeros((1, 48, 48), np.uint8), batch_size=1)
-    compiled = [record.getMessage().split(" with ")[0] for record in caplog.records if "ompiling" in record.msg]
-    assert compiled == ["Compiling jit(compute_probabilities)"]
+    assert list_compiled(caplog) == ["jit(compute_probabilities)"]
 
 
 def test_images_of_every_form(linear, faces):

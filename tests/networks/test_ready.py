@@ -14,6 +14,7 @@ from ferjax.networks import ready
 from ferjax.networks.base import INFERENCE, Classifier
 from ferjax.networks.layers.conv import Conv3x3
 from ferjax.networks.layers.norm import BatchNorm
+from tests.compiling import list_compiled
 
 SIDE = 48
 QUICK = ("vgg11", "vgg11_bn", "compact", "resnet18")
@@ -57,6 +58,14 @@ def draw_variables(module, side=SIDE):
 
 def draw_images(module, count=2, side=SIDE):
     return np.random.default_rng(2).random((count, side, side, module.in_channels), np.float32)
+
+
+def test_making_ready_compiles_nothing(caplog):
+    module, variables, _ = create("vgg11_bn")
+    variables = jax.tree.map(np.asarray, variables)
+    with jax.log_compiles():
+        ready.Folded(module, variables, (SIDE, SIDE, module.in_channels)).prepare(1)
+    assert list_compiled(caplog) == []
 
 
 def answer(module, variables, images):
