@@ -4,9 +4,9 @@
 
 Every change is trained for as many epochs as take the minutes of the recipe itself, by its `cost`: the time of a step
 of the change over that of the recipe, from 40 steps each on one Zen 4 core in bfloat16, known to about a tenth, and 1
-where no more than that was seen or the arithmetic is the same. Runs that are finished are skipped and those that were stopped go on, so that it can be worked off in pieces.
-At the end a table is written from the study's own numbers: the difference to the recipe with its paired 95 % interval
-over images, of all seeds.
+where no more than that was seen or the arithmetic is the same. Runs that are finished are skipped and those that were
+stopped go on, so that it can be worked off in pieces. At the end a table is written from the study's own numbers: the
+difference to the recipe with its paired 95 % interval over images, of all seeds.
 """
 
 import argparse

@@ -48,7 +48,7 @@ class Form:
 
 def prepare(kernel: Float[np.ndarray, "3 3 c o"], form: str) -> Kernel:
     """Make a kernel ready for a form."""
-    # Not jnp.asarray, which compiles a program for each shape: 24 of them took a quarter of a start of `ferjax predict`.
+    # Not jnp.asarray, which compiles a program for each shape: 24 took a quarter of a start of `ferjax predict`.
     return Kernel(jax.device_put(np.ascontiguousarray(FORMS[form].prepare(kernel), np.float32)), form)
 
 
