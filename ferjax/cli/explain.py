@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explain(found: argparse.Namespace) -> int:
+    from ferjax.inference.answers import describe_place
     from ferjax.inference.faces import create_tasks, cut_out
     from ferjax.inference.sources import find_pictures
     from ferjax.network import load
@@ -58,25 +60,28 @@ def _explain(found: argparse.Namespace) -> int:
     network = load(found.network)
     if found.target is not None and found.target not in network.classes:
         raise FlagMistake(f"--target={found.target} is not one of {', '.join(network.classes)}.")
-    unreadable = 0
+    unreadable, written = 0, set[pathlib.Path]()
     for path in found.images:
         loads = find_pictures(path)
         for task in create_tasks(loads, detect=not found.crops, boxes=None, detector=None):
             faces = cut_out(task, network, keep_pixels=True)
             if faces.picture.reason:
                 unreadable += 1
-                print(f"{path}  {faces.picture.reason}")
+                print(f"{describe_place(faces.picture)}  {faces.picture.reason}")
             elif faces.inputs is None:
-                print(f"{path}  no face was found; with --crops the whole picture is taken for one")
+                place = describe_place(faces.picture)
+                print(f"{place}  no face was found; with --crops the whole picture is taken for one")
             else:
-                _explain_faces(found, network, path, faces)
+                _explain_faces(found, network, faces, written)
     return endings.UNREADABLE if unreadable else 0
 
 
-def _explain_faces(found: argparse.Namespace, network: "Network", path: pathlib.Path, faces: "Faces") -> None:
-    """Write a map for each face of a picture, and print the answers."""
+def _explain_faces(found: argparse.Namespace, network: "Network", faces: "Faces", written: set[pathlib.Path]) -> None:
+    """Write a map for each face of a picture, over none of `written` and no file of the user's; print the answers."""
     from ferjax.explain import EXPLANATIONS, explain, overlay
     from ferjax.inference import crops
+    from ferjax.inference.answers import describe_place
+    from ferjax.inference.marks import PNG_KEY, choose_path, create_mark
     from ferjax.inference.pictures import to_rgb
 
     assert faces.inputs is not None
@@ -86,14 +91,19 @@ def _explain_faces(found: argparse.Namespace, network: "Network", path: pathlib.
         maps = explain(network, faces.inputs, found.method, found.target)
     except ValueError as error:
         raise UserError(f"{found.network} cannot be explained by --method={found.method}: {error}.") from error
-    folder = found.output or path.parent
+    source = faces.picture.source
+    folder = found.output or pathlib.Path(source).parent
+    texts = PngInfo()
+    texts.add_text(PNG_KEY, create_mark(source))
     folder.mkdir(parents=True, exist_ok=True)
     for number, (values, row, place) in enumerate(zip(maps, probabilities, faces.places, strict=True)):
         name = found.target or network.classes[int(row.argmax())]
         frame = "" if faces.picture.frame is None else f"_frame{faces.picture.frame}"
-        file = folder / f"{path.stem}{frame}{f'_{number}' if number else ''}_{found.method}.png"
+        stem = f"{pathlib.PurePath(source).stem}{frame}{f'_{number}' if number else ''}_{found.method}"
+        file = choose_path(folder / f"{stem}.png", source, written, beside=(".npy",) if found.arrays else ())
+        written.add(file)
         seen = crops.cut(to_rgb(faces.picture.pixels), place)
-        Image.fromarray(overlay(seen, values, signed=EXPLANATIONS[found.method].signed)).save(file)
+        Image.fromarray(overlay(seen, values, signed=EXPLANATIONS[found.method].signed)).save(file, pnginfo=texts)
         if found.arrays:
             np.save(file.with_suffix(".npy"), values)
-        print(f"{path}  {name} {row[network.classes.index(name)]:.1%}  {file}")
+        print(f"{describe_place(faces.picture)}  {name} {row[network.classes.index(name)]:.1%}  {file}")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
-from ferjax.documents.words import count
+from ferjax.documents.words import count, to_line
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ferjax.inference import Answer, Counts
     from ferjax.inference.pipeline import Look
     from ferjax.inference.results import Results
+    from ferjax.inference.votes import Fusion
     from ferjax.network import Network
 
 # The names of what ferjax.inference has in tables; a test compares them. Its own import takes a second.
@@ -120,6 +121,11 @@ def _check(found: argparse.Namespace) -> None:
         raise FlagMistake("--explain needs a folder: -o DIR.")
     if found.weight is not None and found.context is None:
         raise FlagMistake("--weight is for --context.")
+    if found.context is not None and found.output is not None and found.context.suffix[1:] in FORMATS:
+        from ferjax.inference.results import FILE_STEM
+
+        if found.context.resolve() == (found.output / f"{FILE_STEM}{found.context.suffix}").resolve():
+            raise FlagMistake(f"--context {found.context} lies where the answers go: name another folder with -o DIR.")
     if found.layout is not None:
         allowed = ("json", "jsonl", "csv", "parquet") if found.layout == "pyfeat" else ("json", "jsonl")
         found.format = formats or ("json",)
@@ -169,8 +175,8 @@ def _predict(found: argparse.Namespace) -> int:
         for answer in _show_progress(answers):
             results.add(answer)
     _report(results, counts, time.perf_counter() - start_s, found)
-    if fusion is not None and (unused := len(fusion.votes.rows) - len(fusion.used)):
-        _say(f"On none of these faces: {count(unused, 'line')} of {found.context}.")
+    if fusion is not None:
+        _report_unused(fusion)
     return endings.UNREADABLE if results.unreadable else 0
 
 
@@ -178,7 +184,9 @@ def _to_source(text: str) -> str | int:
     return int(text) if text.isdigit() and not pathlib.Path(text).exists() else text
 
 
-def _create_fusion(found: argparse.Namespace, network: "Network", sources: Sequence[Any], options: Any) -> Any:
+def _create_fusion(
+    found: argparse.Namespace, network: "Network", sources: Sequence[Any], options: Any
+) -> "Fusion | None":
     """Make what fuses answers with the votes of --context, whose weight is given or fitted on labels; None without."""
     if found.context is None:
         return None
@@ -230,15 +238,36 @@ def _report(results: "Results", counts: "Counts", seconds: float, found: argpars
         _say(f"{count(results.statuses['no_face'], 'picture')} without a face that was found{hint}.")
     for name, skipped in counts.skipped.items():
         if skipped:
-            _say(f"{name}: {counts.frames[name]:,} frames, {skipped:,} of them skipped by --stride={found.stride}.")
+            frames = counts.frames[name]
+            _say(f"{to_line(name)}: {frames:,} frames, {skipped:,} of them skipped by --stride={found.stride}.")
     for path in results.written:
         _say(f"wrote    {path}")
+    if results.left:
+        some = ", ".join(
+            f"{path} ({count(files, 'file')})" if path.is_dir() else str(path) for path, files in results.left
+        )
+        _say(f"From an earlier run, and not of this one's answers: {some}")
     if results.unreadable:
         _say(f"{len(results.unreadable):,} could not be read:")
         for place, reason in results.unreadable[:_LISTED]:
             _say(f"  {place}: {reason}")
         if len(results.unreadable) > _LISTED:
             _say(f"  and {len(results.unreadable) - _LISTED:,} more, which the rows of status unreadable name.")
+
+
+def _report_unused(fusion: "Fusion") -> None:
+    """Say which votes were on none of the faces; raise UserError where none was used, and so the answers are alone."""
+    rows, path = fusion.votes.rows, fusion.votes.path
+    unused = list(dict.fromkeys(place[0] for place in rows if place not in fusion.used))
+    if not unused:
+        return
+    some = ", ".join(map(to_line, unused[:4])) + (f" and {len(unused) - 4:,} more" if len(unused) > 4 else "")
+    if not fusion.used:
+        raise UserError(
+            f"{path} votes on none of these faces, and the answers are the network's alone: its column source has "
+            f"{some}, and should have the path of a picture as it is given here, or its name."
+        )
+    _say(f"On none of these faces: {count(len(rows) - len(fusion.used), 'line')} of {path} (source {some}).")
 
 
 def _say(text: str) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from ferjax.documents.table import Table
+from ferjax.documents.words import to_line
 
 
 def to_markdown(table: Table) -> str:
@@ -21,5 +22,5 @@ def _join(cells: Iterable[str]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape every character that means something in Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
+    """Escape every character that means something in Markdown, and what would break the line."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", to_line(text))

@@ -1,4 +1,14 @@
-"""Numbers with their nouns."""
+"""Numbers with their nouns, and names as they can be shown."""
+
+import re
+
+# Control characters, line breaks of other scripts, and marks that turn the direction of what follows.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def to_line(text: str) -> str:
+    """Return a text, such as a file's name, on one line: what would break or turn the line as its code."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def count(number: int, noun: str) -> str:

@@ -11,6 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 
 from ferjax import arithmetic, paths
+from ferjax.errors import UserError
 from ferjax.export import hub_folder, onnx_file, stablehlo_file
 from ferjax.export.format import TOLERANCE, Exported, Format, Sample, check, create_sample, prepare
 from ferjax.export.measured import read_measured
@@ -24,6 +25,9 @@ FORMATS: Mapping[str, Format] = types.MappingProxyType(
         "safetensors": hub_folder.FORMAT,
     }
 )
+
+# What every text of an export holds, the card as well as config.json; other programs' and the user's own do not.
+_TEXTS, _OURS = (".json", ".md"), "library_name"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +56,9 @@ def export(
     test-time views that the files average over, `storage` how the ONNX file keeps its numbers (STORAGES), `name` is the
     model's on its card (by default that of the run's folder), `licence` the terms of the weights, as model hubs
     abbreviate them, and `data_licence` those of the images, in words, where they are not the data set's own. Raises
-    UserError where there is no network, where a number that the card needs was not measured, and where a format does
-    not give the network's probabilities to 1e-4; then it has written nothing of that format.
+    UserError where there is no network, where a file of another kind lies in a text's place, where a number that the
+    card needs was not measured, and where a format does not give the network's probabilities to 1e-4; then it has
+    written nothing of that format.
     """
     run, folder = paths.parse(run), paths.parse(folder)
     chosen = {each: FORMATS[each] for each in FORMATS if each in formats}
@@ -63,10 +68,20 @@ def export(
         terms = {"licence": licence, "data_licence": data_licence}
         card = create_card(read_measured(run), exported, name=name or run.resolve().name, files=files, **terms)
         exported = dataclasses.replace(exported, card=card)
+    for each in chosen.values():
+        _check_free(folder, each)
     folder.mkdir(parents=True, exist_ok=True)
     with arithmetic.fixed():
         sample = create_sample(exported)
         return [_write(each, exported, name, folder, sample) for name, each in chosen.items()]
+
+
+def _check_free(folder: pathlib.Path, chosen: Format) -> None:
+    """Raise UserError where a text that is not of an earlier export, such as a run's config.json, would be replaced."""
+    for file in chosen.files:
+        path = folder / file
+        if path.suffix in _TEXTS and path.exists() and _OURS not in path.read_text(encoding="utf-8", errors="replace"):
+            raise UserError(f"{path} is not of an earlier export, and would be replaced: name another folder with -o.")
 
 
 def _write(chosen: Format, exported: Exported, name: str, folder: pathlib.Path, sample: Sample) -> Written:

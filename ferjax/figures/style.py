@@ -12,7 +12,7 @@ import logging
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
@@ -117,8 +117,8 @@ def choose_marker(n: int) -> str:
     return "o" if n <= 20 else ""
 
 
-def save(figure: Figure, path: pathlib.Path, dpi: int = DPI) -> None:
-    """Write a figure as PNG, whole or not at all; the bytes depend on the data alone."""
+def save(figure: Figure, path: pathlib.Path, dpi: int = DPI, texts: Mapping[str, str] | None = None) -> None:
+    """Write a figure as PNG with these texts in it, whole or not at all; the bytes depend on the data alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as beside, own_look(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a name in a script that the font lacks
@@ -126,4 +126,4 @@ def save(figure: Figure, path: pathlib.Path, dpi: int = DPI) -> None:
         # savefig would go through all artists twice, the first time to lay them out, which a draw does by itself.
         # Without the metadata matplotlib would write its version into the file.
         canvas: Any = FigureCanvasAgg(figure)
-        canvas.print_png(os.fspath(beside), metadata={"Software": None})
+        canvas.print_png(os.fspath(beside), metadata={"Software": None, **(texts or {})})

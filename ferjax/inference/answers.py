@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from ferjax.documents.words import to_line
 from ferjax.inference.pictures import Picture
 
 if TYPE_CHECKING:
@@ -100,11 +101,12 @@ def to_frame(rows: Iterable[Row], classes: Sequence[str]) -> "pd.DataFrame":
 
 
 def describe_place(picture: Picture) -> str:
-    """Say in words which picture it is."""
+    """Say in words, on one line, which picture it is."""
+    source = to_line(picture.source)
     if picture.frame is None:
-        return picture.source
+        return source
     time = "" if picture.time_s is None else f" at {picture.time_s:.2f} s"
-    return f"{picture.source}, frame {picture.frame}{time}"
+    return f"{source}, frame {picture.frame}{time}"
 
 
 def describe_faces(answer: Answer, classes: Sequence[str], unsure_below: float = 0.0) -> str:

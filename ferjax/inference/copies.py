@@ -1,5 +1,6 @@
 """Annotated copies of pictures and videos, in a folder."""
 
+import contextlib
 import pathlib
 import re
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from PIL import Image
 from ferjax.files import replacing
 from ferjax.inference.answers import Answer
 from ferjax.inference.drawing import draw_faces
+from ferjax.inference.marks import choose_path, create_mark
 from ferjax.inference.video import VideoWriter
 
 _QUALITY = 92
@@ -22,14 +24,10 @@ class Copies:
 
     def __init__(self, folder: pathlib.Path, classes: Sequence[str], *, explained: bool = False) -> None:
         self.folder, self._classes, self._explained = folder, classes, explained
-        self._paths: dict[tuple[str, int | None], pathlib.Path] = {}
-        self._taken: set[pathlib.Path] = set()
+        self.written: set[pathlib.Path] = set()
         self._video: VideoWriter | None = None
         self._source = ""
-
-    @property
-    def count(self) -> int:
-        return len(self._taken)
+        self._begun = contextlib.ExitStack()  # the video's file, which gets its name when it is complete
 
     def add(self, answer: Answer) -> None:
         """Draw a picture that could be read."""
@@ -40,27 +38,25 @@ class Copies:
         if not picture.moving:
             path = self._choose_path(picture.source, "" if picture.frame is None else f"_{picture.frame}", ".jpg")
             with replacing(path) as beside:
-                Image.fromarray(drawn).save(beside, "JPEG", quality=_QUALITY)
+                Image.fromarray(drawn).save(beside, "JPEG", quality=_QUALITY, comment=create_mark(picture.source))
             return
         if self._video is None or picture.source != self._source:
             self.close()
             self._source = picture.source
-            self._video = VideoWriter(self._choose_path(picture.source, "", ".mp4"))
+            beside = self._begun.enter_context(replacing(self._choose_path(picture.source, "", ".mp4")))
+            self._video = VideoWriter(beside, create_mark(picture.source))
         self._video.add(drawn, picture.time_s or 0.0)
 
     def close(self) -> None:
         """Complete the video that is being written."""
         if self._video is not None:
-            self._video.close()
+            with self._begun:
+                self._video.close()
             self._video = None
 
     def _choose_path(self, source: str, ending: str, suffix: str) -> pathlib.Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         stem = re.sub(r"[^\w.-]+", "_", pathlib.PurePath(source).stem) or "picture"
-        path = self.folder / f"{stem}{ending}{suffix}"
-        number = 1
-        while path in self._taken:  # of a file of the same name in another folder
-            number += 1
-            path = self.folder / f"{stem}{ending}_{number}{suffix}"
-        self._taken.add(path)
+        path = choose_path(self.folder / f"{stem}{ending}{suffix}", source, self.written)
+        self.written.add(path)
         return path

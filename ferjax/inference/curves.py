@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ferjax.inference.answers import Answer
+from ferjax.inference.marks import PNG_KEY, choose_path, create_mark
+
+ENDING = "_expressions.png"
 
 
 class Curves:
@@ -39,22 +42,13 @@ class Curves:
                 for (name, track), times in self._times.items()
                 if name == source
             ]
-            path = find_free(folder / f"{pathlib.PurePath(source).stem}_expressions.png", paths)
+            path = choose_path(folder / f"{pathlib.PurePath(source).stem}{ENDING}", source, paths)
             # A file name that is not UTF-8 shows its bytes as escapes.
             title = pathlib.PurePath(source).name.encode("utf-8", "backslashreplace").decode()
             with forgiving(path.name):
-                save(draw_expressions(curves, self._classes, title), path)
+                save(draw_expressions(curves, self._classes, title), path, texts={PNG_KEY: create_mark(source)})
                 paths.append(path)
         return paths
 
     def _get_values(self, source: str, track: int) -> np.ndarray:
         return np.array(self._values[source, track], np.float32).reshape(-1, len(self._classes))
-
-
-def find_free(path: pathlib.Path, taken: Sequence[pathlib.Path]) -> pathlib.Path:
-    """Return a path that is not among those of this run: with a number at its end where another picture has it."""
-    number, free = 1, path
-    while free in taken:
-        number += 1
-        free = path.with_name(f"{path.stem}_{number}{path.suffix}")
-    return free

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from ferjax.documents import words
 from ferjax.errors import UserError
 from ferjax.inference import crops, detectors
 from ferjax.inference.pictures import Picture, Pixels, to_rgb
@@ -61,7 +63,7 @@ def create_tasks(
 ) -> Iterator[Task]:
     """Yield for every picture how it is loaded, how its faces are found, and which margin their boxes get.
 
-    Raises UserError where there is no detector, and where `boxes` are too few.
+    Raises UserError where there is no detector, and where `boxes` are too few, too many or of another shape.
     """
     if boxes is not None:
         for load, given in _pair(loads, boxes):
@@ -80,15 +82,22 @@ def cut_out(task: Task, network: Classifier, *, keep_pixels: bool) -> Faces:
     load, find, add_margin = task
     picture = load()
     if picture.pixels is None:
-        return Faces(picture, np.zeros((0, 4)), np.zeros(0), np.zeros((0, 4)))
-    boxes, scores = find(picture.pixels)
+        return _leave_out(picture)
     # With an axis of channels, so that a gray picture of three columns is not taken for a colour.
     pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
+    try:
+        boxes, scores = find(picture.pixels)
+    except _BadBox as error:
+        return _leave_out(dataclasses.replace(picture, pixels=None, reason=str(error)))
     places = add_margin(boxes)
     cuts = [network.fit(crops.cut(pixels, place)[None]) for place in places]
     inputs = np.concatenate(cuts) if cuts else None  # a copy, so that nothing holds the whole picture
     kept = picture if keep_pixels else dataclasses.replace(picture, pixels=None)
     return Faces(kept, boxes, scores, places, inputs)
+
+
+def _leave_out(picture: Picture) -> Faces:
+    return Faces(picture, np.zeros((0, 4)), np.zeros(0), np.zeros((0, 4)))
 
 
 def _create_find(chosen: str | detectors.Detector | None) -> Find:
@@ -112,7 +121,7 @@ def _keep(boxes: np.ndarray) -> np.ndarray:
 
 def _pair(loads: Iterable[Load], boxes: Boxes) -> Iterator[tuple[Load, Find]]:
     """Pair every picture with its boxes."""
-    if isinstance(boxes, list | tuple) and boxes and all(np.shape(box) == (4,) for box in boxes):
+    if isinstance(boxes, list | tuple) and boxes and all(map(_is_box, boxes)):
         boxes = np.array(boxes)
     if isinstance(boxes, Mapping):
         for load in loads:
@@ -120,29 +129,53 @@ def _pair(loads: Iterable[Load], boxes: Boxes) -> Iterator[tuple[Load, Find]]:
             picture = load()
             if picture.source not in boxes:
                 raise UserError(f"boxes has none of {picture.source}: give an empty list where there is no face.")
-            yield _give(picture), _find_given(boxes[picture.source])
+            yield _give(picture), _find_given(boxes[picture.source], f"boxes[{picture.source!r}]")
     elif isinstance(boxes, np.ndarray) and boxes.ndim == 2:
         for load in loads:
-            yield load, _find_given(boxes)
+            yield load, _find_given(boxes, "boxes")
     else:
-        each = iter(boxes)
-        for number, load in enumerate(loads):
-            given = next(each, None)
-            if given is None:
-                raise UserError(f"boxes has only {number} entries, and there are more pictures: give one for each.")
-            yield load, _find_given(given)
+        yield from _pair_in_turn(loads, boxes)
+
+
+def _is_box(value: Any) -> bool:
+    try:
+        return bool(np.shape(value) == (4,))
+    except ValueError:  # rows of different lengths
+        return False
+
+
+def _pair_in_turn(loads: Iterable[Load], boxes: Iterable[Any]) -> Iterator[tuple[Load, Find]]:
+    """Pair every picture with the next entry of `boxes`; an empty list says of a single picture that it has no face."""
+    each = iter([[]] if isinstance(boxes, Sized) and len(boxes) == 0 else boxes)
+    number = 0
+    for number, load in enumerate(loads, start=1):
+        given = next(each, None)
+        if given is None:
+            raise UserError(f"boxes has only {number - 1} entries, and there are more pictures: give one for each.")
+        yield load, _find_given(given, f"boxes[{number - 1}]")
+    # What has no length, such as a generator, may go on for ever.
+    if isinstance(boxes, Sized) and len(boxes) > max(number, 1):
+        raise UserError(f"boxes has {len(boxes)} entries for {words.count(number, 'picture')}: give one for each.")
 
 
 def _give(picture: Picture) -> Load:
     return lambda: picture
 
 
-def _find_given(given: Any) -> Find:
-    boxes = np.zeros((0, 4)) if np.size(given) == 0 else np.asarray(given, np.float64)
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all() or (boxes[:, 2:] <= 0).any():
-        raise UserError(
-            f"boxes of shape {list(np.shape(given))} are none: give [n, 4], which are x, y, width and height in pixels."
-        )
+class _BadBox(ValueError):  # noqa: N818 - a fact about one picture's boxes, which is the reason in its row
+    """Which box of the caller's shows no part of its picture."""
+
+
+def _find_given(given: Any, name: str) -> Find:
+    """Return what finds the boxes of the caller; `name` is what he knows them by."""
+    try:
+        boxes = np.asarray(given, np.float64)
+    except (ValueError, TypeError):
+        boxes = np.zeros(1)
+    if boxes.size == 0:
+        boxes = np.zeros((0, 4))
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise UserError(f"{name} is {reprlib.repr(given)}: give [n, 4], which are x, y, width and height in pixels.")
 
     def find(pixels: Pixels) -> tuple[Float[np.ndarray, "n 4"], Float[np.ndarray, " n"]]:
         _check_within(boxes, pixels.shape[1], pixels.shape[0])
@@ -152,13 +185,16 @@ def _find_given(given: Any) -> Find:
 
 
 def _check_within(boxes: Float[np.ndarray, "n 4"], width: int, height: int) -> None:
-    """Raise UserError for a box that shows nothing of the picture, or far more than it."""
+    """Raise _BadBox for a box that shows nothing of the picture, or far more than it."""
+    bad = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+    if bad.any():
+        raise _BadBox(f"the box {boxes[bad][0].tolist()} given for it is none: its width and height must be over 0")
     first, last = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     outside = (first >= (width, height)).any(axis=1) | (last <= 0).any(axis=1)
     too_large = (boxes[:, 2:] > _MOST_SIDES * max(width, height)).any(axis=1)
     if (wrong := outside | too_large).any():
         box = boxes[wrong][0].tolist()
-        raise UserError(
-            f"The box {box} does not fit a picture of {width}x{height} pixels: give x, y, width and height in "
-            "pixels of the upright picture."
+        raise _BadBox(
+            f"the box {box} given for it does not fit its {width}x{height} pixels: x, y, width and height count in "
+            "pixels of the upright picture"
         )

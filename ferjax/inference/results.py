@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 from ferjax.errors import UserError
 from ferjax.inference.answers import Answer, Row, describe_faces, describe_place, list_columns, to_frame, to_rows
 from ferjax.inference.copies import Copies
-from ferjax.inference.curves import Curves
+from ferjax.inference.curves import ENDING, Curves
 from ferjax.inference.formats import FORMATS, Writer
 from ferjax.inference.layouts import to_layout
+from ferjax.inference.marks import read_file_mark
 
 FILE_STEM = "faces"
 ANNOTATED, EXPLAINED = "annotated", "explained"
@@ -41,7 +42,10 @@ class Wanted:
 
 
 class Results(contextlib.AbstractContextManager["Results"]):
-    """Takes answers one by one; leaving the block completes the files, also after an interrupt."""
+    """Takes answers one by one; leaving the block completes the files, also after an interrupt.
+
+    `written` is then what this run wrote, and `left` what lies beside it from an earlier one, with how many files.
+    """
 
     def __init__(self, wanted: Wanted, classes: Sequence[str], unsure_below: float) -> None:
         self._wanted, self._classes, self._unsure_below = wanted, classes, unsure_below
@@ -55,6 +59,7 @@ class Results(contextlib.AbstractContextManager["Results"]):
         if wanted.explain and wanted.folder is not None:
             self._copies.append(Copies(wanted.folder / EXPLAINED, classes, explained=True))
         self.written: list[pathlib.Path] = []
+        self.left: list[tuple[pathlib.Path, int]] = []
         self.statuses: collections.Counter[str] = collections.Counter()
         self.labels: collections.Counter[str] = collections.Counter()
         self.unreadable: list[tuple[str, str]] = []
@@ -81,7 +86,8 @@ class Results(contextlib.AbstractContextManager["Results"]):
         self._files.close()
         if self._wanted.folder is not None:
             self.written += self._curves.draw(self._wanted.folder)
-            self.written += [copies.folder for copies in self._copies if copies.count]
+            self.written += [copies.folder for copies in self._copies if copies.written]
+            self.left = self._find_left(self._wanted.folder)
 
     def add(self, answer: Answer) -> None:
         rows = list(to_rows(answer, self._classes, self._unsure_below))
@@ -104,6 +110,19 @@ class Results(contextlib.AbstractContextManager["Results"]):
             self._curves.add(answer)
         for copies in self._copies:
             copies.add(answer)
+
+    def _find_left(self, folder: pathlib.Path) -> list[tuple[pathlib.Path, int]]:
+        """Return what an earlier run left in the folder: answers, and folders of copies with how many of them."""
+        answers = [folder / f"{FILE_STEM}.{name}" for name in FORMATS]
+        charts = sorted(folder.glob(f"*{ENDING}"))
+        left = [path for path in answers if path.exists()] + [path for path in charts if read_file_mark(path)]
+        ours = {copies.folder: copies.written for copies in self._copies}
+        found = [(path, 1) for path in left if path not in self.written]
+        for copied in (folder / ANNOTATED, folder / EXPLAINED):
+            others = set(copied.glob("*")) - ours.get(copied, set())
+            if number := sum(read_file_mark(path) is not None for path in others):
+                found.append((copied, number))
+        return found
 
     def _open(self, name: str) -> BinaryIO:
         if self._wanted.folder is None:

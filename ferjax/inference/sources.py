@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,8 +16,10 @@ from PIL import Image
 from ferjax import paths
 from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
 from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image, to_plain
+from ferjax.documents.words import to_line
 from ferjax.errors import UserError
 from ferjax.inference import video
+from ferjax.inference.marks import read_file_mark, read_mark
 from ferjax.inference.pictures import Picture, read_data_address, to_pixels
 
 # An iterable holds sources too.
@@ -31,6 +33,10 @@ _HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 # Formats that may hold several pictures; a telephone's MPO holds one photograph and its depth or gain map.
 _SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
 _HEAD_BYTES = 16
+_NARROWEST = 8  # pixels
+
+_HIDDEN = "hidden pictures and backups, each of which is answered where it is named itself,"
+_COPIES = "what ferjax made of other pictures, each of which is answered where it is named itself,"
 _LONGEST_SHOWN = 200  # characters of what is too long to be a file's name
 
 logger = logging.getLogger("ferjax")
@@ -86,8 +92,8 @@ class _Finder:
         return str(self.unnamed - 1)
 
     def _find_in_array(self, array: np.ndarray) -> Iterator[Load]:
-        # No image is so narrow that its last side is that of channels.
-        one = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
+        # No image is so narrow: a last side like this is one of channels, though perhaps of a number that no image has.
+        one = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] < _NARROWEST)
         for image in array[None] if one or array.ndim not in (3, 4) else array:
             yield _load_array(self._name(""), image)
 
@@ -116,42 +122,55 @@ class _Finder:
             names = sorted(glob.iglob(str(path), recursive=True))
             if not names:
                 yield _fail(text, "no file is called so")
-            for name in names:
-                if not os.path.isdir(name):
-                    yield from self._find_in_file(name, pathlib.Path(name))
+            searched, copies = set[pathlib.Path](), list[str]()
+            for name in map(pathlib.Path, names):
+                if not searched.isdisjoint(name.parents):
+                    continue  # '**' names what is in a folder as well as the folder
+                if name.is_dir():
+                    searched.add(name)
+                    yield from self._find_in_folder(name)
+                else:
+                    yield from self._find_in_file(str(name), name, copies)
+            _tell_aside(copies, _COPIES, text)
         elif text == "-":
             yield _fail(text, "the standard input is not read: name a file, or give its bytes to network.predict")
         else:
             yield _fail(text, "there is no such file")
 
     def _find_in_folder(self, folder: pathlib.Path) -> Iterator[Load]:
-        try:
-            tree = FolderTree(folder)
-        except OSError as error:
-            yield _fail(str(folder), f"a folder that cannot be read ({error.strerror})")
-            return
-        aside = []
+        failures: list[OSError] = []
+        tree = FolderTree(folder, on_error=failures.append)
+        others, copies = [], list[str]()
         for name in tree.names:
             if _is_picture(folder / name):
-                yield from self._find_in_file(str(folder / name), folder / name)
+                yield from self._find_in_file(str(folder / name), folder / name, copies)
             else:
-                aside.append(name)
+                others.append(name)
         for name in tree.lost:
             yield _fail(str(folder / name), "a link to what is not there")
-        if aside:
-            some = ", ".join(aside[:4]) + (f" and {len(aside) - 4:,} more" if len(aside) > 4 else "")
-            logger.info("Left aside what is neither an image nor a video in %s: %s", folder, some)
-        if len(aside) == len(tree.names) and not tree.lost:
-            yield _fail(str(folder), "a folder without any image or video")
+        for error in failures:
+            yield _fail(str(error.filename or folder), f"a folder that cannot be read ({error.strerror})")
+        _tell_aside(others, "what is neither an image nor a video", str(folder))
+        _tell_aside(list(filter(_has_picture_name, tree.junk)), _HIDDEN, str(folder))
+        _tell_aside(copies, _COPIES, str(folder))
+        if len(others) + len(copies) == len(tree.names) and not tree.lost and not failures:
+            yield _fail(str(folder), "a folder without any image or video" + " of your own" * bool(copies))
 
-    def _find_in_file(self, name: str, path: pathlib.Path) -> Iterator[Load]:
+    def _find_in_file(self, name: str, path: pathlib.Path, copies: list[str] | None = None) -> Iterator[Load]:
+        """Yield the pictures of a file; where `copies` is given, what ferjax made of another goes there instead."""
         if path.exists() and not path.is_file():
             yield _fail(name, "a pipe or a device: save it as a file")
             return
         if path.suffix.lower() in video.SUFFIXES:
+            if copies is not None and read_file_mark(path) is not None:
+                copies.append(name)
+                return
             yield from self._find_frames(name, path)
             return
         with contextlib.suppress(Exception), Image.open(path) as image:  # what is wrong is found as it is decoded
+            if copies is not None and read_mark(image) is not None:
+                copies.append(name)
+                return
             if image.format in _SEQUENCES and getattr(image, "n_frames", 1) > 1:
                 yield from self._find_in_sequence(name, image)
                 return
@@ -191,6 +210,13 @@ class _Finder:
         return taken
 
 
+def _tell_aside(names: Sequence[str], what: str, place: str) -> None:
+    """Log the first of the files that a search leaves aside."""
+    if names:
+        some = ", ".join(map(to_line, names[:4])) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
+        logger.info("Left aside %s in %s: %s", what, to_line(place), some)
+
+
 def _learn_heic() -> None:
     """Have Pillow read HEIC where its plugin is installed."""
     with contextlib.suppress(ImportError):
@@ -199,11 +225,15 @@ def _learn_heic() -> None:
         pillow_heif.register_heif_opener()
 
 
+def _has_picture_name(name: str) -> bool:
+    suffix = pathlib.PurePath(name).suffix.lower()
+    return suffix in video.SUFFIXES or suffix in _HEIC_SUFFIXES or is_image_name(name)
+
+
 def _is_picture(path: pathlib.Path) -> bool:
-    suffix = path.suffix.lower()
-    if suffix in video.SUFFIXES or suffix in _HEIC_SUFFIXES or is_image_name(path.name):
+    if _has_picture_name(path.name):
         return True
-    if suffix:
+    if path.suffix:
         return False
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return kind_of(file.read(_HEAD_BYTES)) == "image"

@@ -81,6 +81,14 @@ def read_frames(source: pathlib.Path | int) -> Iterator[Frame]:
         yield from _decode(av, container, stream)
 
 
+def read_comment(path: pathlib.Path) -> str:
+    """Return the comment that a video file carries, empty where it has none or cannot be read."""
+    av = import_av()
+    with contextlib.suppress(OSError, ValueError, av.FFmpegError), av.open(str(path)) as container:
+        return str(container.metadata.get("comment", ""))
+    return ""
+
+
 def _decode(av: Any, container: Any, stream: Any) -> Iterator[Frame]:
     rate = float(stream.average_rate or 25)
     start_s = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
@@ -147,9 +155,10 @@ def _describe(error: Exception) -> str:
 class VideoWriter:
     """Writes frames as an MP4 (H.264, or MPEG-4 where this FFmpeg has none), each with its own time."""
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, comment: str = "") -> None:
         self._av = import_av()
         self._container = self._av.open(str(path), "w", format="mp4")
+        self._container.metadata["comment"] = comment
         self._stream: Any = None
 
     def add(self, pixels: UInt8[np.ndarray, "h w 3"], time_s: float) -> None:

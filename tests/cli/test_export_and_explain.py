@@ -40,6 +40,19 @@ def test_what_cannot_be_exported_is_one_sentence(finished_run, tmp_path, capsys,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "config.json"])
+def test_export_replaces_no_file_of_another_kind(finished_run, tmp_path, capsys, name):
+    # A run's own folder has a config.json too.
+    out = shutil.copytree(finished_run, tmp_path / "run") if name == "config.json" else tmp_path
+    if name == "README.md":
+        (out / name).write_text("# My project\n")
+    before = (out / name).read_bytes()
+    assert export([str(finished_run), "-o", str(out), "-f", "safetensors"]) == 1
+    assert capsys.readouterr().err.startswith(f"ferjax: {out / name} is not of an earlier export, and would be")
+    assert (out / name).read_bytes() == before
+    assert not (out / "model.safetensors").exists()
+
+
 def test_the_help_names_what_there_is(capsys):
     assert export(["--help"]) == explain(["--help"]) == 0
     out = capsys.readouterr().out
@@ -61,6 +74,40 @@ def test_explain_draws_every_picture_that_it_can_read(finished_run, faces, tmp_p
     assert np.load(tmp_path / "out" / "gray_grad_cam.npy").shape == (48, 48)
     with Image.open(tmp_path / "out" / "rgba_grad_cam.png") as drawn:
         assert drawn.size == (300, 450)
+
+
+def test_each_picture_of_a_folder_keeps_its_own_map_and_no_file_of_the_user_is_written_over(
+    finished_run, faces, tmp_path, capsys
+):
+    image = Image.fromarray(faces[0].images[0, ..., 0])
+    for name in ("a.png", "a.jpg", "more/a.png", "a_1.png", "b_grad_cam.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        image.save(tmp_path / name)
+    (tmp_path / "a_1_grad_cam.npy").write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    flags = ["--network", str(finished_run), "--crops", "--arrays"]
+    printed = []
+    for _ in range(2):
+        assert explain([str(tmp_path), *flags]) == 0
+        printed.append(capsys.readouterr().out.splitlines())
+    lines = dict(line.split("  ")[::2] for line in printed[0])
+    assert printed[0] == printed[1]
+    assert set(lines) == {str(path) for path in before if path.suffix != ".npy"}
+    assert lines[str(tmp_path / "more" / "a.png")] == str(tmp_path / "more" / "a_grad_cam.png")
+    assert lines[str(tmp_path / "a.png")] == str(tmp_path / "a_grad_cam_2.png")
+    assert lines[str(tmp_path / "a_1.png")] == str(tmp_path / "a_1_grad_cam_2.png")
+    assert lines[str(tmp_path / "b_grad_cam.png")] == str(tmp_path / "b_grad_cam_grad_cam.png")
+    made = {path for path in tmp_path.rglob("*.*") if path not in before}
+    assert made == {
+        path for name in lines.values() for path in (tmp_path / name, (tmp_path / name).with_suffix(".npy"))
+    }
+    assert {path: path.read_bytes() for path in before} == before
+    # Explained one by one, namesakes keep a map each too.
+    assert explain([str(tmp_path / "a.jpg"), *flags, "-o", str(tmp_path / "out")]) == 0
+    assert explain([str(tmp_path / "a.png"), *flags, "-o", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("a_grad_cam.npy", "a_grad_cam.png", "a_grad_cam_2.npy", "a_grad_cam_2.png"),
+    ]
 
 
 @pytest.mark.parametrize(("flag", "sentence"), [("--method=lime", "is not one of grad_cam"), ("--target=joy", "angry")])

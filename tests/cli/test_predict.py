@@ -134,6 +134,58 @@ def test_explained_copies_have_the_map_over_each_face_and_the_page_shows_it(run,
     assert [image.height > 90 for image in pictures_of_page] == [True, False, True]
 
 
+def test_no_picture_of_the_user_is_written_over_and_a_second_run_is_the_first_again(run, pictures, video_file):  # noqa: F811
+    pytest.importorskip("av")
+    shutil.copy(video_file, pictures / "more" / "talk.mp4")
+    (pictures / "annotated").mkdir()
+    (pictures / "a.png").rename(pictures / "annotated" / "a.jpg")  # where the copy of more/a.png would go
+    (pictures / "talk_expressions.png").write_bytes((pictures / "b.png").read_bytes())
+    before = {path: path.read_bytes() for path in pictures.rglob("*.*")}
+    names, rows = [], []
+    for _ in range(2):
+        code, _, err = run(pictures, "-o", pictures, "-f", "csv", "--draw", "--explain", "grad_cam")
+        assert code == 0
+        assert "From an earlier run" not in err
+        names.append(sorted(str(path.relative_to(pictures)) for path in pictures.rglob("*.*")))
+        rows.append(pd.read_csv(pictures / "faces.csv"))
+    assert names[0] == names[1]
+    assert {"annotated/a_2.jpg", "annotated/a_3.jpg", "annotated/talk.mp4", "talk_expressions_2.png"} <= set(names[0])
+    pd.testing.assert_frame_equal(*rows)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_an_earlier_run_left_is_told(run, pictures, tmp_path):
+    run(pictures, "-o", tmp_path / "out", "-f", "md,csv", "--draw")
+    code, _, err = run(pictures / "b.png", "-o", tmp_path / "out", "-f", "csv", "--draw")
+    assert code == 0
+    assert (
+        f"From an earlier run, and not of this one's answers: {tmp_path}/out/faces.md, "
+        f"{tmp_path}/out/annotated (2 files)\n" in err
+    )
+
+
+def test_a_name_with_a_line_break_stays_on_one_line(run, pictures, tmp_path):
+    (pictures / "a.png").rename(pictures / "two\nlines.png")
+    code, out, err = run(pictures / "two\nlines.png", pictures / "no\nfile.png")
+    assert code == 3
+    assert [line.partition(": ")[0] for line in out.splitlines()] == [
+        f"{pictures}/two\\nlines.png",
+        f"{pictures}/no\\nfile.png",
+    ]
+    assert f"  {pictures}/no\\nfile.png: there is no such file" in err
+    run(pictures, "-o", tmp_path / "out", "-f", "md,csv")
+    assert len((tmp_path / "out" / "faces.md").read_text().splitlines()) == 2 + 4
+    assert f"{pictures}/two\nlines.png" in pd.read_csv(tmp_path / "out" / "faces.csv")["source"].tolist()
+
+
+def test_the_page_counts_pictures_as_the_last_words_do(run, pictures, tmp_path):
+    (pictures / "c.jpg").write_bytes(b"")
+    _, _, err = run(pictures, "-o", tmp_path / "out", "-f", "html")
+    assert "3 faces in 4 pictures" in err
+    page = (tmp_path / "out" / "faces.html").read_text()
+    assert "3 faces in 4 pictures; 1 of these could not be read." in page
+
+
 def test_odd_names_have_their_row_in_every_file(run, finished_run, pictures, tmp_path, monkeypatch, capfd):
     odd = pictures / os.fsdecode(b"bad\xff.png")
     (pictures / "a.png").rename(odd)
@@ -223,7 +275,17 @@ def test_votes_are_fused_and_their_weight_is_fitted(run, pictures, tmp_path, net
     assert code == 0
     fused = json.loads(out.splitlines()[-1])
     assert (fused["label"], round(fused["confidence"], 3)) == ("sad", 0.9)
-    assert "On none of these faces: 2 lines of" in err
+    assert f"On none of these faces: 2 lines of {votes} (source more/a.png, b.png)." in err
+    votes.write_text(header + f"c.png,{sad},\n")
+    code, out, err = run(pictures, "--context", votes, "--weight", "1", "-f", "jsonl")
+    assert (code, len(out.splitlines())) == (1, 4)
+    assert f"{votes} votes on none of these faces" in err
+    assert "its column source has c.png, and should have" in err
+    (tmp_path / "out").mkdir()
+    shutil.copy(votes, tmp_path / "out" / "faces.csv")
+    code, _, err = run(pictures, "--context", tmp_path / "out" / "faces.csv", "-o", tmp_path / "out", "-f", "csv")
+    assert (code, (tmp_path / "out" / "faces.csv").read_text()) == (2, votes.read_text())
+    assert "lies where the answers go: name another folder" in err
     votes.write_text(header + f"a.png,{sad},sad\n")
     code, out, err = run(pictures, "--context", votes, "-f", "jsonl")
     assert code == 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -120,18 +121,49 @@ def test_boxes_of_the_caller_are_cut_as_they_are(network):
         frame = find(network, picture, boxes=given)
         np.testing.assert_array_equal(frame.filter(like="p_").to_numpy(np.float32), expected)
         assert frame["x"].tolist() == [10, 100]
-    assert find(network, picture, boxes=[[]])["status"].tolist() == ["no_face"]
-    for given, said in (
-        ([], "boxes has only 0 entries"),
-        ({"other": boxes}, "boxes has none of 0"),
-        (np.zeros((1, 3)), r"boxes of shape \[1, 3\] are none"),
-        ([(-40, 0, 30, 30)], r"The box \[-40.0, 0.0, 30.0, 30.0\] does not fit a picture of \d+x\d+ pixels"),
-        ([(0, 5000, 30, 30)], "does not fit a picture"),
-        ([(0, 0, 1e9, 1e9)], "does not fit a picture"),
-        (np.array([[1, 1, -4, 4]]), "are none"),
-    ):
-        with pytest.raises(UserError, match=said):
-            find(network, picture, boxes=given)
+    for none in ([[]], [], np.zeros((0, 4)), {"0": []}):
+        assert find(network, picture, boxes=none)["status"].tolist() == ["no_face"]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "boxes", "said"),
+    [
+        (2, [], "boxes has only 1 entries, and there are more pictures"),
+        (2, [[]], "boxes has only 1 entries, and there are more pictures"),
+        (2, [[], [], []], "boxes has 3 entries for 2 pictures: give one for each"),
+        (1, {"other": []}, "boxes has none of 0"),
+        (1, np.zeros((1, 3)), r"boxes is array\(\[\[0., 0., 0.\]\]\): give \[n, 4\]"),
+        (2, [[], [(1, 2, 3)]], r"boxes\[1\] is \[\(1, 2, 3\)\]: give \[n, 4\]"),
+        (1, {"0": "face"}, r"boxes\['0'\] is 'face': give"),
+        (1, [[(1, 2, 3, 4), (1, 2)]], r"boxes\[0\] is .*: give"),
+    ],
+)
+def test_boxes_of_another_form_or_number_are_refused(network, pictures, boxes, said):
+    with pytest.raises(UserError, match=said):
+        find(network, [draw((10, 20))] * pictures, boxes=boxes)
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ((-40, 0, 30, 30), r"the box \[-40.0, 0.0, 30.0, 30.0\] given for it does not fit its 160x90 pixels"),
+        ((0, 5000, 30, 30), "does not fit"),
+        ((0, 0, 1e9, 1e9), "does not fit"),
+        ((1, 1, -4, 4), r"the box \[1.0, 1.0, -4.0, 4.0\] given for it is none: its width and height must be over 0"),
+        ((1, 1, 0, 4), "must be over 0"),
+        ((1, np.nan, 4, 4), "is none"),
+    ],
+)
+def test_a_bad_box_costs_only_its_picture(network, box, said):
+    network, good = dataclasses.replace(network, unsure_below=0.0), [(10, 20, 30, 30)]
+    frame = find(network, [draw((10, 20))] * 3, boxes=[good, [*good, box], good])
+    assert frame["status"].tolist() == ["ok", "unreadable", "ok"]
+    assert re.search(said, frame["reason"][1])
+
+
+def test_an_endless_row_of_boxes_is_no_mistake(network):
+    frame = find(network, [draw((10, 20))] * 2, boxes=itertools.repeat([(10, 20, 30, 30)]))
+    assert len(frame) == 2
 
 
 def test_an_unsure_answer_keeps_its_label(network, finder):

@@ -1,13 +1,17 @@
 """Where pictures come from: every kind is read as a person sees it, and nothing is lost."""
 
 import base64
+import errno
 import io
 import os
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from ferjax.data.readers.archive import FolderTree
+from ferjax.inference.marks import PNG_KEY, create_mark
 from ferjax.inference.sources import Counts, find_pictures
 
 LEVELS = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
@@ -55,6 +59,8 @@ def test_arrays_of_colour_and_of_several_images():
     ("array", "said"),
     [
         (np.zeros((1, 4, 4, 7)), "no image"),
+        (np.zeros((40, 30, 2)), r"an array of shape [40, 30, 2] is no image"),
+        (np.zeros((40, 30, 7)), "no image"),
         (np.zeros(5), "no image"),
         (np.full((4, 4), np.nan), "its levels go from nan"),
         (np.full((4, 4), -1.0), "its levels go from -1"),
@@ -149,6 +155,63 @@ def test_globs_iterators_and_what_is_not_there(folder):
         (f"{folder}/links/gone.jpg", "a link to what is not there")
     ]
     assert read(folder / "nothing")[0].reason == "a folder without any image or video"
+
+
+def test_a_glob_searches_the_folders_that_it_names_and_names_nothing_twice(folder):
+    def names(pattern):
+        return [picture.source.removeprefix(f"{folder}/") for picture in read(f"{folder}/{pattern}")]
+
+    assert names("d*") == ["deep/er/c.png"]
+    assert names("*") == ["a.JPG", "b.png", "broken.png", "deep/er/c.png", "empty.jpg", "notes.txt"]
+    assert sorted(names("**")) == ["a.JPG", "b.png", "broken.png", "deep/er/c.png", "empty.jpg"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_real_folder_that_cannot_be_read_is_a_row(folder):
+    (folder / "deep").chmod(0)
+    try:
+        found = read(folder)
+    finally:
+        (folder / "deep").chmod(0o700)
+    assert found[-1].source == str(folder / "deep")
+
+
+def test_a_folder_that_cannot_be_read_costs_only_itself(folder, monkeypatch):
+    real = os.scandir
+
+    def scan(path):
+        if str(path).endswith("/er"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found = {picture.source.removeprefix(f"{folder}/"): picture.reason for picture in read(folder)}
+    assert list(found) == ["a.JPG", "b.png", "broken.png", "empty.jpg", "deep/er"]
+    assert found["deep/er"] == "a folder that cannot be read (Permission denied)"
+    # Training does not go on with a part of its data.
+    with pytest.raises(OSError, match=r"deep/er"):
+        FolderTree(folder)
+
+
+def test_hidden_pictures_and_what_ferjax_made_are_left_aside_with_a_word(folder, caplog):
+    caplog.set_level("INFO", "ferjax")
+    (folder / "b.png").rename(folder / ".b.png")
+    Image.fromarray(LEVELS).save(folder / "copy.jpg", comment=create_mark("b.png"))
+    texts = PngInfo()
+    texts.add_text(PNG_KEY, create_mark("b.png"))
+    Image.fromarray(LEVELS).save(folder / "deep" / "map.png", pnginfo=texts)
+    assert "deep/er/c.png" in [picture.source.removeprefix(f"{folder}/") for picture in read(folder)]
+    assert len(read(folder)) == 4
+    assert [message.rpartition(": ")[2] for message in caplog.messages[:3]] == [
+        "notes.txt",
+        ".b.png",
+        f"{folder}/copy.jpg, {folder}/deep/map.png",
+    ]
+    # Named itself, each is answered.
+    assert not read(folder / "copy.jpg")[0].reason
+    assert not read(folder / ".b.png")[0].reason
+    assert len(read(f"{folder}/*.jpg")) == 1
+    assert "copy.jpg" in caplog.messages[-1]
 
 
 def test_an_endless_iterator_is_taken_one_by_one():

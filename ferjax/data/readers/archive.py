@@ -12,7 +12,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from io import BufferedIOBase
 from typing import IO, cast
 
@@ -112,13 +112,16 @@ def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
 class FolderTree(Tree):
     """Files of a folder, and in `stats` what the system says of each, by which the cache knows of changes.
 
-    `lost` are the names of links to what is not there.
+    `lost` are the names of links to what is not there, and `junk` those of the files that are left out. A folder in it
+    that cannot be read raises OSError, or goes to `on_error`, and the others are searched.
     """
 
-    def __init__(self, root: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, on_error: Callable[[OSError], None] | None = None) -> None:
         self.root = root
         self.label = str(root)
-        found = {name: entry for name, entry in _walk(str(root), "", set()) if not is_junk(name)}
+        entries = dict(_walk(str(root), "", set(), on_error))
+        self.junk = sorted(name for name in entries if is_junk(name))
+        found = {name: entry for name, entry in entries.items() if not is_junk(name)}
         self.lost = sorted(name for name, entry in found.items() if not entry.is_file())
         self.stats = {name: entry.stat() for name, entry in found.items() if entry.is_file()}
         self.names = sorted(self.stats)
@@ -136,18 +139,25 @@ class FolderTree(Tree):
                 yield name, file.read()
 
 
-def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _walk(
+    folder: str, prefix: str, seen: set[tuple[int, int]], on_error: Callable[[OSError], None] | None
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Find every file under a folder, and links to nothing; links are followed, and no folder is searched twice."""
-    status = os.stat(folder)
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _walk(entry.path, prefix + entry.name + "/", seen)
-            elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
-                yield prefix + entry.name, entry
+    try:
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    yield from _walk(entry.path, prefix + entry.name + "/", seen, on_error)
+                elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+                    yield prefix + entry.name, entry
+    except OSError as error:
+        if on_error is None:
+            raise
+        on_error(error)
 
 
 @contextlib.contextmanager

@@ -31,18 +31,19 @@ class ContactSheet:
         self._statuses: collections.Counter[str] = collections.Counter()
         self._unreadable: list[tuple[str, str]] = []
         self._shown: list[str] = []
-        self._every, self._pictures, self._explained = 1, 0, False
+        self._every, self._with_pixels, self._pictures, self._explained = 1, 0, 0, False
 
     def add(self, answer: Answer, rows: Sequence[Row]) -> None:
         label, status = self._columns.index("label"), self._columns.index("status")
         self._labels.update(row[label] for row in rows if row[label] is not None)
         self._statuses.update(row[status] for row in rows)
+        self._pictures += 1
         if not answer.readable:
             self._unreadable.append((describe_place(answer.picture), answer.picture.reason))
         elif answer.picture.pixels is not None:
-            if self._pictures % self._every == 0:
+            if self._with_pixels % self._every == 0:
                 self._show(answer)
-            self._pictures += 1
+            self._with_pixels += 1
 
     def _show(self, answer: Answer) -> None:
         small = draw_faces(answer, self._classes, longest_px=(_WIDTH_PX, _HEIGHT_PX))
@@ -61,7 +62,7 @@ class ContactSheet:
     def close(self) -> None:
         faces = self._labels.total()
         found = f"{words.count(faces, 'face')} in {words.count(self._pictures, 'picture')}"
-        lead = f"{found}; {len(self._unreadable):,} could not be read."
+        lead = f"{found}; {len(self._unreadable):,} of these could not be read."
         sections = [("expressions", "Expressions", self._count()), ("pictures", "Pictures", self._gather())]
         if self._unreadable:
             sections.append(("unreadable", "Could not be read", self._list_unreadable()))
