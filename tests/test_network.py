@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import threading
 from typing import ClassVar
 
 import flax.linen as nn
@@ -89,6 +90,28 @@ def test_batches_of_one_size_compile_once(linear, faces):
     for rows in (1, 5, 8, 11):
         fresh(faces[0].images[:rows], batch_size=8)
     assert fresh._predict["none"]._cache_size() == 1
+
+
+@pytest.mark.parametrize("batch_size", [32, 64])
+def test_a_cpu_computes_batches_of_32_in_threads_side_by_side(linear, monkeypatch, batch_size):
+    monkeypatch.setattr("ferjax.machine.count_processors", lambda: 2)
+    together, threads = threading.Barrier(2, timeout=60), []
+
+    def predict(ready, images):
+        threads.append(threading.current_thread())
+        if threads[-1] is not threading.main_thread():
+            together.wait()  # breaks where the second batch waits for the first
+        assert len(images) == 32
+        return np.repeat(images[:, :1, 0, 0].astype(np.float32), 7, axis=1)
+
+    network = dataclasses.replace(linear)
+    monkeypatch.setitem(network.__dict__, "_predict", {"none": predict})
+    images = np.broadcast_to(np.arange(150, dtype=np.uint8)[:, None, None, None], (150, 48, 48, 1))
+    np.testing.assert_array_equal(network(images, batch_size=batch_size)[:, 0], np.arange(150))
+    np.testing.assert_array_equal(network(images[:100], batch_size=batch_size)[:, 0], np.arange(100))
+    assert len(threads) == 5 + 4
+    # What is not compiled yet is compiled by one thread.
+    assert [thread is threading.main_thread() for thread in threads] == [True] + [False] * 8
 
 
 def test_loading_and_one_answer_compile_one_program(caplog):
