@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
     config.optim.warmup_epochs = 2.0
     config.optim.plateau_patience_epochs = 0
     config.optim.average_decay = 0.998
+    config.parallel.cpu_devices = 2
     config.train.batch_size = 256
     config.train.epochs = 28
     config.train.early_stop_patience_epochs = 0

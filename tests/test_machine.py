@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from ferjax import machine, runtime
@@ -122,6 +123,19 @@ def test_only_the_processors_that_this_process_may_use_count(monkeypatch):
     assert machine.count_processors() == 2
     monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS and Windows
     assert machine.count_processors() == 8
+
+
+@pytest.mark.parametrize(
+    ("wanted", "flags", "asked"),
+    [(1, "", []), (2, "", [2]), (8, "", [4]), (2, "--xla_force_host_platform_device_count=3", [])],
+)
+def test_the_cpu_is_divided_in_no_more_devices_than_processors(monkeypatch, wanted, flags, asked):
+    numbers = []
+    monkeypatch.setattr(machine, "count_processors", lambda: 4)
+    monkeypatch.setattr(jax.config, "update", lambda name, value: numbers.append((name, value)))
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    runtime.divide_cpu(wanted)
+    assert numbers == [("jax_num_cpu_devices", number) for number in asked]
 
 
 def test_here_everything_is_known():

@@ -224,7 +224,9 @@ def test_more_devices_than_there_are_is_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("seeds", "how", "devices", "turns"),
     [
-        (range(5), "auto", 2, [[0, 1], [2, 3], [4]]),  # on CPU
+        (range(4), "auto", 2, [[0, 1], [2, 3]]),  # on CPU
+        (range(5), "auto", 2, [[0], [1], [2], [3], [4]]),  # so that no device is without a seed in the last turn
+        (range(5), "in_turn", 2, [[0, 1], [2, 3], [4]]),
         (range(5), "in_turn", 1, [[0], [1], [2], [3], [4]]),
         (range(5), "together", 2, [[0, 1, 2, 3, 4]]),
         (range(2), "in_turn", 8, [[0, 1]]),

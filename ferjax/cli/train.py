@@ -52,6 +52,7 @@ def _train(found: argparse.Namespace) -> None:
     validate(config)
     runtime.keep_compiled()
     runtime.import_tensorboard()
+    runtime.divide_cpu(config.parallel.cpu_devices)
     _join(found, parallel.join_processes)
     runtime.find_devices()
     if not parallel.is_main():

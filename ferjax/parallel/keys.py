@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from ferjax.keys import COUNT, TEXT, Choice, Key, Keys
+from ferjax.keys import COUNT, TEXT, Choice, Key, Keys, Range
 
 KEYS: Keys = MappingProxyType(
     {
@@ -14,6 +14,13 @@ KEYS: Keys = MappingProxyType(
             "free",
         ),
         "devices": Key(0, COUNT, "how many devices to use; 0 is all", "free"),
+        "cpu_devices": Key(
+            1,
+            Range(1, 64, whole=True),
+            "in how many devices the CPU is divided, at most one a processor: each computes a part of a batch's rows, "
+            "which is faster for small networks, and slower for large ones, whose optimizer every device computes",
+            "free",
+        ),
         "seeds": Key(
             "auto",
             Choice(("auto", "together", "in_turn")),

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ferjax import runtime
+from ferjax import machine, runtime
 from ferjax.cli import train
 from ferjax.training.places import list_places
 
@@ -68,6 +68,16 @@ def start_and_signal(arguments, metrics, lines, signum):
     process.send_signal(signum)
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(machine.count_processors() < 2, reason="one processor is one device")
+def test_a_run_divides_the_cpu_as_its_config_says(quickstart, tmp_path):
+    code, _, errors = run(*quickstart, "--config.train.steps=2", "--config.parallel.cpu_devices=2")
+    assert code == 0
+    assert "2 devices (cpu), each batch's rows spread over them (mesh)." in errors
+    (begun,) = json.loads((tmp_path / "run" / "versions.json").read_text())
+    assert begun["numbers_depend_on"]["devices of the CPU"] == "2"
 
 
 @pytest.mark.slow
