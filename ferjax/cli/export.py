@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path
+from ferjax.documents.words import size
 from ferjax.views import VIEWS
 
 _NAMES = ("onnx", "stablehlo", "safetensors", "all")
@@ -76,4 +77,4 @@ def _export(found: argparse.Namespace) -> None:
     for each in written:
         print(f"{each.format:<12} differs from the network by at most {each.difference:.0e}")
         for path in each.files:
-            print(f"  {path}  {path.stat().st_size / 1e6:.2f} MB")
+            print(f"  {path}  {size(path.stat().st_size)}")

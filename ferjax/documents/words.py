@@ -1,4 +1,4 @@
-"""Numbers with their nouns, and names as they can be shown."""
+"""Numbers with their nouns and units, and names as they can be shown."""
 
 import re
 
@@ -14,3 +14,10 @@ def to_line(text: str) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, which takes an s where there is not exactly one: '1 face', '2,000 faces'."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size(number: int) -> str:
+    """Return a number of bytes in the unit that suits it: '1 byte', '641 bytes', '5.2 kB', '33.10 MB'."""
+    if number < 1000:
+        return count(number, "byte")
+    return f"{number / 1e3:.1f} kB" if number < 1e6 - 50 else f"{number / 1e6:,.2f} MB"

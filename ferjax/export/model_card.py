@@ -20,6 +20,8 @@ from ferjax.networks.weights import own_network
 from ferjax.report import standard_error
 
 NO_LICENCE = "not-chosen"
+# So many classes that share a place are named; of more it is enough how many they are.
+_MOST_NAMED = 3
 
 
 def create_card(
@@ -114,8 +116,8 @@ def _tell_data(measured: Measured) -> str:
     rest = found["without_copies"]
     lines = [
         f"Data set: {escape_markdown(measured.data_set)} (`{pathlib.Path(data['path']).name}`), split: "
-        f"{measured.config['data.split']}, labels: {measured.config['data.labels']}, SHA-256 of the rows and their "
-        f"split: `{data['digest'][:16]}...`.",
+        f"{measured.config['data.split']}, labels: {_name_labels(measured)}, SHA-256 of the rows and their split: "
+        f"`{data['digest'][:16]}...`.",
         "",
         table,
         f"Leaked copies, images that training holds too, pixel for pixel: {leaked or 'none were looked for'}.",
@@ -127,6 +129,12 @@ def _tell_data(measured: Measured) -> str:
         )
     lines += [f"{len(data['skipped']):,} rows could not be read and were left out."] if data["skipped"] else []
     return "\n".join(lines)
+
+
+def _name_labels(measured: Measured) -> str:
+    """Say whose labels the network learnt: the key's value only where the data set reads that key."""
+    data_set = DATASETS.get(measured.data_set)
+    return ("its own" if data_set is None else data_set.labels) or str(measured.config["data.labels"])
 
 
 def _tell_scores(measured: Measured, exported: Exported) -> str:
@@ -174,25 +182,63 @@ def _tell_classes(measured: Measured) -> str:
     names, trained = list(found["per_class"]), measured.data["counts"]["train"]
     rows = []
     for i, (name, scores) in enumerate(found["per_class"].items()):
-        taken = np.where(np.arange(len(names)) == i, -1.0, rates[i])
-        most = int(taken.argmax())
+        wrong = np.where(np.arange(len(names)) == i, 0.0, rates[i])
         shares = (f"{scores[key]:.1%}" for key in ("precision", "recall", "f1"))
-        rows.append((name, *shares, f"{scores['support']:,}", f"{trained[i]:,}", f"{names[most]} {rates[i, most]:.0%}"))
+        rows.append((name, *shares, f"{scores['support']:,}", f"{trained[i]:,}", _name_taken(names, wrong)))
     header = ("class", "precision", "recall", "F1", "images", "trained on", "most often taken for")
     recall = {name: scores["recall"] for name, scores in found["per_class"].items() if scores["support"]}
-    best, worst = max(recall, key=recall.__getitem__), min(recall, key=recall.__getitem__)
-    rarest = names[int(np.argmin(trained))]
     answered = confusion.sum(axis=0)
     never = [name for name, count in zip(names, answered, strict=True) if not count]
     lines = [
         to_markdown(Table(header, tuple(rows), words=("class", "most often taken for"))),
-        f"It finds {best} most often ({recall[best]:.1%} of its images) and {worst} least often ({recall[worst]:.1%}). "
-        f"The class with the fewest training images is {rarest} ({min(trained) / max(sum(trained), 1):.1%} of them).",
-        *([f"It never answered {', '.join(never)}."] if never else []),
+        f"{_compare_recall(recall)} {_compare_sizes(dict(zip(names, trained, strict=True)))}",
+        *([f"It never answered {_join(never)}."] if never else []),
         "",
         card_texts.UNMEASURED_BIAS,
     ]
     return "\n".join(lines)
+
+
+def _name_taken(names: Sequence[str], wrong: np.ndarray) -> str:
+    """Name the classes that most of a class's images were wrongly taken for; `wrong` are the shares of each."""
+    most = float(wrong.max())
+    if not most:
+        return "none"
+    tied = [name for name, share in zip(names, wrong, strict=True) if share == most]
+    share = f"{most:.0%}" if most >= 0.005 else "under 1%"
+    return f"{' or '.join(tied)} {share}" if len(tied) <= _MOST_NAMED else f"{len(tied)} classes, {share} each"
+
+
+def _compare_recall(recall: Mapping[str, float]) -> str:
+    """Say which classes are found most and least often, of those that have images; classes may share a place."""
+    best, worst = max(recall.values()), min(recall.values())
+    if best == worst:
+        return f"It finds each class equally often ({best:.1%} of its images)."
+    first, last = ([name for name, value in recall.items() if value == place] for place in (best, worst))
+    return (
+        f"It finds {_join(first)} most often ({best:.1%} of {'its' if len(first) == 1 else 'their'} images) and "
+        f"{_join(last)} least often ({worst:.1%})."
+    )
+
+
+def _compare_sizes(trained: Mapping[str, int]) -> str:
+    """Say which classes have the fewest training images."""
+    fewest = min(trained.values())
+    if fewest == max(trained.values()):
+        return f"Each class has {fewest:,} training images."
+    rarest = [name for name, images in trained.items() if images == fewest]
+    share = f"{fewest / sum(trained.values()):.1%} of them"
+    if len(rarest) == 1:
+        return f"The class with the fewest training images is {_join(rarest)} ({share})."
+    return f"The classes with the fewest training images are {_join(rarest)} ({share} each)."
+
+
+def _join(names: Sequence[str]) -> str:
+    """Write names as a sentence has them: 'angry', 'angry and sad', 'angry, fear and sad'; of many only the number."""
+    if len(names) > _MOST_NAMED:
+        return f"{len(names)} classes"
+    *first, last = map(escape_markdown, names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _tell_calibration(measured: Measured) -> str:

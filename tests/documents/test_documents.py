@@ -9,6 +9,7 @@ from ferjax.documents.html_page import document, image, paragraph, to_html
 from ferjax.documents.latex import escape_latex, to_latex
 from ferjax.documents.markdown import escape_markdown, to_markdown
 from ferjax.documents.table import Table
+from ferjax.documents.words import size
 
 TABLE = Table(
     ("name", "n", "why"),
@@ -78,3 +79,18 @@ def test_a_page_escapes_its_texts_and_links_its_sections():
 
 def test_csv_has_every_digit():
     assert to_csv({"a": [0.1, 2 / 3], "b": ["x,y", ""]}) == 'a,b\n0.1,"x,y"\n0.6666666666666666,\n'
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1, "1 byte"),
+        (624, "624 bytes"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.00 MB"),
+        (5e9, "5,000.00 MB"),
+    ],
+)
+def test_a_size_has_the_unit_that_suits_it(number, said):
+    assert size(int(number)) == said

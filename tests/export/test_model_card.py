@@ -86,6 +86,58 @@ def test_whose_weights_and_images_these_are_is_told(run, network):
     assert "another network of ferjax (`other_run`)" in card
 
 
+@pytest.mark.parametrize(
+    ("data_set", "labels"),
+    [
+        ("folder", "the names of its folders"),
+        ("synthetic", "its own"),
+        ("fer2013", "ferplus_majority"),
+        ("gone", "its own"),
+    ],
+)
+def test_the_labels_are_named_as_their_data_set_has_them(run, network, data_set, labels):
+    config, data = (json.loads((run / name).read_text()) for name in ("config.json", "data.json"))
+    config["data"] |= {"name": data_set, "labels": "ferplus_majority" if data_set == "fer2013" else "fer2013"}
+    (run / "config.json").write_text(json.dumps(config))
+    (run / "data.json").write_text(json.dumps({**data, "path": "pictures"}))
+    assert f", labels: {labels}, SHA-256" in write(run, network)
+
+
+def tell_classes(run, network, *, confusion, trained):
+    """Return the card's section on the classes, of three whose confusion matrix and training images these are."""
+    names = ("a_b", "calm", "odd")
+    report, data = (json.loads((run / name).read_text()) for name in ("report.json", "data.json"))
+    row = {"precision": 0.5, "f1": 0.5}
+    report["per_class"] = {
+        name: {**row, "recall": line[i] / max(sum(line), 1), "support": sum(line)}
+        for i, (name, line) in enumerate(zip(names, confusion, strict=True))
+    }
+    report["confusion"] = confusion
+    data |= {"classes": list(names), "counts": {"train": trained, "test": [sum(line) for line in confusion]}}
+    (run / "report.json").write_text(json.dumps(report))
+    (run / "data.json").write_text(json.dumps(data))
+    return write(run, network).split("## Where it errs: by class")[1].split("## ")[0]
+
+
+def test_no_class_is_called_the_best_where_all_are_alike(run, network):
+    card = tell_classes(run, network, confusion=[[4, 0, 0], [0, 4, 0], [0, 0, 4]], trained=[30, 30, 30])
+    assert "It finds each class equally often (100.0% of its images). Each class has 30 training images." in card
+    assert "most often (" not in card
+    assert card.count("| none |") == 3
+    assert "0% |" not in card.replace("50.0% |", "").replace("100.0% |", "")
+
+
+def test_classes_that_share_a_place_are_all_named(run, network):
+    card = tell_classes(run, network, confusion=[[2, 1, 1], [0, 1, 3], [0, 2, 2]], trained=[30, 30, 90])
+    assert r"It finds a\_b and odd most often (50.0% of their images) and calm least often (25.0%)." in card
+    assert r"The classes with the fewest training images are a\_b and calm (20.0% of them each)." in card
+    assert "| calm or odd 25% |" in card
+    assert "| odd 75% |" in card
+    one = tell_classes(run, network, confusion=[[200, 1, 0], [0, 3, 1], [0, 0, 4]], trained=[20, 30, 50])
+    assert r"The class with the fewest training images is a\_b (20.0% of them)." in one
+    assert "| calm under 1% |" in one
+
+
 def test_repeats_of_the_run_are_told(run, network, tmp_path):
     for seed, accuracy in ((0, 0.5), (1, 0.6)):
         folder = shutil.copytree(run, tmp_path / "setting" / f"seed_{seed}")

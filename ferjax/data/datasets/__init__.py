@@ -18,19 +18,21 @@ class DataSet:
     "data" that only this data set reads. A data set whose labels depend on such a key, or that keeps some rows out of
     some splits, also has `relabel(rows, split, **own)`, which gives the rows under those labels and their splits;
     `split(rows)` divides rows as the config says. `licence` says in a sentence or two under which terms the images are
-    given out, for the model cards of networks trained on them.
+    given out, and `labels` in a few words where the labels come from, both for the model cards of networks trained on
+    them; with empty `labels` the card has the value of the key data.labels.
     """
 
     read: Callable[..., Rows]
     keys: Keys = dataclasses.field(default_factory=dict)
     relabel: Callable[..., tuple[Rows, Splits]] | None = None
     licence: str = ""
+    labels: str = "its own"
 
 
 DATASETS: Mapping[str, DataSet] = types.MappingProxyType(
     {
-        "fer2013": DataSet(fer2013.read, ferplus.KEYS, ferplus.relabel, fer2013.LICENCE),
-        "folder": DataSet(folder.read, licence=folder.LICENCE),
+        "fer2013": DataSet(fer2013.read, ferplus.KEYS, ferplus.relabel, fer2013.LICENCE, labels=""),
+        "folder": DataSet(folder.read, licence=folder.LICENCE, labels="the names of its folders"),
         "synthetic": DataSet(synthetic.read, synthetic.KEYS, licence=synthetic.LICENCE),
     }
 )
