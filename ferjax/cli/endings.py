@@ -17,11 +17,15 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ferjax import machine
 from ferjax.cli.flags import FlagMistake, Parser
 from ferjax.errors import UserError
 from ferjax.interrupt import LeftAtOnce
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 EXIT_CODES = __doc__.partition("\n\n")[2]
 
@@ -76,8 +80,38 @@ def _speak_plainly() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    _name_output()
 
 
+def _name_output() -> None:
+    """Have errors of the standard output say that they are its own, where it is Python's usual stream."""
+    old = sys.stdout
+    buffer = old.buffer if isinstance(old, io.TextIOWrapper) else None
+    if type(getattr(buffer, "raw", buffer)) is not io.FileIO:  # a test's, a notebook's, or named already
+        return
+    old.flush()
+    raw = _Output(old.fileno(), "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        raw if isinstance(buffer, io.FileIO) else io.BufferedWriter(raw),
+        encoding=old.encoding,
+        errors=old.errors,
+        line_buffering=old.line_buffering,
+        write_through=old.write_through,
+    )
+
+
+class _Output(io.FileIO):
+    """The standard output, whose errors name it, and so are not taken for those of the work's folder."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = _OUTPUT
+            raise
+
+
+_OUTPUT = "the standard output"
 UNREADABLE = 3  # done, but some of the inputs could not be read
 
 
@@ -92,12 +126,14 @@ def run(
     work: Callable[[argparse.Namespace], int | None],
     *,
     folder: Callable[[argparse.Namespace], pathlib.Path],
+    goes_on: bool = False,
     interrupted: str = "Interrupted; the same command starts again.",
 ) -> int:
     """Parse the flags, do the work, and turn what went wrong into a sentence and an exit code.
 
-    `work` returns its exit code where that is not 0. `folder` is the one that the work writes to; `interrupted` is
-    printed after a Ctrl-C that comes without a message.
+    `work` returns its exit code where that is not 0. `folder` is the one that the work writes to, `pathlib.Path()`
+    where there is none; `goes_on` says that the same command goes on where it was stopped, rather than starting again;
+    `interrupted` is printed after a Ctrl-C that comes without a message.
     """
     start_logging()
     try:
@@ -107,6 +143,8 @@ def run(
         return fail(str(mistake), 2)
     except BrokenPipeError:
         return _end_at_closed_pipe()
+    except OSError as error:
+        return _fail_at_file(error, pathlib.Path(), goes_on=False)
     if found is None:
         return 0
     try:
@@ -122,26 +160,46 @@ def run(
     except BrokenPipeError:
         return _end_at_closed_pipe()
     except OSError as error:
-        place = error.filename or f"{folder(found)}, or where the output goes"
-        return fail(f"{place}: {error.strerror or error}; mend that, and the same command goes on.", 1)
+        return _fail_at_file(error, folder(found), goes_on=goes_on)
     except KeyboardInterrupt as stopped:
         code = 128 + getattr(stopped, "signum", signal.SIGINT)
         return fail(str(stopped) or interrupted, code)
     return code
 
 
+def _fail_at_file(error: OSError, folder: pathlib.Path, *, goes_on: bool) -> int:
+    """Say which file, folder or output the system refused, and what to do; an error of a write names no file."""
+    if error.filename == _OUTPUT:
+        _drop_output()
+    place = error.filename or ("" if folder == pathlib.Path() else folder)
+    if isinstance(error, FileExistsError):
+        return fail(f"{place} is a file: name a folder.", 1)
+    if isinstance(error, NotADirectoryError):
+        return fail(f"{place} lies in a file and not in a folder: name another place.", 1)
+    remedy = "mend that, and the same command goes on" if goes_on else "mend that, and give the same command again"
+    return fail(f"{place}{': ' if place else ''}{error.strerror or error}; {remedy}.", 1)
+
+
 def _end_at_closed_pipe() -> int:
-    """Leave nothing to flush into the pipe that its reader, such as `head`, has closed; return the exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Leave the pipe that its reader, such as `head`, has closed; return the exit code."""
+    _drop_output()
     return machine.CLOSED_PIPE
+
+
+def _drop_output() -> None:
+    """Leave nothing to flush into an output that takes nothing: the interpreter would complain of it as it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(text: str, code: int) -> int:
     """Print a text on stdout, and return the exit code."""
+    _speak_plainly()
     try:
         print(text, flush=True)
     except BrokenPipeError:
         return _end_at_closed_pipe()
+    except OSError as error:
+        return _fail_at_file(error, pathlib.Path(), goes_on=False)
     return code
 
 

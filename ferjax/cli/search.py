@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, search, print the table; return the exit code."""
     runtime.keep_memory()
     given = sys.argv[1:] if arguments is None else arguments
-    return endings.run(_create_parser(), given, lambda found: _search(found, given), folder=_find_folder)
+    return endings.run(_create_parser(), given, lambda found: _search(found, given), folder=_find_folder, goes_on=True)
 
 
 def _find_folder(found: argparse.Namespace) -> pathlib.Path:

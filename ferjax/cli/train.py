@@ -18,7 +18,7 @@ from ferjax.errors import UserError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, train, report; return the exit code."""
     runtime.keep_memory()
-    return endings.run(_create_parser(), arguments, _train, folder=_find_workdir)
+    return endings.run(_create_parser(), arguments, _train, folder=_find_workdir, goes_on=True)
 
 
 def _find_workdir(found: argparse.Namespace) -> pathlib.Path:

@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments,
         lambda found: convert(found.weights, found.model, found.output),
         folder=lambda found: found.output or cache_dir(),
+        goes_on=True,
         interrupted="Stopped; what was downloaded is kept, and the same command goes on with it.",
     )
 

@@ -1,6 +1,7 @@
 """How commands end: one sentence on stderr and a code."""
 
 import errno
+import importlib
 import logging
 import os
 import pathlib
@@ -53,13 +54,16 @@ def test_help_ends_with_0_and_works_not(capsys):
             OSError(errno.ENOSPC, "No space left on device", "disk/file"),
             [],
             1,
-            "disk/file: No space left on device; mend that, and the same command goes on.",
+            "disk/file: No space left on device; mend that, and give the same command again.",
         ),
+        (OSError("odd"), ["--workdir=x"], 1, "x: odd; mend that, and give the same command again."),
+        (OSError("odd"), ["--workdir=."], 1, "odd; mend that, and give the same command again."),
+        (FileExistsError(errno.EEXIST, "File exists", "x.png"), [], 1, "x.png is a file: name a folder."),
         (
-            OSError("odd"),
-            ["--workdir=x"],
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", "x.png/y"),
+            [],
             1,
-            "x, or where the output goes: odd; mend that, and the same command goes on.",
+            "x.png/y lies in a file and not in a folder: name another place.",
         ),
         (KeyboardInterrupt(), [], 130, "Interrupted; the same command starts again."),
         (InterruptedRun(signal.SIGINT, "Saved step 3."), [], 130, "Saved step 3."),
@@ -165,21 +169,54 @@ def test_streams_that_are_closed_take_all_and_no_file_gets_their_numbers():
     assert subprocess.run(["bash", "-c", command], check=False).returncode == 0
 
 
-def test_a_full_output_is_not_blamed_on_the_folder_alone():
-    program = """
+def test_only_a_command_that_goes_on_says_so(capsys):
+    assert end_with(OSError(errno.EIO, "Input/output error"), goes_on=True) == 1
+    assert (
+        capsys.readouterr().err == "ferjax: runs/mine: Input/output error; mend that, and the same command goes on.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["train", "search", "weights", "predict", "export", "evaluate"])
+def test_training_searching_and_converting_go_on(command, capsys, monkeypatch):
+    """Each command has the ending that is true of it: these three find what they did before the accident."""
+    told = []
+    monkeypatch.setattr(endings, "run", lambda *_, goes_on=False, **__: told.append(goes_on) or 0)
+    assert importlib.import_module(f"ferjax.cli.{command}").main([]) == 0
+    assert told == [command in ("train", "search", "weights")]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "work", ['print("x" * 100_000)', 'print("x")', 'sys.stdout.buffer.write(b"x"); sys.stdout.buffer.flush()', "--help"]
+)
+def test_a_full_output_is_not_blamed_on_the_folder(work, unbuffered):
+    program = f"""
 import argparse, pathlib, sys
 from ferjax.cli import endings
 from ferjax.cli.flags import Parser
 def work(_):
-    print("x" * 100_000)
-sys.exit(endings.run(Parser("ferjax command", "Does."), [], work, folder=lambda _: pathlib.Path("runs/mine")))
+    {work if work != "--help" else "pass"}
+given = {["--help"] if work == "--help" else []}
+sys.exit(endings.run(Parser("ferjax command", "Does."), given, work, folder=lambda _: pathlib.Path("runs/mine")))
 """
+    assert fill_output(["-c", program], unbuffered) == (1, _FULL)
+
+
+def test_a_full_output_is_a_sentence_where_the_commands_are_listed():
+    assert fill_output(["-m", "ferjax", "--help"], "") == (1, _FULL)
+
+
+_FULL = "ferjax: the standard output: No space left on device; mend that, and give the same command again.\n"
+
+
+def fill_output(arguments, unbuffered):
+    """Run Python where the disk of its output is full; return its exit code and what it said."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
         )
-    said = "ferjax: runs/mine, or where the output goes: No space left on device; mend that"
-    assert (done.returncode, done.stderr.startswith(said)) == (1, True), done.stderr
+    return done.returncode, done.stderr
 
 
 def test_what_a_mistake_breaks_off_is_not_complained_of():
