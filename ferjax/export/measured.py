@@ -14,6 +14,8 @@ from ferjax.scores.temperature import scale
 from ferjax.workdir import CALIBRATION_FILE, DATA_FILE, PREDICTIONS_FILE, REPORT_FILE, DataFacts, Workdir
 
 _AGAIN = "give its training command once more ('ferjax train', with the same --config and --workdir), which writes it"
+# A test compares these with the formats that need no card.
+_WITHOUT = "write files that need no card, with -f onnx,stablehlo"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +59,12 @@ class Measured:
 def read_measured(folder: pathlib.Path) -> Measured:
     """Read what a finished run measured. Raises UserError, with the command that makes it, for what is missing."""
     workdir = Workdir(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no run's folder, so that no model card can be written: name one.")
-    config, data = workdir.read_config(), workdir.read_data()
+    config, data = (workdir.read_config(), workdir.read_data()) if folder.is_dir() else (None, None)
     if config is None or data is None:
-        raise UserError(f"{folder} is no run's folder, so that no model card can be written: name one.")
+        raise UserError(
+            f"{folder} is no run's folder, and so lacks the numbers that a model card needs: name the folder of the "
+            f"run, or {_WITHOUT}."
+        )
     _require(folder / PREDICTIONS_FILE, f"the run has not come to its end; {_AGAIN}")
     _require(folder / CALIBRATION_FILE, _AGAIN)
     predictions, calibration = report.read_predictions(folder / PREDICTIONS_FILE), workdir.read_calibration()
@@ -80,7 +83,7 @@ def read_measured(folder: pathlib.Path) -> Measured:
     if lacking:
         raise UserError(
             f"{folder} lacks numbers that a model card needs ({', '.join(lacking)}), since an older ferjax wrote it: "
-            f"{_AGAIN}."
+            f"{_AGAIN}, or {_WITHOUT}."
         )
     calibrated = scale(predictions.probabilities, calibration["temperature"])
     return Measured(
@@ -98,7 +101,7 @@ def read_measured(folder: pathlib.Path) -> Measured:
 
 def _require(path: pathlib.Path, remedy: str) -> None:
     if not path.is_file():
-        raise UserError(f"No model card is written without measured numbers, and {path} is missing: {remedy}.")
+        raise UserError(f"No model card is written without measured numbers, and {path} is missing: {remedy}, or {_WITHOUT}.")
 
 
 def _read_repeats(folder: pathlib.Path, own: report.Report) -> Repeats | None:

@@ -103,9 +103,10 @@ def test_a_file_of_a_network_is_exported_too_but_without_a_card(network, images,
     network.save(tmp_path / "network.safetensors")
     export(tmp_path / "network.safetensors", tmp_path / "out", ["onnx"])
     close(FORMATS["onnx"].load(tmp_path / "out")(images), network(images), 1e-5)
-    with pytest.raises(UserError, match=r"network\.safetensors is no run's folder, so that no model card"):
+    with pytest.raises(UserError, match=r"network\.safetensors is no run's folder, .* with -f onnx,stablehlo\."):
         export(tmp_path / "network.safetensors", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+    assert [name for name, each in FORMATS.items() if not each.needs_card] == ["onnx", "stablehlo"]
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
