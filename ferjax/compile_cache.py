@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import pathlib
+import tempfile
 import zlib
 from typing import Any
 
@@ -17,6 +18,17 @@ from ferjax.files import write_json
 _ENTRIES = "*-cache"  # jax's names
 _SEEN = ".ferjax_seen.json"  # the entries that are whole, each with its size and time
 _ZLIB, _ZSTD = b"\x78", b"\x28\xb5\x2f\xfd"  # how what jax packs begins: by zlib, or by zstd where there is one
+
+
+def find_refusal(folder: pathlib.Path) -> OSError | None:
+    """Make the folder, and return why no file can be written there; None where one can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except OSError as error:
+        return error
+    return None
 
 
 def remove_broken(folder: pathlib.Path) -> list[str]:

@@ -5,6 +5,7 @@ import gc
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Iterator
 
 from ferjax import compile_cache, machine
@@ -36,16 +37,28 @@ def collect_only_new() -> Iterator[None]:
 def keep_compiled() -> None:
     """Have jax keep what it compiles in ferjax's cache: a second start of the same program skips compiling.
 
-    Entries that an accident cut off are removed first.
+    Entries that an accident cut off are removed first. Where nothing can be kept a warning says so, and jax goes on
+    without a cache, or only reads the one that is there.
     """
     import jax
 
-    from ferjax.data.cache import cache_dir
+    from ferjax.data.cache import cache_dir, warn_unwritable
 
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache_dir() / "xla"))
-    if folder and "://" not in folder:  # else there is none, or it is on a server, whose writes are whole
-        compile_cache.remove_broken(pathlib.Path(folder))
-    jax.config.update("jax_compilation_cache_dir", folder)
+    own = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    name: str | None = str(cache_dir() / "xla") if own is None else own
+    if name and "://" not in name:  # else there is none, or it is on a server, whose writes are whole
+        folder = pathlib.Path(name)
+        if refusal := compile_cache.find_refusal(folder):
+            warn_unwritable(
+                *((cache_dir(), refusal) if own is None else (folder, refusal, "JAX_COMPILATION_CACHE_DIR"))
+            )
+        if os.path.isdir(folder):
+            compile_cache.remove_broken(folder)
+        else:
+            name = None
+    # What fails later, on a disk that fills up, costs a compilation and no result: jax warns of each entry.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry", UserWarning)
+    jax.config.update("jax_compilation_cache_dir", name)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 

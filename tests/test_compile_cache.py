@@ -1,6 +1,8 @@
 import os
+import shutil
 import sys
 import types
+import warnings
 import zlib
 
 import jax
@@ -56,26 +58,71 @@ def test_zstd_is_unpacked_where_it_can_be(monkeypatch):
     assert not compile_cache.is_whole(entry)
 
 
-def test_jax_has_a_whole_entry_again_after_a_kill(tmp_path, monkeypatch):
-    """Without the look through the cache jax warns, which is an error here, and the entry stays cut off."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+@pytest.fixture
+def kept():
+    """Give jax its own cache again behind a test that gave it another one."""
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def compile_anew():
+    """Have jax compile what it has not compiled, and keep it, however short that took."""
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    compilation_cache.reset_cache()
+    jax.jit(lambda x: jnp.sin(x) * 3)(jnp.float32(1))
+
+
+@pytest.mark.parametrize("variable", ["FERJAX_CACHE", "JAX_COMPILATION_CACHE_DIR"])
+def test_a_folder_in_which_nothing_can_be_kept_is_one_sentence(tmp_path, monkeypatch, caplog, kept, variable):
+    """jax would warn of each program, which is an error here."""
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    for _ in range(2):
+        runtime.keep_compiled()
+        compile_anew()
+    (said,) = (record.message for record in caplog.records)
+    assert said.startswith(f"Nothing can be kept in {tmp_path / 'file'} (")
+    assert said.endswith(f": name another folder with {variable}.")
+
+
+def test_a_folder_that_may_only_be_read_is_read(tmp_path, monkeypatch, caplog, kept):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compile_cache, "find_refusal", lambda _: PermissionError(13, "Permission denied"))
+    runtime.keep_compiled()
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path)
+    assert f"Nothing can be kept in {tmp_path} (Permission denied)" in caplog.text
+
+
+def test_a_folder_that_vanishes_later_ends_nothing(tmp_path, monkeypatch, kept):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+    runtime.keep_compiled()
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").touch()
+    compile_anew()
+
+
+def test_finding_out_whether_a_folder_takes_files_leaves_none(tmp_path):
+    assert compile_cache.find_refusal(tmp_path / "new") is None
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_jax_has_a_whole_entry_again_after_a_kill(tmp_path, monkeypatch, kept):
+    """Without the look through the cache jax warns, which is an error here, and the entry stays cut off."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
 
     def compile_once():
-        runtime.keep_compiled()
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        compilation_cache.reset_cache()
-        jax.jit(lambda x: jnp.sin(x) * 3)(jnp.float32(1))
+        with warnings.catch_warnings():  # a command does not show what jax warns of
+            runtime.keep_compiled()
+        compile_anew()
         return max(tmp_path.glob("*lambda*-cache"), key=lambda path: path.stat().st_size)
 
-    try:
-        entry = compile_once()
-        whole = entry.read_bytes()
-        entry.write_bytes(whole[: len(whole) // 2])
-        assert compile_once() == entry
-        assert compile_cache.is_whole(entry.read_bytes())
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
+    entry = compile_once()
+    whole = entry.read_bytes()
+    entry.write_bytes(whole[: len(whole) // 2])
+    assert compile_once() == entry
+    assert compile_cache.is_whole(entry.read_bytes())

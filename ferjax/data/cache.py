@@ -124,7 +124,7 @@ def load(digest: str, how: str) -> Rows | None:
         }
         texts: dict[str, Any] = {name: tuple(about[name]) for name in _TEXTS}
         return Rows(**arrays, **texts, digest=digest)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         logger.warning("%s is damaged, so the data set is read anew", path)
@@ -153,7 +153,7 @@ def load_arrays(name: str) -> dict[str, np.ndarray] | None:
         # The file is a zip, which holds a checksum of each array.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
         logger.warning("%s is damaged, so it is made anew", path)
@@ -180,4 +180,18 @@ def _write(path: pathlib.Path, parts: list[Any]) -> None:
             for part in parts:
                 file.write(part)
     except OSError as error:
-        logger.warning("Cannot write the cache (%s): the next start will do the work again", error)
+        warn_unwritable(cache_dir(), error)
+
+
+_told: set[pathlib.Path] = set()
+
+
+def warn_unwritable(folder: pathlib.Path, error: OSError, variable: str = "FERJAX_CACHE") -> None:
+    """Warn, once for each folder, that what would be kept there has to be done again; `variable` names another one."""
+    if folder not in _told:
+        _told.add(folder)
+        logger.warning(
+            "Nothing can be kept in %s (%s), so that the next start will do the same work again: name another folder "
+            "with %s.",
+            *(folder, error.strerror or error, variable),
+        )

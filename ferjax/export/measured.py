@@ -101,7 +101,9 @@ def read_measured(folder: pathlib.Path) -> Measured:
 
 def _require(path: pathlib.Path, remedy: str) -> None:
     if not path.is_file():
-        raise UserError(f"No model card is written without measured numbers, and {path} is missing: {remedy}, or {_WITHOUT}.")
+        raise UserError(
+            f"No model card is written without measured numbers, and {path} is missing: {remedy}, or {_WITHOUT}."
+        )
 
 
 def _read_repeats(folder: pathlib.Path, own: report.Report) -> Repeats | None:
