@@ -86,16 +86,15 @@ def _speak_plainly() -> None:
 def _name_output() -> None:
     """Have errors of the standard output say that they are its own, where it is Python's usual stream."""
     old = sys.stdout
-    buffer = old.buffer if isinstance(old, io.TextIOWrapper) else None
-    if type(getattr(buffer, "raw", buffer)) is not io.FileIO:  # a test's, a notebook's, or named already
-        return
+    if not isinstance(old, io.TextIOWrapper) or type(getattr(old.buffer, "raw", old.buffer)) is not io.FileIO:
+        return  # a test's, a notebook's, or named already
     old.flush()
     raw = _Output(old.fileno(), "w", closefd=False)
     sys.stdout = io.TextIOWrapper(
-        raw if isinstance(buffer, io.FileIO) else io.BufferedWriter(raw),
+        raw if isinstance(old.buffer, io.FileIO) else io.BufferedWriter(raw),
         encoding=old.encoding,
         errors=old.errors,
-        line_buffering=old.line_buffering,
+        line_buffering=bool(old.line_buffering),
         write_through=old.write_through,
     )
 
