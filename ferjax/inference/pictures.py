@@ -4,6 +4,7 @@ import base64
 import binascii
 import dataclasses
 import re
+import urllib.parse
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,6 +13,7 @@ from PIL import Image
 from ferjax.data.readers.image_file import scale_levels, to_plain
 
 _DATA_ADDRESS = re.compile(rb"data:[\w/+.-]*(;[\w=.-]+)*;base64,")
+_PICTURE_ADDRESS = re.compile(rb"data:image/[\w+.-]*[;,]")  # in whatever way the picture is written in it
 
 Pixels = UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]
 
@@ -60,11 +62,17 @@ def to_rgb(pixels: Pixels) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def read_data_address(text: bytes) -> bytes | None:
-    """Return what is in an address such as 'data:image/png;base64,...', as browsers make it; None for other text."""
+    """Return what is in an address such as 'data:image/png;base64,...', as browsers make it; None for other text.
+
+    An address that is damaged, or holds its picture in another way, is returned itself: whoever opens it as a picture
+    says what is wrong with it (describe_failure).
+    """
     found = _DATA_ADDRESS.match(text)
     if found is None:
-        return None
+        return text if _PICTURE_ADDRESS.match(text) else None
+    # As browsers read them: escaped signs, line breaks, and no signs at the end that only fill it up.
+    letters = re.sub(rb"\s", b"", urllib.parse.unquote_to_bytes(text[found.end() :])).rstrip(b"=")
     try:
-        return base64.b64decode(text[found.end() :])
+        return base64.b64decode(letters + b"=" * (-len(letters) % 4), validate=True) or text
     except binascii.Error:
-        return None
+        return text

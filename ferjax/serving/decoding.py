@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ferjax.data.readers.image_file import NotAnImage, open_image
+from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image
 from ferjax.inference.pictures import Picture
 from ferjax.serving.limits import Limits
 from ferjax.serving.uploads import Upload
@@ -29,8 +29,10 @@ def decode(upload: Upload, limits: Limits) -> Decoded:
             width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Decoded(Picture(upload.name, reason=_name_limit(limits)), 413)
-    except UnidentifiedImageError:
-        reason = "an empty file" if not upload.data else f"not a picture; these are read: {', '.join(FORMATS)}"
+    except UnidentifiedImageError as error:
+        reason = f"not a picture; these are read: {', '.join(FORMATS)}"
+        if not upload.data or upload.data.startswith(b"data:"):
+            reason = describe_failure(upload.data, error)
         return Decoded(Picture(upload.name, reason=reason), 415)
     except Exception:  # Pillow's readers raise nearly anything on broken bytes
         return Decoded(Picture(upload.name, reason="a broken picture"), 422)

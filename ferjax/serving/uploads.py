@@ -56,7 +56,7 @@ async def read_uploads(request: Request, chunks: AsyncGenerator[bytes, None], li
         raise Refusal(415, f"A body of type {kind} is no picture: {_HOW}; no path and no address is opened.")
     else:  # whatever it is called: curl calls every body a form
         body = b"".join([chunk async for chunk in chunks])
-        uploads = [Upload("0", (read_data_address(body) or body) if body.startswith(b"data:") else body)]
+        uploads = [Upload("0", read_data_address(body) or body)]
     if not any(upload.data for upload in uploads):
         raise Refusal(422, f"There is no picture in the request: {_HOW}.")
     return uploads

@@ -317,3 +317,16 @@ def test_an_address_that_holds_its_picture_is_that_picture_and_an_endless_name_i
     assert held.source == "0"
     assert broken.reason == "there is no such file"
     assert endless.reason
+
+
+@pytest.mark.parametrize("text", ["base64,!!", "base64,", "base64,A", "charset=x;base64,\u00e9", "hex,00"])
+def test_a_damaged_address_says_that_it_is_one(text):
+    (told,) = (load() for load in find_pictures([f"data:image/png;{text}"]))
+    assert told.reason == "a data: address that is damaged or not in base64 (data:image/png;base64,...)"
+
+
+@pytest.mark.parametrize("form", [str, lambda text: text.rstrip("="), lambda text: text.replace("+", "%2B")])
+def test_an_address_is_read_as_browsers_read_it(form):
+    text = form(base64.encodebytes(to_bytes(Image.fromarray(LEVELS))).decode())  # with line breaks
+    (held,) = (load() for load in find_pictures([f"data:image/png;base64,{text}"]))
+    np.testing.assert_array_equal(held.pixels, LEVELS)

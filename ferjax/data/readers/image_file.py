@@ -53,6 +53,8 @@ def describe_failure(head: bytes, error: Exception) -> str:
     """Say what is wrong with a file that begins with `head` and whose decoding raised `error`."""
     if not head:
         return "an empty file, not an image"
+    if head.startswith(b"data:"):
+        return "a data: address that is damaged or not in base64 (data:image/png;base64,...)"
     if isinstance(error, UnidentifiedImageError):
         return "not a readable image (unknown format)"
     if isinstance(error, Image.DecompressionBombError):
