@@ -17,14 +17,20 @@ _REMAINS_S = 3600.0
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield a path beside `path` to write to; it is renamed to `path` at the end, or removed if the block raises."""
+    """Yield a path beside `path` to write to; it is renamed to `path` at the end, or removed if the block raises.
+
+    An OSError about the path beside it names `path`, which is what the user knows.
+    """
     # Another process may write the same file at the same time: each renames its own.
     beside = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
     try:
         yield beside
         os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) == str(beside):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

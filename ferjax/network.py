@@ -202,8 +202,8 @@ class Network:
     def save(self, path: str | pathlib.Path, *, half: bool = False) -> None:
         """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it.
 
-        With `half` kernels are rounded to float16, and the file is half as large. The file is written whole or not at
-        all. Raises OSError where it cannot be written.
+        With `half` kernels are rounded to float16, and the file is half as large. Its folder is made; the file is
+        written whole or not at all. Raises UserError where it cannot be written.
         """
         facts = {
             "classes": self.classes,
@@ -213,7 +213,12 @@ class Network:
             "temperature": self.temperature,
             "unsure_below": self.unsure_below,
         }
-        saved.write(paths.parse(path), self.variables, facts, half=half)
+        path = paths.parse(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            saved.write(path, self.variables, facts, half=half)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written ({error.strerror or error}): name another file.") from error
 
 
 def load(path: str | pathlib.Path | None = None) -> Network:

@@ -25,6 +25,18 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_path_that_cannot_be_written_is_named_and_not_the_one_beside_it(tmp_path):
+    with pytest.raises(FileNotFoundError) as told:
+        write_text(tmp_path / "nowhere" / "a.txt", "new")
+    assert told.value.filename == str(tmp_path / "nowhere" / "a.txt")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as told:
+        write_text(tmp_path / "folder", "new")
+    assert told.value.filename == str(tmp_path / "folder")
+    assert told.value.filename2 is None
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     old = [".config.123.new.json", ".faces.9.new", "config.json", ".config.new.json", ".config.12a.new.json"]
     for name in (*old, ".config.124.new.json"):

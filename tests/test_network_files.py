@@ -44,8 +44,6 @@ def test_save_and_load_is_exact(tmp_path, network, faces):
 
 
 def test_a_saved_network_is_one_whole_file_or_none(tmp_path, network):
-    with pytest.raises(OSError, match="nowhere"):
-        network.save(tmp_path / "nowhere" / "face.safetensors")
     path = tmp_path / "face.safetensors"
     network.save(path)
     broken = dataclasses.replace(network, about={"what json cannot write": object()})
@@ -54,6 +52,16 @@ def test_a_saved_network_is_one_whole_file_or_none(tmp_path, network):
         broken.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_network_is_saved_into_a_folder_that_is_made_or_the_place_is_named(tmp_path, network):
+    network.save(tmp_path / "new" / "folder" / "face.safetensors")
+    assert ferjax.load(tmp_path / "new" / "folder" / "face.safetensors").classes == network.classes
+    (tmp_path / "file").touch()
+    for path, reason in ((tmp_path / "file" / "a.safetensors", "File exists"), (tmp_path / "new", "Is a directory")):
+        with pytest.raises(UserError) as told:
+            network.save(path)
+        assert str(told.value) == f"{path} cannot be written ({reason}): name another file."
 
 
 def test_a_file_of_an_older_ferjax_is_read_with_the_defaults_of_younger_keys(tmp_path, network):
