@@ -13,6 +13,7 @@ from PIL import Image
 from ferjax import machine
 from ferjax.inference import CONTRACT, crops, detectors, list_columns, to_rows
 from ferjax.inference.faces import Faces, create_tasks, cut_out
+from ferjax.inference.pictures import Picture
 from ferjax.inference.pipeline import create_answer
 from ferjax.network import Network
 from ferjax.serving.batches import Batches, Result
@@ -22,6 +23,8 @@ from ferjax.serving.measures import Measures
 from ferjax.serving.refusal import Refusal
 from ferjax.serving.uploads import Upload
 from ferjax.serving.wishes import Wishes
+
+_MOST_TOLD = 3  # pictures whose reasons a refusal gives
 
 
 class Found(NamedTuple):
@@ -92,9 +95,7 @@ class Service:
         loop = asyncio.get_running_loop()
         found = await asyncio.gather(*(loop.run_in_executor(self._threads, self._find, one, wishes) for one in uploads))
         if all(one.status != 200 for one in found):
-            first_one = found[0].faces.picture
-            what = "The upload" if len(found) == 1 else f"None of the pictures can be read: {first_one.source}"
-            raise Refusal(found[0].status, f"{what} is {first_one.reason}.")
+            raise Refusal(found[0].status, _describe_unread([one.faces.picture for one in found]))
         return found
 
     def _find(self, upload: Upload, wishes: Wishes) -> Found:
@@ -125,6 +126,18 @@ class Service:
         for one in found:
             self._measures.pictures.labels("read" if one.status == 200 else "unreadable").inc()
             self._measures.faces.inc(len(one.faces.scores))
+
+
+def _describe_unread(pictures: Sequence[Picture]) -> str:
+    """Say of each of the pictures, by its name, why it cannot be read; none of them can."""
+    first, *others = pictures
+    if not others:
+        # What has no name is called by its number.
+        return f"The upload{'' if first.source == '0' else f' {first.source}'} is {first.reason}."
+    told = [f"{picture.source} is {picture.reason}" for picture in pictures[:_MOST_TOLD]]
+    if len(pictures) > _MOST_TOLD:
+        told.append(f"and {len(pictures) - _MOST_TOLD} more")
+    return f"None of the {len(pictures)} pictures can be read: {'; '.join(told)}."
 
 
 def _draw_all(found: Sequence[Found], result: Result) -> list[list[str]]:
