@@ -11,6 +11,7 @@ label, the name of a class, serve to choose how much the votes count.
 
 import csv
 import dataclasses
+import logging
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +19,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 from ferjax.inference.answers import Answer, Face
 from ferjax.inference.fusion import fit_weight, fuse
+
+# With fewer labels the weight is mostly chance.
+FEW_LABELS = 30
+
+logger = logging.getLogger("ferjax")
 
 Place = tuple[str, int | None, int | None]  # source, frame, face
 
@@ -117,7 +124,8 @@ class Fusion:
 def choose_weight(votes: Votes, answers: Iterable[Answer]) -> tuple[float, int]:
     """Return the weight that suits the labels best, and on how many faces; answers are those of the network alone.
 
-    Raises UserError where no answer has a label.
+    Warns where these are so few that another few would give another weight. Raises UserError where no answer has a
+    label.
     """
     ours, theirs, labels = [], [], []
     for answer in answers:
@@ -129,4 +137,11 @@ def choose_weight(votes: Votes, answers: Iterable[Answer]) -> tuple[float, int]:
                 labels.append(votes.labels[place])
     if not labels:
         raise UserError(f"{votes.path} labels none of the faces that were found: say how much it counts with --weight.")
-    return fit_weight(np.stack(ours), np.stack(theirs), np.array(labels)), len(labels)
+    weight = fit_weight(np.stack(ours), np.stack(theirs), np.array(labels))
+    if len(labels) < FEW_LABELS:
+        logger.warning(
+            "%s labels only %s of those that were found, by which nobody can tell how much the votes should count: "
+            "label %d or more, or say it yourself with --weight.",
+            *(votes.path, count(len(labels), "face"), FEW_LABELS),
+        )
+    return weight, len(labels)

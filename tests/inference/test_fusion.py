@@ -1,9 +1,14 @@
 """Late fusion, and the weight that labels choose."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
 from ferjax.inference import fit_weight, fuse
+from ferjax.inference.answers import Answer, Face
+from ferjax.inference.pictures import Picture
+from ferjax.inference.votes import FEW_LABELS, Votes, choose_weight
 
 OURS = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])
 THEIRS = np.array([[0.1, 0.8, 0.1], [1 / 3, 1 / 3, 1 / 3]])
@@ -46,3 +51,18 @@ def test_the_weight_follows_the_source_that_is_right():
     assert 0.2 < fit_weight(one, other, labels) < 0.8
     with pytest.raises(ValueError, match="no labels"):
         fit_weight(noise[:0], noise[:0], labels[:0])
+
+
+@pytest.mark.parametrize(("faces", "warned"), [(1, "1 face"), (FEW_LABELS - 1, "29 faces"), (FEW_LABELS, None)])
+def test_a_weight_by_few_labels_is_warned_of(faces, warned, caplog):
+    answers = [
+        Answer(Picture(f"{i}.png"), (Face((0, 0, 9, 9), 1.0, OURS[0].astype(np.float32)),)) for i in range(faces + 5)
+    ]
+    places = [(f"{i}.png", None, None) for i in range(faces)]
+    votes = Votes(pathlib.Path("votes.csv"), dict.fromkeys(places, THEIRS[0]), dict.fromkeys(places, 1))
+    assert choose_weight(votes, answers) == (1.0, faces)
+    said = (
+        f"votes.csv labels only {warned} of those that were found, by which nobody can tell how much the votes should"
+    )
+    assert caplog.text.count("votes.csv") == bool(warned)
+    assert not warned or said in caplog.text
