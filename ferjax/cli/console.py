@@ -1,6 +1,5 @@
 """The console command `ferjax COMMAND`, which is `python -m ferjax` too; every command is a file of this folder."""
 
-import difflib
 import importlib
 import signal
 import sys
@@ -9,6 +8,7 @@ from types import MappingProxyType
 
 from ferjax import __version__
 from ferjax.cli.endings import fail, show
+from ferjax.documents.words import suggest
 
 # The command's file, and what it does.
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name == "--version":
         return show(f"ferjax {__version__}", 0)
     if name not in COMMANDS:
-        nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
-        return fail(f"There is no command {name}; did you mean {nearest}? ferjax --help lists all.", 2)
+        known = suggest(name, COMMANDS, "")
+        return fail(f"There is no command {name}; {known}{' ' * bool(known)}ferjax --help lists all.", 2)
     try:
         command = importlib.import_module(f"ferjax.cli.{name}")
     except KeyboardInterrupt:  # the imports take seconds; later ones are the command's own affair

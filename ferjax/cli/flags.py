@@ -1,7 +1,7 @@
 """The flags of every command: what they share, the config with its overrides, and one sentence for each mistake."""
 
 import argparse
-import difflib
+import os
 import pathlib
 import re
 import sys
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ferjax import paths
+from ferjax.documents.words import suggest
 from ferjax.errors import UserError
 
 
@@ -59,6 +60,9 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if arguments is None else arguments)
         # What comes behind a -- is no flag, such as a file whose name begins with a dash.
         flags = words.index("--") if "--" in words else len(words)
+        for word in words[:flags]:
+            if word.startswith("-") and word not in self._option_string_actions and self._is_file(word):
+                raise FlagMistake(f"{word} begins as flags do: name the file as ./{word}, or behind a --.")
         given = [*map(self._normalize, words[:flags]), *words[flags:]]
         if "--help" in given or "-h" in given:
             print(self.format_help())
@@ -76,12 +80,20 @@ class Parser(argparse.ArgumentParser):
             given, overrides = _take_overrides(given, "--data.")
         found, unknown = self.parse_known_args(given)
         if unknown:
-            self._refuse(unknown[0])
+            self._refuse(next((word for word in words if self._normalize(word) == unknown[0]), unknown[0]))
         if self.takes_config:
             _load_config(found, overrides)
         elif self.takes_data:
             found.data = _parse_data(overrides)
         return found
+
+    def _is_file(self, word: str) -> bool:
+        """Return whether a word with a dash before it is a file, or would be one by its suffix where files are taken.
+
+        Keys of a config have dots too.
+        """
+        takes_files = self._get_positional_actions() and not (self.takes_config or self.takes_data)
+        return os.path.lexists(word) or bool(takes_files and re.fullmatch(r"-[a-zA-Z_][^=]*\.\w+", word))
 
     def _normalize(self, argument: str) -> str:
         """Return -name as --name, --noswitch as --switch=false, and --switch as --switch=true."""
@@ -100,8 +112,9 @@ class Parser(argparse.ArgumentParser):
         if not argument.startswith("-"):
             raise FlagMistake(f"What is {argument!r}? Every argument is a --flag; see --help.")
         name = argument.partition("=")[0]
-        nearest = difflib.get_close_matches(name, self._option_string_actions, n=1, cutoff=0)[0]
-        raise FlagMistake(f"There is no flag {name}; did you mean {nearest}?")
+        flags = [flag.removeprefix("--") for flag in self._option_string_actions if flag.startswith("--")]
+        known = suggest(name.lstrip("-"), flags, "--help lists all.", prefix="--")
+        raise FlagMistake(f"There is no flag {name}; {known}")
 
 
 def whole_number(low: int) -> Callable[[str], int]:
@@ -160,8 +173,8 @@ def _parse_data(overrides: dict[str, str | None]) -> dict[str, Any]:
     try:
         for name in overrides:
             if name not in names:
-                nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
-                raise FlagMistake(f"There is no flag --data.{name}; did you mean --data.{nearest}?")
+                known = suggest(name, names, f"there are --data.{', --data.'.join(names)}.", prefix="--data.")
+                raise FlagMistake(f"There is no flag --data.{name}; {known}")
         return {name: _parse_override(f"data.{name}", text, f"--data.{name}") for name, text in overrides.items()}
     except (config.KeyMistake, UserError) as error:
         raise FlagMistake(str(error)) from error

@@ -1,6 +1,5 @@
 """The check of a config, before data is read: every key is known, and every value is in its range."""
 
-import difflib
 import math
 from collections.abc import Iterable
 
@@ -9,6 +8,7 @@ from ml_collections import ConfigDict
 from ferjax.config.comparing import flatten
 from ferjax.config.groups import KEYS
 from ferjax.config.moved import MOVED, resolve
+from ferjax.documents.words import suggest
 from ferjax.errors import UserError
 from ferjax.keys import Each, Range
 from ferjax.optim import groups
@@ -19,11 +19,11 @@ class KeyMistake(Exception):  # noqa: N818 - a mistake in what was asked, not in
 
 
 def check_overrides(keys: Iterable[str]) -> None:
-    """Raise KeyMistake, with the nearest known key, for one that ferjax does not read."""
+    """Raise KeyMistake, with the nearest known key if one is near, for one that ferjax does not read."""
     for key in keys:
         if key not in KEYS and key not in MOVED:
-            nearest = difflib.get_close_matches(key, KEYS, n=1, cutoff=0)[0]
-            raise KeyMistake(f"there is no config key {key}; did you mean {nearest}?")
+            known = suggest(key, KEYS, "'ferjax configs --keys' lists all.")
+            raise KeyMistake(f"there is no config key {key}; {known}")
 
 
 def check(config: ConfigDict) -> ConfigDict:

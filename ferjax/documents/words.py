@@ -1,6 +1,8 @@
-"""Numbers with their nouns and units, and names as they can be shown."""
+"""Numbers with their nouns and units, and names: as they can be shown, and those that were misspelled."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 # Control characters, line breaks of other scripts, and marks that turn the direction of what follows.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -21,3 +23,12 @@ def size(number: int) -> str:
     if number < 1000:
         return count(number, "byte")
     return f"{number / 1e3:.1f} kB" if number < 1e6 - 50 else f"{number / 1e6:,.2f} MB"
+
+
+def suggest(name: str, names: Iterable[str], otherwise: str, *, prefix: str = "") -> str:
+    """Return 'did you mean X?' for the one of the names that is nearest, or `otherwise` where none is near.
+
+    `prefix` is what all of them begin with when they are shown, and says nothing of how near they are.
+    """
+    nearest = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean {prefix}{nearest[0]}?" if nearest else otherwise

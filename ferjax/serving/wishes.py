@@ -1,10 +1,10 @@
 """What a request asks for beside its pictures: the options of its query."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from ferjax.documents.words import suggest
 from ferjax.serving.refusal import Refusal
 from ferjax.views import VIEWS
 
@@ -28,8 +28,8 @@ def parse_wishes(query: Sequence[tuple[str, str]]) -> Wishes:
     names = [field.name for field in dataclasses.fields(Wishes)]
     for name in given:
         if name not in names:
-            nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
-            raise Refusal(400, f"There is no option {name!r}; did you mean {nearest}?")
+            known = suggest(name, names, f"there are {', '.join(names)}.")
+            raise Refusal(400, f"There is no option {name!r}; {known}")
     if len(given) < len(query):
         raise Refusal(400, "An option is given twice: give each once.")
     return Wishes(

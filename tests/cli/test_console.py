@@ -46,6 +46,11 @@ def test_an_unknown_command_names_the_nearest(capsys, name, nearest):
     )
 
 
+def test_a_command_that_is_like_none_is_not_taken_for_one(capsys):
+    assert main(["frobnicate"]) == 2
+    assert capsys.readouterr().err == "ferjax: There is no command frobnicate; ferjax --help lists all.\n"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_file_with_a_main_that_helps(capsys, name):
     module = importlib.import_module(f"ferjax.cli.{name}")

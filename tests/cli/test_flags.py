@@ -70,8 +70,9 @@ def test_the_last_one_wins_and_a_value_may_have_an_equals_sign():
     [
         (["--wordkir=x"], "There is no flag --wordkir; did you mean --workdir?"),
         (["--work=x"], "There is no flag --work; did you mean --workdir?"),
-        (["--nokeep"], "There is no flag --nokeep; did you mean"),
-        (["-x"], "There is no flag -x; did you mean"),
+        (["--nokeep"], "There is no flag --nokeep; --help lists all."),
+        (["-x"], "There is no flag -x; --help lists all."),
+        (["-wordkir", "x"], "There is no flag -wordkir; did you mean --workdir?"),
         (["x.py"], "What is 'x.py'? Every argument is a --flag; see --help."),
         (["--keep_all", "yes"], "What is 'yes'? Every argument is a --flag; see --help."),
         (["--workdir"], "Argument --workdir: expected one argument; see --help."),
@@ -199,10 +200,25 @@ def test_data_keys():
         (["--data.pth=x"], "There is no flag --data.pth; did you mean --data.path?"),
         (["--data.path"], "--data.path lacks its value: --data.path=VALUE."),
         (["--data.split_seed=x"], "data.split_seed takes a whole number"),
-        (["--data.scaling=none"], "There is no flag --data.scaling; did you mean"),
-        (["--data.normalize"], "There is no flag --data.normalize; did you mean"),
+        (["--data.scaling=none"], "There is no flag --data.scaling; there are --data.path, --data.name"),
+        (["--data.normalize"], "There is no flag --data.normalize; there are --data.path, --data.name"),
         (["--config.train.epochs=3"], "There is no flag --config.train.epochs"),
     ],
 )
 def test_wrong_data_keys_are_one_sentence(arguments, sentence):
     assert sentence in refuse(*arguments, takes_data=True)
+
+
+@pytest.mark.parametrize("name", ["-dash.jpg", "-f.jpg", "-face"])
+def test_a_file_whose_name_begins_with_a_dash_is_told_how_it_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    parser = Parser("ferjax command", None)
+    parser.add_argument("-f", "--format")
+    parser.add_argument("source", nargs="+")
+    with pytest.raises(FlagMistake, match=rf"{name} begins as flags do: name the file as \./{name}, or behind a --\."):
+        parser.parse([name])
+    assert parser.parse(["--", name]).source == [name]
+    assert parser.parse([f"./{name}"]).source == [f"./{name}"]
+    with pytest.raises(FlagMistake, match=r"-missing\.jpg begins as flags do"):  # one cannot know what is missing
+        parser.parse(["-missing.jpg"])

@@ -76,14 +76,19 @@ def test_a_text_of_another_kind_is_one_sentence(key, text, kind):
         ("optim.learning_rat", "optim.learning_rate"),
         ("scaling", "input.scaling"),
         ("loss.gama", "loss.gamma"),
-        ("", None),
     ],
 )
 def test_an_unknown_key_names_the_nearest(key, nearest):
     for act in (lambda: parse_value(key, "1"), lambda: override(create_default(), {key: 1})):
         with pytest.raises(KeyMistake, match=r"there is no config key .*; did you mean \w+\.\w+\?$") as told:
             act()
-        assert nearest is None or f"did you mean {nearest}?" in str(told.value)
+        assert f"did you mean {nearest}?" in str(told.value)
+
+
+@pytest.mark.parametrize("key", ["", "zzz", "head"])
+def test_a_key_that_is_like_none_is_not_taken_for_one(key):
+    with pytest.raises(KeyMistake, match=rf"there is no config key {key}; 'ferjax configs --keys' lists all\."):
+        parse_value(key, "1")
 
 
 def test_overrides_leave_the_config_that_they_are_given_alone():

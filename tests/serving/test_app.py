@@ -36,7 +36,7 @@ def test_the_text_that_a_browser_makes_of_a_picture_is_read(ask, one_face):
     text = b"data:image/png;base64," + base64.b64encode(one_face)
     assert ask(text) == ask(one_face)
     status, answer = ask(b"data:image/png;base64,!")
-    assert (status, answer["error"][:28]) == (415, "The upload is not a picture;")
+    assert (status, answer["error"][:45]) == (415, "The upload is a data: address that is damaged")
 
 
 def test_each_of_several_files_has_its_rows_in_order(ask, one_face, broad):
@@ -83,6 +83,7 @@ def test_a_network_that_cannot_be_explained_is_a_sentence(ask, one_face, monkeyp
         ("?views=all", "views='all' is not one of none, mirror"),
         ("?explain=integrated_gradients", "is not one of none, grad_cam"),
         ("?detekt=false", "did you mean detect?"),
+        ("?foo=1", "There is no option 'foo'; there are detect, views, explain."),
         ("?detect=true&detect=false", "given twice"),
     ],
 )
@@ -90,6 +91,19 @@ def test_wrong_options_are_refused(ask, one_face, query, word):
     status, answer = ask(one_face, query)
     assert (status, list(answer)) == (400, ["error"])
     assert word in answer["error"]
+
+
+def test_a_refusal_names_the_files(ask, one_face):
+    """Of several files one could not tell which of them was meant."""
+    status, answer = ask(files=[("a", ("notes.txt", b"no picture"))])
+    assert (status, answer["error"][:40]) == (415, "The upload notes.txt is not a picture; t")
+    broken = [("b", (f"{number}.png", one_face[:60])) for number in range(3)]
+    status, answer = ask(files=[("a", ("empty.png", b"")), *broken])
+    assert status == 415
+    assert answer["error"].startswith(
+        "None of the 4 pictures can be read: empty.png is an empty file, not an image; 0.png"
+    )
+    assert answer["error"].endswith("; and 1 more.")
 
 
 def _bomb():
