@@ -42,7 +42,7 @@ def test_a_network_that_does_not_fit_is_told_before_it_is_made(monkeypatch):
 
 def test_the_sentence_names_it(monkeypatch):
     monkeypatch.setattr(memory, "find_free", lambda: GIB)
-    said = r"a step of 2000 images: lower train.batch_size \(by an estimate, 400 images fit\), or"
+    said = r"a step of 2000 images: lower train.batch_size \(by an estimate, there is room for 400 images\), or"
     with pytest.raises(UserError, match=said), memory.explain_memory(2000):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.")
     said = r"lower train\.batch_size, or eval\.batch_size"
@@ -90,7 +90,7 @@ def test_a_step_that_leaves_next_to_nothing_gets_a_warning(monkeypatch, caplog, 
     monkeypatch.setattr(memory, "find_free", lambda: free)
     with pytest.raises(UserError) if said == "refused" else contextlib.nullcontext():
         memory.MemoryCheck(step, "train.batch_size", 300)(0, images)
-    warned = r"GB are free: if the system ends this run without a word, lower train\.batch_size \(by an est.* fit\)\.$"
+    warned = r"GB are free: if the system ends this run without a word, lower train\.batch_size \(by an est.* images\)\.$"
     assert bool(re.search(warned, caplog.text.strip())) == (said == "warned")
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from ferjax import runtime
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _search(found: argparse.Namespace, arguments: Sequence[str]) -> None:
         logger.info("Trials are compared on the validation split; the test split is not read.")
     config, queue = open_search(found.config, folder, space, rules)
     if found.retry_failed:
-        logger.info("%d failed trials are tried again.", queue.retry_failed())
+        logger.info("To be tried again: %s.", count(queue.retry_failed(), "failed trial"))
     if found.workers > 1 and not queue.is_complete():
         run_workers(arguments, found.workers, folder, _Watch(queue))
     else:

@@ -38,6 +38,7 @@ from ferjax.data.readers.csv_header import (
 from ferjax.data.readers.pieces import choose_csvs, find_usage
 from ferjax.data.readers.tfds import read_prepared
 from ferjax.data.rows import Rows
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 
 ON_BAD_ROW = ("error", "skip")
@@ -72,7 +73,10 @@ def read_files(path: str | os.PathLike[str], form: Form, on_bad_row: str) -> Row
             raise UserError(f"{place} is neither a file nor a folder, but a pipe or a device: save it as a file")
         rows = _read_folder(place, form, on_bad_row) if place.is_dir() else _read_file(place, form, on_bad_row)
     if rows.skipped:
-        logger.warning("Left out %d bad rows of %s, the first being %s", len(rows.skipped), place, rows.skipped[0])
+        bad, first = count(len(rows.skipped), "bad row"), rows.skipped[0]
+        logger.warning(
+            "Left out %s of %s%s", bad, place, f": {first}" if len(rows.skipped) == 1 else f", the first being {first}"
+        )
     return rows
 
 
@@ -264,7 +268,7 @@ def _find_prepared(tree: Tree, name: str) -> _Found:
 
 def _note_others(taken: list[str], others: list[str], images: int) -> tuple[str, ...]:
     if images:
-        others = [*others, f"{images} images"]
+        others = [*others, count(images, "image")]
     said = taken[0] if len(taken) == 1 else f"{', '.join(taken)} together"
     return (f"took {said}, not {_list(others)}",) if others else (f"took {said}",)
 

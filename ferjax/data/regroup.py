@@ -7,6 +7,7 @@ import numpy as np
 
 from ferjax.data.rows import UNLABELLED, Rows
 from ferjax.data.splits import Splits
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 
 _EXAMPLE = "positive=happy+surprise,negative=angry+disgust+fear+sad"
@@ -39,7 +40,7 @@ def regroup(rows: Rows, splits: Splits, text: str) -> tuple[Rows, Splits]:
     if left_out:
         notes = (
             *notes,
-            f"left out {lost:,} rows of the classes that data.classes does not name: {', '.join(left_out)}",
+            f"left out {count(lost, 'row')} of the classes that data.classes does not name: {', '.join(left_out)}",
         )
     for name in ("train", "validation"):
         if not len(kept[name]):

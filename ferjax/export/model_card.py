@@ -12,6 +12,7 @@ import ferjax
 from ferjax.data.datasets import DATASETS
 from ferjax.documents.markdown import escape_markdown, to_markdown
 from ferjax.documents.table import Table
+from ferjax.documents.words import count
 from ferjax.export import card_texts
 from ferjax.export.format import Exported
 from ferjax.export.measured import Measured
@@ -127,7 +128,7 @@ def _tell_data(measured: Measured) -> str:
             f"Without them the accuracy is {rest['accuracy']:.1%} and the macro F1 {rest['macro_f1']:.1%}, of "
             f"{rest['n']:,} images. Near copies, such as another crop of the same photograph, still count."
         )
-    lines += [f"{len(data['skipped']):,} rows could not be read and were left out."] if data["skipped"] else []
+    lines += [f"Left out, since it could not be read: {count(len(data['skipped']), 'row')}."] if data["skipped"] else []
     return "\n".join(lines)
 
 

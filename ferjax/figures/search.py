@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 from ferjax.figures.style import GRAY, PALETTE, choose_marker, set_title, styled, tidy
 from ferjax.scores import SCORES
@@ -51,7 +52,7 @@ def draw_search(folder: pathlib.Path) -> Figure:
         tidy(axes)
         axes.set_ylabel(label if axes is curve_axes else f"{label}, best epoch")
     pruned = sum(trial["state"] == "pruned" for trial in trials)
-    title = f"{len(trials)} trials{f', {pruned} of them pruned (crosses)' if pruned else ''}"
+    title = f"{count(len(trials), 'trial')}{f', {pruned} of them pruned (crosses)' if pruned else ''}"
     set_title(figure, title)
     return figure
 

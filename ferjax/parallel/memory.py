@@ -11,6 +11,7 @@ import jax
 from jaxtyping import PyTree
 
 from ferjax import machine
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 
 logger = logging.getLogger("ferjax")
@@ -45,7 +46,7 @@ def explain_memory(batch_size: int, seeds: int = 0) -> Iterator[None]:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         fitting = estimate_batch(batch_size, str(error), find_free())
-        estimate = f" (by an estimate, {fitting} images fit)" if fitting else ""
+        estimate = f" (by an estimate, there is room for {count(fitting, 'image')})" if fitting else ""
         raise UserError(
             f"The device's memory does not hold a step of {batch_size} images{_advise_on(seeds)} lower "
             f"train.batch_size{estimate}, or eval.batch_size if validation failed."
@@ -86,7 +87,8 @@ class MemoryCheck:
         fitting = int(self._images * (_USABLE * surely - _BESIDE_BYTES) / asked) if asked else self._images
         if fitting >= self._images:
             return
-        advice = f"lower {self._key}{f' (by an estimate, {fitting} images fit)' if fitting > 0 else ''}."
+        estimate = f" (by an estimate, there is room for {count(fitting, 'image')})" if fitting > 0 else ""
+        advice = f"lower {self._key}{estimate}."
         figures = (
             f"A step of {self._images} images needs {asked / 1e9:.2g} GB of memory, and {free / 1e9:.2g} GB are free"
         )

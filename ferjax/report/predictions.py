@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Int, Int64
 
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.documents.csv_columns import to_csv
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 from ferjax.files import write_text
 
@@ -118,7 +119,7 @@ def _find_classes(header: list[str]) -> tuple[str, ...]:
 def _parse_line(fields: list[str], split: str, classes: tuple[str, ...]) -> tuple[int, int, Float32[np.ndarray, " c"]]:
     """Parse one line into row, label and probabilities. Raises ValueError, which says what is wrong with it."""
     if len(fields) != 4 + len(classes):
-        raise ValueError(f"{len(fields)} fields instead of {4 + len(classes)}")
+        raise ValueError(f"{count(len(fields), 'field')} instead of {4 + len(classes)}")
     if not fields[0].isdecimal():
         raise ValueError(f"row is '{fields[0]}', not a number from 0 up")
     if fields[1] != split:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
+from ferjax.documents.words import count
 from ferjax.files import write_text
 from ferjax.networks.weights import merge
 from ferjax.parallel import Layout, check_state, initialize, is_main
@@ -102,7 +103,7 @@ def describe_parameters(parts: Parts) -> None:
             )
         elif epochs <= rule.start_epoch < math.inf:
             logger.warning(
-                "%s: %s, which never comes, since the run has at most %d epochs.", rule.pattern, rule, epochs
+                "%s: %s, which never comes, since the run has at most %s.", rule.pattern, rule, count(epochs, "epoch")
             )
         elif len(lines) > 1:
             logger.info("%s: %s parameters, %s", rule.pattern, f"{size:,}", rule)

@@ -145,7 +145,7 @@ def test_skipped_rows_and_notes_come_back(path, parses, caplog):
         second = read(path, "skip")
     assert parses["parsed"] == 1
     assert first.skipped == second.skipped == ("row 3 (line 4): emotion is 9, outside 0..6",)
-    assert "Left out 1 bad rows" in caplog.text
+    assert "Left out 1 bad row of " in caplog.text
     with pytest.raises(UserError, match="row 3"):
         read(path, "error")
 

@@ -121,7 +121,7 @@ def test_a_bad_row_is_named_or_skipped(tmp_path, make_rows, lines, same, caplog,
         found = read(path, on_bad_row="skip")
     same(rows, found, keep=np.arange(30) != 16)
     assert found.skipped == (f"row 17 (line 18): {reason}",)
-    assert "Left out 1 bad rows" in caplog.text
+    assert "Left out 1 bad row of " in caplog.text
 
 
 def test_a_long_row_does_not_make_up_for_a_short_one(tmp_path, make_rows, lines):

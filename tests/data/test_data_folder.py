@@ -84,9 +84,9 @@ def test_any_mode_and_size_gives_the_gray_level(tmp_path, write_tree, mode, size
     found = read(write_tree(tmp_path / "faces", {"train/sad/1.png": _png(level, mode, size, form)}))
 
     np.testing.assert_array_equal(found.images[0, :, :, 0], level)
-    resized = "resized 1 images to 48x48, most of them from {}x{}".format(*(size or (48, 48)))
+    resized = "resized 1 image to 48x48, from {}x{}".format(*(size or (48, 48)))
     assert (resized in found.notes) == (size is not None)
-    assert (f"turned 1 images gray, most of them from mode {mode}" in found.notes) == (mode != "L")
+    assert (f"turned 1 image gray, from mode {mode}" in found.notes) == (mode != "L")
 
 
 def test_sixteen_bits_are_scaled(tmp_path, write_tree):

@@ -170,7 +170,7 @@ def test_a_copy_nested_in_a_folder_of_the_same_name_is_left_aside(tmp_path, make
     nested |= {f"images/images/{name}": image for name, image in files.items()}
     found = read(write_tree(tmp_path / "faces", nested))
     same(rows, found)
-    assert any("left aside 21 images that are there a second time" in note for note in found.notes)
+    assert any("left aside 21 images there a second time" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(("top", "white"), [(255, 255), (1000, 1023), (4095, 4095), (65535, 65535)])

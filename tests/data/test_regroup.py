@@ -25,7 +25,7 @@ def test_classes_are_put_together_and_others_left_out():
         "validation": [4, 5],
         "test": [7],
     }
-    assert rows.notes == ("first", "left out 1 rows of the classes that data.classes does not name: sad")
+    assert rows.notes == ("first", "left out 1 row of the classes that data.classes does not name: sad")
 
 
 def test_a_class_may_keep_its_name_and_the_order_is_the_texts():

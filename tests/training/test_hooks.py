@@ -105,3 +105,9 @@ def test_a_peak_that_was_measured_on_a_busy_machine_is_measured_again(monkeypatc
         used.append(told.speed["model_flop_utilisation"])
     assert used[0] > 1, "the machine was busy at both measurements beside the first epoch"
     assert all(share < 1 for share in used[1:])
+    said = [call.args[0] for call in loop.progress.say.call_args_list if " is of " in call.args[0]]
+    assert said[0].startswith("Utilisation is of 1e-09 GFLOP/s")
+    assert len(said) > 1
+    assert all(
+        line.startswith("Measured again, since an epoch did more: from here on utilisation is") for line in said[1:]
+    )

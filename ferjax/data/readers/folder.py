@@ -19,6 +19,7 @@ from ferjax.data.readers.image_file import NotAnImage, load_image, plain_image
 from ferjax.data.readers.placing import describe, place_all
 from ferjax.data.rows import Rows
 from ferjax.data.threads import map_ahead
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 
 
@@ -65,7 +66,9 @@ def read_images(tree: Tree, names: list[str], form: Form, on_bad_row: str) -> Ro
             top = levels.choose_top([image.highest or 0.0 for image in same.values()], real=real)
             decode = functools.partial(_decode_item, form=form, top=top)
             take(map_ahead(decode, tree.contents(same)))
-            ranges.append(f"took {top} for white in {len(same)} images of more than 8 bits, whose levels end there")
+            ranges.append(
+                f"took {top} for white in {count(len(same), 'image')} of more than 8 bits, whose levels end there"
+            )
     if not images:
         name, reason = next(iter(reasons.items()))
         raise UserError(f"{tree.label} has no readable image among {len(names)}, the first being {name}: {reason}")
@@ -105,7 +108,7 @@ def _leave_nested(tree: Tree, names: list[str]) -> tuple[list[str], list[str]]:
         name: hashlib.sha256(content).digest() for name, content in tree.contents({*pairs.keys(), *pairs.values()})
     }
     nested = {name for name, once in pairs.items() if digests[name] == digests[once]}
-    note = f"left aside {len(nested)} images that are there a second time in a folder within one of the same name"
+    note = f"left aside {count(len(nested), 'image')} there a second time in a folder within one of the same name"
     return [name for name in names if name not in nested], [note] if nested else []
 
 
@@ -145,15 +148,20 @@ def _in_order(names: list[str]) -> tuple[list[str], str]:
     return sorted(names), "rows are in order of the file paths"
 
 
+_MOSTLY = "most of them "
+
+
 def _describe(images: list[_Decoded], form: Form) -> list[str]:
     """Say what a person should know of images of another size or mode."""
     notes = []
     sizes = collections.Counter(image.resized_from for image in images if image.resized_from)
     if sizes:
         most = sizes.most_common(1)[0][0]
-        notes.append(f"resized {sizes.total()} images to {form.side_px}x{form.side_px}, most of them from {most}")
+        to = f"to {form.side_px}x{form.side_px}, {_MOSTLY * (sizes.total() > 1)}from {most}"
+        notes.append(f"resized {count(sizes.total(), 'image')} {to}")
     usual, what = ("L", "gray") if form.channels == 1 else ("RGB", "into red, green and blue")
     modes = collections.Counter(image.mode for image in images if image.mode != usual)
     if modes:
-        notes.append(f"turned {modes.total()} images {what}, most of them from mode {modes.most_common(1)[0][0]}")
+        what += f", {_MOSTLY * (modes.total() > 1)}from mode {modes.most_common(1)[0][0]}"
+        notes.append(f"turned {count(modes.total(), 'image')} {what}")
     return notes

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ferjax.data.form import Form
+from ferjax.documents.words import count
 
 TRAIN, VALIDATION, TEST = range(3)
 _USAGE_FOLDERS = {
@@ -69,13 +70,14 @@ def describe(places: Mapping[str, Place], form: Form) -> list[str]:
     assumed = sum(place.assumed for place in places.values())
     if assumed and form.usages is not None and form.usages[TEST].lower() not in _MIXED_FOLDERS:
         notes.append(
-            f"took {assumed} images in a test folder, whose names do not say which test, for {form.usages[TEST]}"
+            f"took {count(assumed, 'image')} in a test folder, whose names do not say which test, for "
+            f"{form.usages[TEST]}"
         )
     overruled = [name for name, place in places.items() if place.overruled]
     if overruled:
         notes.append(
-            f"took {len(overruled)} images for what their folder says, not for what their name does, the first being "
-            f"{overruled[0]}"
+            f"took {count(len(overruled), 'image')} for what their folder says, not for what their name does, the "
+            f"first being {overruled[0]}"
         )
     return notes
 

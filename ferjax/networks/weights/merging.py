@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from ferjax.documents.words import count
 from ferjax.errors import UserError
 from ferjax.networks.weights.variables import Weights, list_problems
 
@@ -38,7 +39,7 @@ class Merge:
         lines = []
         for title, names, size in rows:
             listed = f": {abbreviate(names)}" if names else ""
-            lines.append(f"{title:<12}{len(names)} tensors{size if names else ''}{listed}")
+            lines.append(f"{title:<12}{count(len(names), 'tensor')}{size if names else ''}{listed}")
         return "\n".join(lines)
 
 

@@ -42,7 +42,7 @@ class Speed(Hook):
                 self._tries += 1
                 again = flops.find_peak(*arithmetic)
                 if (again.flops_per_s or 0) > (self._peak.flops_per_s or 0):
-                    self._peak = _say(loop, again)
+                    self._peak = _say(loop, again, "Measured again, since an epoch did more: from here on utilisation")
                     used = flops.find_utilization(cost, rate * seeds, self._peak, devices)
         self._fastest = max(self._fastest, rate)
         share = "" if used is None else f", model FLOP utilisation {used:.1%}"
@@ -59,9 +59,9 @@ def _count_step(network: Classifier, image_shape: tuple[int, int, int], frozen: 
     return flops.count_step(network, image_shape, frozen)
 
 
-def _say(loop: Loop, peak: flops.Peak) -> flops.Peak:
+def _say(loop: Loop, peak: flops.Peak, what: str = "Utilisation") -> flops.Peak:
     if peak.flops_per_s is None:
         loop.progress.say(f"No model FLOP utilisation: {peak.source}.")
     else:
-        loop.progress.say(f"Utilisation is of {peak.flops_per_s / 1e9:.4g} GFLOP/s a device ({peak.source}).")
+        loop.progress.say(f"{what} is of {peak.flops_per_s / 1e9:.4g} GFLOP/s a device ({peak.source}).")
     return peak
