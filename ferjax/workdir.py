@@ -7,7 +7,7 @@ import json
 import logging
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -242,7 +242,21 @@ class Workdir:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Make the folder and hold it for one process; raises UserError where another one trains in it."""
+        """Make the folder and hold it for one process; raises UserError where another one trains in it.
+
+        A start that is refused before it has written anything leaves no new folder behind.
+        """
+        made = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        with self._take():
+            try:
+                remove_remains(self.folder, self.figures)
+                yield
+            except BaseException:
+                self._remove_empty(made)
+                raise
+
+    @contextlib.contextmanager
+    def _take(self) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = try_take(self.folder / LOCK_FILE)
@@ -260,10 +274,20 @@ class Workdir:
         if lock is None:
             raise UserError(f"Another process is training in {self.folder}: wait for it, or use another --workdir.")
         try:
-            remove_remains(self.folder, self.figures)
             yield
         finally:
             lock.release()
+
+    def _remove_empty(self, made: Sequence[pathlib.Path]) -> None:
+        """Remove folders that this start made, the innermost first, while they hold nothing but its lock.
+
+        The lock's file goes while it is held: whoever opened it in the same moment is told that another one trains.
+        """
+        with contextlib.suppress(OSError):  # of Windows, which removes no open file, or of a folder that is in use
+            if made and [path.name for path in self.folder.iterdir()] == [LOCK_FILE]:
+                (self.folder / LOCK_FILE).unlink()
+                for folder in made:
+                    folder.rmdir()
 
     def _read(self, path: pathlib.Path) -> Any:
         try:

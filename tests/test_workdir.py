@@ -201,6 +201,29 @@ def test_a_folder_is_held_by_one(tmp_path):
         pass
 
 
+def test_a_refused_start_leaves_no_new_folder(tmp_path):
+    def start(folder, write):
+        with Workdir(folder).lock():
+            write()
+            raise UserError("bad data")
+
+    def refuse(folder, write=lambda: None):
+        with pytest.raises(UserError, match="bad data"):
+            start(folder, write)
+
+    refuse(tmp_path / "deep" / "run")
+    assert not list(tmp_path.iterdir())
+    # What was there stays, and so does what was written.
+    (tmp_path / "own").mkdir()
+    refuse(tmp_path / "own")
+    assert (tmp_path / "own").is_dir()
+    refuse(tmp_path / "new", lambda: (tmp_path / "new" / "config.json").touch())
+    assert (tmp_path / "new" / "config.json").exists()
+    with Workdir(tmp_path / "good").lock():
+        pass
+    assert (tmp_path / "good").is_dir()
+
+
 def test_what_a_killed_start_left_is_removed_under_the_lock(tmp_path):
     workdir = Workdir(tmp_path)
     workdir.figures.mkdir()
