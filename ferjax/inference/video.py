@@ -7,6 +7,7 @@ large, and says neither.
 
 import contextlib
 import dataclasses
+import math
 import pathlib
 import re
 from collections.abc import Iterator
@@ -93,25 +94,59 @@ def _decode(av: Any, container: Any, stream: Any) -> Iterator[Frame]:
     rate = float(stream.average_rate or 25)
     start_s = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
     number, time_s = 0, 0.0
+    awaited, reasons = _Awaited(), list[str]()
     for packet, failure in _read_packets(av, container, stream):
         images = []
         if packet is not None:
+            awaited.add(packet)
             try:
                 images = packet.decode()
             except av.FFmpegError as error:
                 failure = error
+        if failure is not None:
+            reasons.append(f"a damaged part of the video ({_describe(failure)})")
         for image in images:
             time_s = image.time - start_s if image.time is not None else number / rate
+            while reasons and (lost_s := awaited.pop_before(image.time)) is not None:
+                yield Frame(number, lost_s - start_s, reason=reasons.pop(0))
+                number += 1
+            awaited.remove(image, forget=not reasons)
             yield Frame(number, time_s, image, getattr(image, "rotation", 0) % 360)
             number += 1
-        if failure is not None:
-            yield Frame(number, time_s, reason=f"a damaged part of the video ({_describe(failure)})")
-            number += 1
+    for ahead, reason in enumerate(reasons, start=1):
+        lost_s = awaited.pop_before(math.inf)
+        yield Frame(number, time_s + ahead / rate if lost_s is None else lost_s - start_s, reason=reason)
+        number += 1
     if number == 0:
         raise NotAVideo("a video without any readable frame")
     promised_s = _find_duration(stream)
     if promised_s is not None and time_s + 1 / rate < promised_s - _MOST_MISSING_S:
         yield Frame(number, time_s, reason=f"the video breaks off here, at {time_s:.1f} s of {promised_s:.1f} s")
+
+
+class _Awaited:
+    """The times of packets that have given no image yet: a decoder says only some packets later which was damaged."""
+
+    def __init__(self) -> None:
+        self._times: set[float] = set()
+
+    def add(self, packet: Any) -> None:
+        if packet.pts is not None:
+            self._times.add(float(packet.pts * packet.time_base))
+
+    def pop_before(self, time_s: float | None) -> float | None:
+        """Take and return the earliest time before an image's, which comes no more; None where there is none."""
+        first = min(self._times, default=math.inf)
+        if time_s is None or first >= time_s:
+            return None
+        self._times.remove(first)
+        return first
+
+    def remove(self, image: Any, *, forget: bool) -> None:
+        """Take off an image that has come; `forget` takes off all before it too, such as those that are not shown."""
+        self._times.discard(image.time)
+        if forget and image.time is not None:
+            self._times = {time_s for time_s in self._times if time_s > image.time}
 
 
 def _find_duration(stream: Any) -> float | None:

@@ -284,6 +284,36 @@ def test_every_frame_of_a_video_with_damage_within_is_accounted_for(tmp_path, vi
     assert [picture.frame for picture in found] == list(range(20))
 
 
+@pytest.mark.parametrize(
+    ("codec", "hurt"), [("libx264", (6, 7)), ("libx264", (6, 11)), ("mpeg4", (6, 7)), ("mpeg4", (12,))]
+)
+def test_a_damaged_frame_has_its_own_time(tmp_path, codec, hurt):
+    """A decoder with threads says it some packets later, and shows frames in another order than they are stored in."""
+    av = pytest.importorskip("av")
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no {codec}")
+    with av.open(str(tmp_path / "whole.mp4"), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        noise = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)
+        for number in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(noise, 3 * number, 1), format="rgb24")))
+        container.mux(stream.encode(None))
+    data = bytearray((tmp_path / "whole.mp4").read_bytes())
+    with av.open(str(tmp_path / "whole.mp4")) as container:
+        stored = [packet for packet in container.demux(video=0) if packet.size]
+    for packet in (stored[number] for number in hurt):
+        data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    (tmp_path / "hurt.mp4").write_bytes(data)
+    found = read(tmp_path / "hurt.mp4")
+    first_s = min(packet.pts for packet in stored) * stored[0].time_base
+    expected = sorted(float(stored[number].pts * stored[number].time_base - first_s) for number in hurt)
+    np.testing.assert_allclose([picture.time_s for picture in found if picture.reason], expected, atol=1e-6)
+    times = [picture.time_s for picture in found]
+    assert times == sorted(set(times))
+    assert [picture.frame for picture in found] == list(range(len(found)))
+
+
 def test_a_video_that_breaks_off_says_so(tmp_path, video_file):
     av = pytest.importorskip("av")
     path = tmp_path / "whole.mkv"
