@@ -90,7 +90,9 @@ def test_a_step_that_leaves_next_to_nothing_gets_a_warning(monkeypatch, caplog, 
     monkeypatch.setattr(memory, "find_free", lambda: free)
     with pytest.raises(UserError) if said == "refused" else contextlib.nullcontext():
         memory.MemoryCheck(step, "train.batch_size", 300)(0, images)
-    warned = r"GB are free: if the system ends this run without a word, lower train\.batch_size \(by an est.* images\)\.$"
+    warned = (
+        r"GB are free: if the system ends this run without a word, lower train\.batch_size \(by an est.* images\)\.$"
+    )
     assert bool(re.search(warned, caplog.text.strip())) == (said == "warned")
 
 

@@ -15,7 +15,7 @@ from scripts.drills.runs import ROOT, check_same, check_sentence, command, envir
 
 _BATCH = 2400
 _KEYS = {"data.synthetic_rows": 3200, "model.width": 1.0, "train.steps": 2, "eval.batch_size": 16}
-_FITS = re.compile(r"by an estimate, (\d+) images fit")
+_FITS = re.compile(r"by an estimate, there is room for ([\d,]+) image")
 
 
 def run(folder: pathlib.Path, cases: int, chance: random.Random) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _meet(workdir: pathlib.Path, env: dict[str, str], prefix: Sequence[str], lim
     fitting = _FITS.search(sentence)
     expect(fitting and "--config.train.batch_size" in sentence, f"{what}: no batch is named: {sentence}")
     assert fitting is not None
-    batch = int(fitting[1])
+    batch = int(fitting[1].replace(",", ""))
     done = _try([*prefix, *_command(workdir, batch)], env)
     expect(done.returncode == 0, f"{what}: {batch} images do not fit: {done.returncode}, {done.stderr[-2000:]}")
     finish = _try(_command(workdir.with_name(f"{workdir.name}_free"), batch), env)
