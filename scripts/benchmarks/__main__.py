@@ -5,23 +5,19 @@ there; so a long benchmark can be run in pieces.
 """
 
 import argparse
-import contextlib
 import datetime
 import json
 import os
 import pathlib
-import platform
 import signal
-import subprocess
 import sys
 import types
 from collections.abc import Mapping, Sequence
 
-import ferjax
-from scripts.benchmarks import figure, results, tables, tasks, training_rows
+from scripts.benchmarks import conditions, figure, results, tables, tasks, training_rows
 from scripts.benchmarks.contenders import CONTENDERS
-from scripts.benchmarks.processes import ROOT, Bench, find_versions
-from scripts.benchmarks.results import Conditions, Result
+from scripts.benchmarks.processes import ROOT, Bench
+from scripts.benchmarks.results import Result
 
 BATCHES: Mapping[str, tuple[int, ...]] = types.MappingProxyType(
     {"train": (32, 128), "pipeline": (32, 128), "inference": (1, 32, 256), "launch": (32,), "memory": (32, 128)}
@@ -77,12 +73,12 @@ def _measure(options: argparse.Namespace, out: pathlib.Path) -> list[str]:
     threads = len(os.sched_getaffinity(0))
     pythons = {"main": sys.executable, "tensorflow": options.tensorflow_python}
     bench = Bench(pythons, source, data, out, threads)
-    conditions = _describe(bench, options)
+    about = conditions.describe(bench, options.data)
     failures: list[str] = []
     for task, batch in _list_work(options):
         print(f"{task}, batch {batch}", flush=True)
         result = _run(task, batch, bench, options)
-        result["conditions"] = conditions
+        result["conditions"] = about
         result["when"] = datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")
         path = out / "results" / f"{task}_{batch}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,38 +115,6 @@ def _run(task: str, batch: int, bench: Bench, options: argparse.Namespace) -> Re
     if task == "memory":
         return tasks.measure_memory(batch, bench, names)
     return tasks.measure_speed(task, batch, bench, names, options.rounds)
-
-
-def _describe(bench: Bench, options: argparse.Namespace) -> Conditions:
-    """Say what a result is measured with."""
-    cpu = platform.processor() or platform.machine()
-    if (info := pathlib.Path("/proc/cpuinfo")).exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = next(iter(models), cpu)
-    versions = {"ferjax": _find_commit()}
-    # Of all, whoever takes part now: --add compares them.
-    for python in bench.pythons.values():
-        versions |= find_versions(python)
-    return {
-        "cpu": cpu,
-        "cores": bench.threads,
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "python": platform.python_version(),
-        "versions": versions,
-        "data": pathlib.Path(options.data).name,
-    }
-
-
-def _find_commit() -> str:
-    """Return ferjax's version, and the commit where ferjax lies in a clone.
-
-    So the rounds of two states are never added up.
-    """
-    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        found = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
-        return f"{ferjax.__version__} ({found})"
-    return ferjax.__version__
 
 
 if __name__ == "__main__":

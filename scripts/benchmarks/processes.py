@@ -8,7 +8,7 @@ import pathlib
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from scripts.benchmarks.contenders import Contender
@@ -16,6 +16,7 @@ from scripts.benchmarks.contenders import Contender
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # More often would take time from the run: 5 ms was 3 % of it on two cores.
 _POLL_S = 0.05
+_MADE_OF = ("jax", "flax", "torch", "keras", "tensorflow-cpu", "tensorflow", "onnxruntime")
 
 
 class ContenderError(Exception):
@@ -217,9 +218,8 @@ class Run(_Process):
         return self._batch / float(line["images_per_s"])
 
 
-def find_versions(python: str) -> dict[str, str]:
+def find_versions(python: str, names: Sequence[str] = _MADE_OF) -> dict[str, str]:
     """Return the versions of what an environment's contenders are made of."""
-    names = ("jax", "flax", "torch", "keras", "tensorflow-cpu", "tensorflow", "onnxruntime")
     command = [python, "-m", "scripts.benchmarks.versions", *names]
     found: dict[str, str] = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     return found

@@ -2,12 +2,11 @@
 
 import contextlib
 import functools
-import math
 import pathlib
 import tempfile
 import time
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from scripts.benchmarks.contenders import (
     BARE,
@@ -18,12 +17,12 @@ from scripts.benchmarks.contenders import (
     find_contender,
     take_part,
 )
-from scripts.benchmarks.processes import Bench, ContenderError, Run, Runner, Stepper, Worker
+from scripts.benchmarks.contest import Turns, attempt
+from scripts.benchmarks.processes import Bench, Run, Stepper, Worker
 from scripts.benchmarks.results import Launch, Result
 
 # A turn lasts about this long, or one step if that is longer.
 _TURN_S: Mapping[str, float] = types.MappingProxyType({"train": 3.0, "pipeline": 3.0, "inference": 1.0})
-_MOST_STEPS = 500
 _LATENCY_CALLS = 100
 # At 1e-4 Adam's first steps, of which little more than the gradient's sign counts, blow rounding up: two layouts of
 # PyTorch then differ by 1e-3 nats after 5 steps, and so does each of them from float64.
@@ -34,85 +33,48 @@ def measure_speed(task: str, batch: int, bench: Bench, names: set[str], rounds: 
     """Measure images a second of 'train', 'pipeline' or 'inference'; of batch 1 also each call's milliseconds."""
     result: Result = {"task": task, "batch": batch, "unit": "images/s", "values": {}, "failed": {}, "prepare_s": {}}
     if task == "inference" and "onnxruntime" in names:
-        _try("onnxruntime", result, functools.partial(_export, bench))
+        attempt("onnxruntime", result, functools.partial(_export, bench))
+    turns = Turns(task, batch, result, _TURN_S[task])
     with contextlib.ExitStack() as stack:
-        turns = _Turns(task, batch, result)
-        turns.start(bench, names, stack)
+        workers = _start(turns, bench, names, stack)
         for number in range(rounds):
             turns.take_round(number)
             if task == "train" and FERJAX in result["values"]:
-                _note_peak(turns.workers[FERJAX], result)
+                _note_peak(workers[FERJAX], result)
         if task == "inference" and batch == 1:
-            turns.time_calls(rounds)
+            _time_calls(workers, result, rounds)
     return result
 
 
-class _Turns:
-    """The contenders of one task at one batch size, compiled and ready; all but the one at it are stopped."""
+def _start(turns: Turns, bench: Bench, names: set[str], stack: contextlib.ExitStack) -> dict[str, Worker]:
+    """Start every contender, which ends with the stack; return the worker of each."""
+    workers = {}
+    for contender in take_part(turns.task, names):
+        bare = turns.task == "pipeline" and contender.name == FERJAX
+        name = BARE if bare else contender.name
+        worker = workers[name] = stack.enter_context(Worker(contender, bench))
+        # A run's first window after a stop does not count, so no contender's first step counts here.
+        task = "train" if bare else turns.task
+        turns.add(name, Stepper(worker, task, turns.batch, first=int(turns.task == "pipeline")))
+        if bare and BARE in turns.steps:
+            workdir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            turns.add(FERJAX, stack.enter_context(Run(bench, workdir, turns.batch, turns.steps[BARE])))
+    return workers
 
-    def __init__(self, task: str, batch: int, result: Result) -> None:
-        self._task, self._batch, self._result = task, batch, result
-        self.workers: dict[str, Worker] = {}
-        self._runners: dict[str, Runner] = {}
-        self._steps: dict[str, int] = {}
 
-    def start(self, bench: Bench, names: set[str], stack: contextlib.ExitStack) -> None:
-        """Start every contender, compile, and choose the steps of its turns; they end with the stack."""
-        for contender in take_part(self._task, names):
-            bare = self._task == "pipeline" and contender.name == FERJAX
-            name = BARE if bare else contender.name
-            worker = self.workers[name] = stack.enter_context(Worker(contender, bench))
-            # A run's first window after a stop does not count, so no contender's first step counts here.
-            stepper = Stepper(worker, "train" if bare else self._task, self._batch, first=int(self._task == "pipeline"))
-            _try(name, self._result, functools.partial(self._begin, name, stepper))
-            if bare and BARE in self._steps:
-                workdir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                run = stack.enter_context(Run(bench, workdir, self._batch, self._steps[BARE]))
-                _try(FERJAX, self._result, functools.partial(self._begin, FERJAX, run))
-
-    def _begin(self, name: str, runner: Runner) -> None:
-        seconds = self._result["prepare_s"][name] = runner.prepare()
-        steps = min(_MOST_STEPS, max(1, math.ceil(_TURN_S[self._task] / runner.measure(1))))
-        self._runners[name], self._steps[name] = runner, steps
-        print(f"  {name}: ready after {seconds:.1f} s, {steps} steps a turn", flush=True)
-
-    def take_round(self, number: int) -> None:
-        """Return each contender a turn."""
-        order = list(self._runners)
-        # No contender always begins a round: by then the machine may have cooled, or another program may have begun.
-        first = number % max(1, len(order))
-        for name in order[first:] + order[:first]:
-            _try(name, self._result, functools.partial(self._take_turn, name))
-
-    def _take_turn(self, name: str) -> None:
-        images_per_s = self._batch / self._runners[name].measure(self._steps[name])
-        self._result["values"].setdefault(name, []).append(images_per_s)
-
-    def time_calls(self, rounds: int) -> None:
-        """Time single calls, each by itself."""
-        latency_ms = self._result["latency_ms"] = {}
-        for _ in range(rounds):
-            for name in self._result["values"]:
-                seconds = self.workers[name].ask("time_each", steps=_LATENCY_CALLS)["seconds"]
-                latency_ms.setdefault(name, []).extend(1e3 * value for value in seconds)
+def _time_calls(workers: Mapping[str, Worker], result: Result, rounds: int) -> None:
+    """Time single calls, each by itself."""
+    latency_ms = result["latency_ms"] = {}
+    for _ in range(rounds):
+        for name in result["values"]:
+            seconds = workers[name].ask("time_each", steps=_LATENCY_CALLS)["seconds"]
+            latency_ms.setdefault(name, []).extend(1e3 * value for value in seconds)
 
 
 def _note_peak(worker: Worker, result: Result) -> None:
     peak = worker.ask("peak")
     result["flops_per_image"], result["peak_source"] = peak["flops_per_image"], peak["source"]
     result.setdefault("peak_flops_per_s", []).append(peak["flops_per_s"])
-
-
-def _try(name: str, result: Result, do: Callable[[], None]) -> None:
-    """Note one contender's failure, and let the others go on."""
-    if name in result["failed"]:
-        return
-    try:
-        do()
-    except ContenderError as error:
-        result["failed"][name] = str(error)
-        result["values"].pop(name, None)
-        print(f"  {name} failed: {error}", flush=True)
 
 
 def _export(bench: Bench) -> None:
@@ -135,7 +97,7 @@ def measure_launch(batch: int, bench: Bench, names: set[str], rounds: int) -> Re
             with tempfile.TemporaryDirectory() as cache:
                 for part in parts:
                     launch = functools.partial(_launch, contender, part, pathlib.Path(cache), bench, result)
-                    _try(contender.name, result, launch)
+                    attempt(contender.name, result, launch)
     return result
 
 
@@ -164,7 +126,7 @@ def measure_memory(batch: int, bench: Bench, names: set[str]) -> Result:
             result["values"][contender.name] = [worker.ask("memory")["peak_mb"]]
 
     for contender in take_part("memory", names):
-        _try(contender.name, result, functools.partial(measure, contender))
+        attempt(contender.name, result, functools.partial(measure, contender))
     return result
 
 

@@ -23,7 +23,7 @@ def create(form: str, task: str, batch: int, data: str, threads: int) -> tuple[S
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high")  # TF32 where the device has it, as jax does
     torch.manual_seed(0)
-    layout = _choose_layout(form)
+    layout = choose_layout(form)
     model = create_model().to(_DEVICE, memory_format=layout)
     if task == "inference":
         return _create_inference(model, form, layout, faces.load_batch(data, batch)[0])
@@ -72,7 +72,8 @@ def _create_step(model: nn.Module, form: str, learning_rate: float = 1e-4) -> Ca
     return take_step
 
 
-def _choose_layout(form: str) -> Any:
+def choose_layout(form: str) -> Any:
+    """Return how the numbers of images and kernels lie in memory in one of the forms."""
     return torch.contiguous_format if form == "eager" else torch.channels_last
 
 
@@ -142,7 +143,7 @@ def _repeat(loader: Any) -> Iterator[Any]:
 def same_work(form: str, path: str, threads: int, learning_rate: float) -> dict[str, Any]:
     """Take the losses from the parameters and batches that ferjax wrote to `path`."""
     torch.set_num_threads(threads)
-    layout = _choose_layout(form)
+    layout = choose_layout(form)
     model = create_model().to(memory_format=layout)
     with np.load(path) as file:
         arrays = dict(file)
@@ -153,8 +154,7 @@ def same_work(form: str, path: str, threads: int, learning_rate: float) -> dict[
     with torch.no_grad():
         for name, layer in zip([*names, "head/output"], layers, strict=True):
             kernel, bias = (arrays[f"params/{name}/{part}"] for part in ("kernel", "bias"))
-            axes = (3, 2, 0, 1) if kernel.ndim == 4 else (1, 0)
-            layer.weight.copy_(torch.from_numpy(kernel.transpose(axes).copy()))
+            layer.weight.copy_(turn_kernel(kernel))
             layer.bias.copy_(torch.from_numpy(bias))
     model.to(_DEVICE)
     take_step = _create_step(model, form, learning_rate)
@@ -163,6 +163,12 @@ def same_work(form: str, path: str, threads: int, learning_rate: float) -> dict[
         images = np.repeat(pixels[..., None].astype(np.float32) / 255, 3, axis=-1)
         values.append(float(take_step(*_place(images, labels, layout)).detach()))
     return {"losses": values}
+
+
+def turn_kernel(kernel: Images) -> Any:
+    """Return the kernel of a convolution or a dense layer of flax as torch orders it: outputs first."""
+    axes = (3, 2, 0, 1) if kernel.ndim == 4 else (1, 0)
+    return torch.from_numpy(kernel.transpose(axes).copy())
 
 
 def export(path: str) -> dict[str, Any]:
