@@ -93,11 +93,18 @@ def to_frame(rows: Iterable[Row], classes: Sequence[str]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    columns = list_columns(classes)
     told = [(row[0].encode("utf-8", "backslashreplace").decode(), *row[1:]) for row in rows]
-    frame = pd.DataFrame.from_records(told, columns=list(columns))
-    kinds = {name: "Int64" if name in _WHOLE else "string" if name in _WORDS else "float64" for name in columns}
-    return frame.astype(kinds)
+    names = list_columns(classes)
+    columns = zip(*told, strict=True) if told else ((),) * len(names)
+    arrays = {
+        name: pd.array(list(values), dtype=_choose_kind(name)) for name, values in zip(names, columns, strict=True)
+    }
+    # Column by column: to convert a whole table takes as long as finding the face.
+    return pd.DataFrame(arrays, copy=False)
+
+
+def _choose_kind(column: str) -> str:
+    return "Int64" if column in _WHOLE else "string" if column in _WORDS else "float64"
 
 
 def describe_place(picture: Picture) -> str:

@@ -22,8 +22,8 @@ from ferjax.inference.faces import Boxes, Classifier, Faces, create_tasks, cut_o
 from ferjax.inference.sources import Counts, Source, find_pictures
 from ferjax.inference.tracks import MEMORY_S, Tracker
 
-# How many faces a batch has: of a folder or a video, of one picture, of a camera, which does not wait.
-_BATCH, _BATCH_OF_ONE, _BATCH_OF_CAMERA = 64, 8, 1
+# How many faces a batch has: of a folder or a video, and of one picture or a camera, which have few and do not wait.
+_BATCH, _BATCH_OF_FEW = 64, 1
 # Pictures wait for their batch, at most with so many bytes together where they are kept, and at most so many.
 _MOST_WAITING_BYTES, _MOST_WAITING = 300_000_000, 256
 
@@ -42,7 +42,7 @@ class Options:
     Without `detect` each picture is a ready crop of one face; `boxes` are the faces' places where the caller knows
     them, and are cut out as they are. `detector` is a name of ferjax.inference.detectors.DETECTORS or a detector
     itself; by default it is the first that is installed. `views` are the test-time views. `batch_size` is the number of
-    faces of a batch, by default 64, or less for one picture or a camera. Every `stride`-th frame of a video counts.
+    faces of a batch, by default 64, and 1 for one picture or a camera. Every `stride`-th frame of a video counts.
     `memory_s` is how long probabilities are smoothed over, in seconds.
     """
 
@@ -95,10 +95,10 @@ def stream(
 
 def _choose_batch_size(source: Source) -> int:
     if isinstance(source, int):
-        return _BATCH_OF_CAMERA
+        return _BATCH_OF_FEW
     one_file = isinstance(source, str | os.PathLike) and is_image_name(pathlib.Path(source).name)
     one_array = isinstance(source, np.ndarray) and source.ndim < 4
-    return _BATCH_OF_ONE if one_file or one_array or isinstance(source, bytes | Image.Image) else _BATCH
+    return _BATCH_OF_FEW if one_file or one_array or isinstance(source, bytes | Image.Image) else _BATCH
 
 
 class _Queue:
