@@ -17,8 +17,6 @@ def get_config() -> ConfigDict:
     config.augment.zoom_fraction = 0.15
     config.augment.shear_deg = 5.0
     config.augment.erase_prob = 0.3
-    config.augment.clean_fraction = 0.2
-    config.input.scaling = "standardize"
     config.model.name = "compact"
     config.model.pool = "both"
     config.model.dtype = "auto"
@@ -34,7 +32,7 @@ def get_config() -> ConfigDict:
     config.optim.average_decay = 0.998
     config.parallel.cpu_devices = 2
     config.train.batch_size = 256
-    config.train.epochs = 29
+    config.train.epochs = 28
     config.train.early_stop_patience_epochs = 0
     config.eval.epoch = "last"
     config.eval.views = "mirror_shifts"

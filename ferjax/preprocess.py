@@ -9,16 +9,16 @@ from jaxtyping import Array, Float, UInt8
 
 from ferjax.keys import Choice, Key, Keys
 
-SCALINGS = ("minmax", "standardize", "none", "imagenet_caffe", "imagenet_torch")
+SCALINGS = ("minmax", "none", "imagenet_caffe", "imagenet_torch")
 
 KEYS: Keys = MappingProxyType(
     {
         "scaling": Key(
             "minmax",
             Choice(SCALINGS),
-            "how the pixel values 0..255 are scaled for the network: 'minmax' to 0..1, 'standardize' by each image's "
-            "own mean and contrast, 'none' not at all, 'imagenet_caffe' as the weights of Keras's VGG were trained, "
-            "'imagenet_torch' as those of torchvision and timm were",
+            "how the pixel values 0..255 are scaled for the network: 'minmax' to 0..1, 'none' not at all, "
+            "'imagenet_caffe' as the weights of Keras's VGG were trained, 'imagenet_torch' as those of "
+            "torchvision and timm were",
         )
     }
 )
@@ -29,8 +29,6 @@ _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 _TORCH_MEAN_RGB, _TORCH_STD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # How much of a gray level each of red, green and blue makes: ITU-R BT.601, as in Pillow's conversion to 'L'.
 _LUMA_RGB = (0.299, 0.587, 0.114)
-# Levels: the deviation of an image that 'standardize' takes for noise, and does not enlarge.
-_NOISE = 8.0
 
 
 def preprocess(
@@ -43,14 +41,13 @@ def preprocess(
     """Scale pixel values 0..255 and make them `channels` channels.
 
     A gray image is copied to every channel; red, green and blue become one channel by their luma, or stay as they are.
-    `scaling` is 'none' (0..255), 'minmax' (0..1), 'standardize', or what ImageNet weights were trained with:
-    'imagenet_caffe' (0..255 less each channel's mean, the channels being blue, green, red, as Keras's VGG) or
-    'imagenet_torch' (0..1 less each channel's mean, over its standard deviation; red, green, blue). One channel takes
-    the mean over the three channels of mean and deviation. 'standardize' makes (x - m) / sqrt(s^2 + 8^2) of an image x
-    with the mean m and the deviation s, of all its channels together: a nearly flat image stays nearly flat.
+    `scaling` is 'none' (0..255), 'minmax' (0..1), or what ImageNet weights were trained with: 'imagenet_caffe' (0..255
+    less each channel's mean, the channels being blue, green, red, as Keras's VGG) or 'imagenet_torch' (0..1 less each
+    channel's mean, over its standard deviation; red, green, blue). One channel takes the mean over the three channels
+    of mean and deviation.
 
     `images` are uint8 as stored, or float values 0..255 as augmentation leaves them. The range of min-max is that of
-    the format, and no image's result depends on its neighbours. The scaling is done in
+    the format, not of the image, so that an image's result does not depend on its neighbours. The scaling is done in
     float32 and rounded once to `dtype`. Raises ValueError for another scaling, for an ImageNet scaling of other than
     one or three channels, and for channels that cannot be made of the images'.
     """
@@ -58,10 +55,6 @@ def preprocess(
     values = _choose_channels(images.astype(jnp.float32), channels)
     if scaling == "minmax":
         values = values / 255.0  # not a product with the reciprocal, which rounds 255 to a number below 1
-    elif scaling == "standardize":
-        values = values - values.mean((-3, -2, -1), keepdims=True)
-        # With the root's argument never 0, where its gradient would be none.
-        values = values / jnp.sqrt((values * values).mean((-3, -2, -1), keepdims=True) + _NOISE**2)
     elif scaling != "none":
         if scaling == "imagenet_caffe" and images.shape[-1] == channels == 3:
             values = values[..., ::-1]

@@ -1,6 +1,5 @@
 """The scaling of gray levels and their copy to channels."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -56,22 +55,6 @@ def test_torch_scaling_standardises_rgb():
     ours = preprocess(jnp.asarray(IMAGES), scaling="imagenet_torch")
     theirs = (IMAGES / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_standardize_takes_each_images_own_mean_and_contrast(channels):
-    images = np.repeat(IMAGES, channels, axis=-1)
-    ours = np.asarray(preprocess(jnp.asarray(images), scaling="standardize", channels=channels))
-    for image, scaled in zip(images.astype(np.float64), ours, strict=True):
-        expected = (image - image.mean()) / np.sqrt(image.std() ** 2 + 64)
-        np.testing.assert_allclose(scaled, expected, atol=2e-6)
-    # Light and contrast of the whole image change little, and one without any contrast is 0, with a finite gradient.
-    darker = preprocess(jnp.asarray(images * 0.5 + 20), scaling="standardize", channels=channels)
-    np.testing.assert_allclose(darker, ours, atol=0.05)
-    flat = jnp.full((1, 48, 48, channels), 99.0)
-    assert not preprocess(flat, scaling="standardize", channels=channels).any()
-    slope = jax.grad(lambda x: preprocess(x, scaling="standardize", channels=channels)[0, 0, 0, 0])(flat)
-    assert np.isfinite(slope).all()
 
 
 @pytest.mark.parametrize("scaling", ["imagenet_caffe", "imagenet_torch"])

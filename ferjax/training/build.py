@@ -105,7 +105,7 @@ def build(config: ConfigDict, task: Task) -> Parts:
         network = networks.create(num_classes=task.num_classes, **config.model)
         optimizer = optim.create(**config.optim, epochs=config.train.epochs, steps_per_epoch=rows / size)
         loss_fn = losses.create(counts=task.counts, **config.loss)
-        change = augment.create(steps=config.train.epochs * rows / size, **config.augment)
+        change = augment.create(**config.augment)
         trained = network.clone(dtype=jnp.dtype(_choose_dtype(config.model.dtype)))
         prepare, prepare_trained = (
             functools.partial(preprocess, scaling=config.input.scaling, channels=network.in_channels, dtype=each.dtype)
