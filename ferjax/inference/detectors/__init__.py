@@ -1,5 +1,6 @@
 """Face detectors, one file each; `create` makes the one that a name or this machine asks for."""
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Mapping
@@ -21,8 +22,9 @@ DETECTORS: Mapping[str, tuple[str, str, tuple[str, ...]]] = MappingProxyType(
 
 
 def create(name: str | None = None) -> Detector:
-    """Make a detector by its name; without one, the first of DETECTORS whose packages are installed.
+    """Return the detector of a name; without one, the first of DETECTORS whose packages are installed.
 
+    Each is made once: its library's first call takes longer than finding a face. Any number of threads may call it.
     Raises UserError where there is none.
     """
     if name is None:
@@ -34,6 +36,11 @@ def create(name: str | None = None) -> Detector:
         )
     if name not in DETECTORS:
         raise UserError(f"There is no detector {name}: choose one of {', '.join(DETECTORS)}.")
+    return _make(name)
+
+
+@functools.cache
+def _make(name: str) -> Detector:
     module, kind, _ = DETECTORS[name]
     detector: Detector = getattr(importlib.import_module(f"ferjax.inference.detectors.{module}"), kind)()
     return detector
