@@ -56,14 +56,12 @@ def fixed(precision: str = "default") -> Iterator[None]:
 def describe() -> dict[str, str | None]:
     """Return what else the last digits depend on: the devices, jax's version and what the environment asks of XLA.
 
-    On a CPU it is the number of processors too, since XLA's threads share the sums of a product among them, and of the
-    devices that it is divided in, among which a batch's sums are shared.
+    On a CPU it is the number of processors too, since XLA's threads share the sums of a product among them.
     """
     device = jax.devices()[0]
     return {
         "device": device.device_kind,
         "processors": str(machine.count_processors()) if device.platform == "cpu" else None,
-        "devices of the CPU": str(jax.local_device_count()) if device.platform == "cpu" else None,
         "jaxlib": importlib.metadata.version("jaxlib"),
         **{name: os.environ.get(name) for name in _VARIABLES},
     }

@@ -1,8 +1,9 @@
 """Locks on files that the kernel takes from a process when it ends, however it ends.
 
 The file of a lock stays when the lock is given back: it says nothing, and to remove it would let two processes hold
-two files of one name. Where the file system knows no such locks, taking one raises OSError; the library's other kind,
-a file whose presence is the lock, would stay behind a killed process.
+two files of one name. (Only a start that failed in a folder that it made itself removes both.) Where the file system
+knows no such locks, taking one raises OSError; the library's other kind, a file whose presence is the lock, would stay
+behind a killed process.
 """
 
 import contextlib

@@ -67,8 +67,9 @@ class Network:
         and blue, uint8 or float, in 0..255; they are made gray or colour and scaled as the network's training images
         were.
         `views` names what is averaged over (ferjax.views.VIEWS). They run in batches of `batch_size`, of one shape, so
-        that the network compiles once; a CPU computes several at once, of 32 images at most. Raises ValueError for
-        images of another form and for unknown views.
+        that the network compiles once; a CPU computes several at once, of 32 images at most, in threads, which do not
+        follow contexts of jax around the call, such as `jax.default_matmul_precision`. Raises ValueError for images of
+        another form and for unknown views.
         """
         if views not in VIEWS:
             raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
@@ -203,7 +204,7 @@ class Network:
         """Write the network as one safetensors file, which `load` reads; it holds what is needed to use it.
 
         With `half` kernels are rounded to float16, and the file is half as large. Its folder is made; the file is
-        written whole or not at all. Raises UserError where it cannot be written.
+        written whole or not at all. Raises UserError where no file can be of that name, and OSError for a full disk.
         """
         facts = {
             "classes": self.classes,
@@ -217,7 +218,7 @@ class Network:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             saved.write(path, self.variables, facts, half=half)
-        except OSError as error:
+        except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
             raise UserError(f"{path} cannot be written ({error.strerror or error}): name another file.") from error
 
 

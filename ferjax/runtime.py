@@ -82,13 +82,15 @@ def divide_cpu(parts: int) -> None:
     """Have jax take the CPU for so many devices, at most one a processor; call it before jax finds its devices.
 
     XLA shares the layers of a small network badly among cores: two devices with half of the rows each are faster. A
-    number in XLA_FLAGS stays.
+    number in XLA_FLAGS or JAX_NUM_CPU_DEVICES stays, and so do the devices of a program in which jax has begun.
     """
     import jax
 
     parts = min(parts, machine.count_processors())
-    if parts > 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", parts)
+    flags = os.environ.get("XLA_FLAGS", "")
+    if parts > 1 and "xla_force_host_platform_device_count" not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        with contextlib.suppress(RuntimeError):  # jax has begun
+            jax.config.update("jax_num_cpu_devices", parts)
 
 
 def find_devices() -> None:

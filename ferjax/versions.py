@@ -15,8 +15,8 @@ from ferjax import arithmetic
 _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
 
 
-def describe_start(step: int, train_dtype: str) -> dict[str, Any]:
-    """Return what versions.json says of a start at `step`, which trains in `train_dtype`."""
+def describe_start(step: int, train_dtype: str, devices: int) -> dict[str, Any]:
+    """Return what versions.json says of a start at `step`, which trains in `train_dtype`, a batch over `devices`."""
     return {
         "step": step,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -26,7 +26,11 @@ def describe_start(step: int, train_dtype: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "devices": [str(device) for device in jax.devices()],
         "cpu_count": os.cpu_count(),
-        "numbers_depend_on": {**arithmetic.describe(), "number type of training": train_dtype},
+        "numbers_depend_on": {
+            **arithmetic.describe(),
+            "number type of training": train_dtype,
+            "devices of a batch": str(devices),
+        },
     }
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -244,9 +245,9 @@ class Workdir:
     def lock(self) -> Iterator[None]:
         """Make the folder and hold it for one process; raises UserError where another one trains in it.
 
-        A start that is refused before it has written anything leaves no new folder behind.
+        A start that is refused before it has written anything leaves no new folder behind (on Windows it may).
         """
-        made = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        made = [folder for folder in (self.folder, *self.folder.parents) if not os.path.exists(folder)]
         with self._take():
             try:
                 remove_remains(self.folder, self.figures)
@@ -281,7 +282,8 @@ class Workdir:
     def _remove_empty(self, made: Sequence[pathlib.Path]) -> None:
         """Remove folders that this start made, the innermost first, while they hold nothing but its lock.
 
-        The lock's file goes while it is held: whoever opened it in the same moment is told that another one trains.
+        The lock's file goes while it is held. Another start that opened it in the same moment is told that a process
+        trains there, or finds that its file is gone and takes a new one, as the library of the locks does.
         """
         with contextlib.suppress(OSError):  # of Windows, which removes no open file, or of a folder that is in use
             if made and [path.name for path in self.folder.iterdir()] == [LOCK_FILE]:

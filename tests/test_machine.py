@@ -136,6 +136,18 @@ def test_the_cpu_is_divided_in_no_more_devices_than_processors(monkeypatch, want
     monkeypatch.setenv("XLA_FLAGS", flags)
     runtime.divide_cpu(wanted)
     assert numbers == [("jax_num_cpu_devices", number) for number in asked]
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "3")
+    runtime.divide_cpu(wanted)
+    assert len(numbers) == len(asked)
+
+
+def test_the_devices_of_a_program_in_which_jax_has_begun_stay(monkeypatch):
+    monkeypatch.setattr(machine, "count_processors", lambda: 4)
+    monkeypatch.setenv("XLA_FLAGS", "")
+    before = jax.device_count()
+    runtime.divide_cpu(2)
+    assert jax.device_count() == before
 
 
 def test_here_everything_is_known():

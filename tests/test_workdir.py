@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pathlib
 
 import filelock
 import pytest
@@ -261,3 +262,16 @@ def test_weights_of_a_start_are_written_and_removed(begun):
     begun.write_pretrained(None)
     begun.write_pretrained(None)
     assert not begun.pretrained.exists()
+
+
+def test_a_folder_that_may_not_be_looked_into_is_a_sentence(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)  # what pathlib's `exists` raises behind a closed folder
+    monkeypatch.setattr(pathlib.Path, "mkdir", refuse)
+    with (
+        pytest.raises(UserError, match=r"cannot be written \(Permission denied\)"),
+        Workdir(tmp_path / "a" / "b").lock(),
+    ):
+        pass

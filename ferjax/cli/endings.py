@@ -86,8 +86,10 @@ def _speak_plainly() -> None:
 def _name_output() -> None:
     """Have errors of the standard output say that they are its own, where it is Python's usual stream."""
     old = sys.stdout
-    if not isinstance(old, io.TextIOWrapper) or type(getattr(old.buffer, "raw", old.buffer)) is not io.FileIO:
-        return  # a test's, a notebook's, or named already
+    if old is not sys.__stdout__ or not isinstance(old, io.TextIOWrapper):
+        return  # a test's, a notebook's, one that a program has put there, or named already
+    if type(getattr(old.buffer, "raw", old.buffer)) is not io.FileIO:
+        return
     old.flush()
     raw = _Output(old.fileno(), "w", closefd=False)
     sys.stdout = io.TextIOWrapper(

@@ -74,7 +74,12 @@ def _create_parser() -> Parser:
     )
     add("--views", choices=VIEWS, default="none", help="the views of each face that are averaged")
     add("--stride", type=whole_number(1), default=1, metavar="N", help="of a video take every N-th frame only")
-    add("--batch_size", type=whole_number(1), metavar="N", help="faces in a batch; 64, for one picture or a camera 1")
+    add(
+        "--batch_size",
+        type=whole_number(1),
+        metavar="N",
+        help="faces in a batch; 64, of one picture or a camera 1 or 8",
+    )
     add("--detector", choices=DETECTORS, help="what finds the faces; the first that is installed")
     parser.add_switch("--crops", "every picture is a ready crop of one face: no face is sought")
     parser.add_switch("--draw", "write copies with the faces marked to DIR/annotated")

@@ -128,6 +128,7 @@ def _search(found: argparse.Namespace, arguments: Sequence[str]) -> None:
     runtime.keep_compiled()
     runtime.import_tensorboard()
     if found.workers == 1:  # else only the workers compute
+        runtime.divide_cpu(found.config.parallel.cpu_devices)
         runtime.find_devices()
     metric = found.config.train.best_metric
     if found.config.eval.split == "auto":

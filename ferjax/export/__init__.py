@@ -6,6 +6,7 @@ A new format is a file with a `FORMAT` of its own and one line in the table here
 import dataclasses
 import os
 import pathlib
+import re
 import tempfile
 import types
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,8 @@ FORMATS: Mapping[str, Format] = types.MappingProxyType(
     }
 )
 
-# What every text of an export holds, the card as well as config.json; other programs' and the user's own do not.
-_TEXTS, _OURS = (".json", ".md"), "library_name"
+# What every text of an export holds, the card in YAML and config.json in JSON; other programs' and the user's do not.
+_TEXTS, _OURS = (".json", ".md"), re.compile(r"library_name(: |\": \")ferjax")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,11 @@ def _check_free(folder: pathlib.Path, chosen: Format) -> None:
     """Raise UserError where a text that is not of an earlier export, such as a run's config.json, would be replaced."""
     for file in chosen.files:
         path = folder / file
-        if path.suffix in _TEXTS and path.exists() and _OURS not in path.read_text(encoding="utf-8", errors="replace"):
+        if (
+            path.suffix in _TEXTS
+            and path.exists()
+            and not _OURS.search(path.read_text(encoding="utf-8", errors="replace"))
+        ):
             raise UserError(f"{path} is not of an earlier export, and would be replaced: name another folder with -o.")
 
 

@@ -128,7 +128,7 @@ def _tell_data(measured: Measured) -> str:
             f"Without them the accuracy is {rest['accuracy']:.1%} and the macro F1 {rest['macro_f1']:.1%}, of "
             f"{rest['n']:,} images. Near copies, such as another crop of the same photograph, still count."
         )
-    lines += [f"Left out, since it could not be read: {count(len(data['skipped']), 'row')}."] if data["skipped"] else []
+    lines += [f"Left out as unreadable: {count(len(data['skipped']), 'row')}."] if data["skipped"] else []
     return "\n".join(lines)
 
 

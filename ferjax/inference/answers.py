@@ -103,7 +103,7 @@ def to_frame(rows: Iterable[Row], classes: Sequence[str]) -> "pd.DataFrame":
     return pd.DataFrame(arrays, copy=False)
 
 
-def _choose_kind(column: str) -> str:
+def _choose_kind(column: str) -> Any:
     return "Int64" if column in _WHOLE else "string" if column in _WORDS else "float64"
 
 

@@ -151,11 +151,15 @@ def _pair_in_turn(loads: Iterable[Load], boxes: Iterable[Any]) -> Iterator[tuple
     for number, load in enumerate(loads, start=1):
         given = next(each, None)
         if given is None:
-            raise UserError(f"boxes has only {number - 1} entries, and there are more pictures: give one for each.")
+            have = len(boxes) if isinstance(boxes, Sized) else number - 1
+            raise UserError(
+                f"boxes has {words.count(have, 'list')} of boxes, and there are more pictures: give one for each."
+            )
         yield load, _find_given(given, f"boxes[{number - 1}]")
     # What has no length, such as a generator, may go on for ever.
     if isinstance(boxes, Sized) and len(boxes) > max(number, 1):
-        raise UserError(f"boxes has {len(boxes)} entries for {words.count(number, 'picture')}: give one for each.")
+        lists = words.count(len(boxes), "list")
+        raise UserError(f"boxes has {lists} of boxes for {words.count(number, 'picture')}: give one for each.")
 
 
 def _give(picture: Picture) -> Load:

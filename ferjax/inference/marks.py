@@ -47,16 +47,17 @@ def choose_path(
     """Return a path for what is made of a source: `wanted`, with a number at its end where that has other use.
 
     That is where this run has written it for another source (`taken`), and where a file is there that ferjax did not
-    make of this source. `beside` are suffixes of files without a mark that go with it.
+    make of this source; what has no path, such as a camera, is another source each time. `beside` are suffixes of files
+    without a mark that go with it.
     """
-    mark, number, path = create_mark(source), 1, wanted
+    mark, number, path = create_mark(source) if os.path.lexists(source) else None, 1, wanted
     while path in taken or not _is_free(path, mark, beside):
         number += 1
         path = wanted.with_name(f"{wanted.stem}_{number}{wanted.suffix}")
     return path
 
 
-def _is_free(path: pathlib.Path, mark: str, beside: Collection[str]) -> bool:
+def _is_free(path: pathlib.Path, mark: str | None, beside: Collection[str]) -> bool:
     if not os.path.lexists(path):
         return not any(os.path.lexists(path.with_suffix(suffix)) for suffix in beside)
-    return read_file_mark(path) == mark
+    return mark is not None and read_file_mark(path) == mark

@@ -22,8 +22,9 @@ from ferjax.inference.faces import Boxes, Classifier, Faces, create_tasks, cut_o
 from ferjax.inference.sources import Counts, Source, find_pictures
 from ferjax.inference.tracks import MEMORY_S, Tracker
 
-# How many faces a batch has: of a folder or a video, and of one picture or a camera, which have few and do not wait.
-_BATCH, _BATCH_OF_FEW = 64, 1
+# How many faces a batch has: of a folder or a video; and of one picture or a camera, which do not wait for a full one.
+# Up to three are sooner done one by one than as a part of eight.
+_BATCH, _BATCHES_OF_FEW, _MOST_ONE_BY_ONE = 64, (1, 8), 3
 # Pictures wait for their batch, at most with so many bytes together where they are kept, and at most so many.
 _MOST_WAITING_BYTES, _MOST_WAITING = 300_000_000, 256
 
@@ -42,8 +43,8 @@ class Options:
     Without `detect` each picture is a ready crop of one face; `boxes` are the faces' places where the caller knows
     them, and are cut out as they are. `detector` is a name of ferjax.inference.detectors.DETECTORS or a detector
     itself; by default it is the first that is installed. `views` are the test-time views. `batch_size` is the number of
-    faces of a batch, by default 64, and 1 for one picture or a camera. Every `stride`-th frame of a video counts.
-    `memory_s` is how long probabilities are smoothed over, in seconds.
+    faces of a batch, by default 64, and for one picture or a camera 1, or 8 where it shows many. Every `stride`-th
+    frame of a video counts. `memory_s` is how long probabilities are smoothed over, in seconds.
     """
 
     detect: bool = True
@@ -76,7 +77,8 @@ def stream(
         raise UserError(f"stride={options.stride}: give a whole number from 1 up.")
     loads = find_pictures(source, stride=options.stride, counts=counts)
     tasks = create_tasks(loads, detect=options.detect, boxes=options.boxes, detector=options.detector)
-    queue = _Queue(network, options.views, options.batch_size or _choose_batch_size(source))
+    sizes = (options.batch_size,) if options.batch_size else _choose_batch_sizes(source)
+    queue = _Queue(network, options.views, sizes)
     tracker = Tracker(options.memory_s)
 
     def finish(found: Faces, answer: Answer) -> Answer:
@@ -93,19 +95,19 @@ def stream(
     yield from itertools.starmap(finish, queue.pop())
 
 
-def _choose_batch_size(source: Source) -> int:
+def _choose_batch_sizes(source: Source) -> tuple[int, ...]:
     if isinstance(source, int):
-        return _BATCH_OF_FEW
+        return _BATCHES_OF_FEW
     one_file = isinstance(source, str | os.PathLike) and is_image_name(pathlib.Path(source).name)
     one_array = isinstance(source, np.ndarray) and source.ndim < 4
-    return _BATCH_OF_FEW if one_file or one_array or isinstance(source, bytes | Image.Image) else _BATCH
+    return _BATCHES_OF_FEW if one_file or one_array or isinstance(source, bytes | Image.Image) else (_BATCH,)
 
 
 class _Queue:
-    """Pictures in order, whose faces wait for a full batch."""
+    """Pictures in order, whose faces wait for a full batch: of the first of `sizes`, or of the last where many wait."""
 
-    def __init__(self, network: Classifier, views: str, size: int) -> None:
-        self._network, self._views, self._size = network, views, size
+    def __init__(self, network: Classifier, views: str, sizes: tuple[int, ...]) -> None:
+        self._network, self._views, self._sizes = network, views, sizes
         self._waiting: collections.deque[Faces] = collections.deque()
         self._inputs: list[np.ndarray] = []
         self._probabilities: list[Float32[np.ndarray, " k"]] = []  # of the first faces that wait
@@ -119,15 +121,18 @@ class _Queue:
         """Say whether there is a batch of faces, or so many pictures that they should wait no longer."""
         kept_bytes = sum(faces.picture.pixels.size for faces in self._waiting if faces.picture.pixels is not None)
         return (
-            len(self._inputs) >= self._size or len(self._waiting) >= _MOST_WAITING or kept_bytes > _MOST_WAITING_BYTES
+            len(self._inputs) >= self._sizes[0]
+            or len(self._waiting) >= _MOST_WAITING
+            or kept_bytes > _MOST_WAITING_BYTES
         )
 
     def classify(self) -> None:
         """Classify the full batches, or what there is where it does not fill one."""
-        count = len(self._inputs) // self._size * self._size or len(self._inputs)
+        count = len(self._inputs) // self._sizes[0] * self._sizes[0] or len(self._inputs)
         if count:
             images = np.stack(self._inputs[:count])
-            self._probabilities.extend(self._network(images, views=self._views, batch_size=self._size))
+            size = self._sizes[-1 if count > _MOST_ONE_BY_ONE else 0]
+            self._probabilities.extend(self._network(images, views=self._views, batch_size=size))
             del self._inputs[:count]
 
     def pop(self) -> Iterator[tuple[Faces, Answer]]:

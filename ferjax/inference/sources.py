@@ -122,20 +122,27 @@ class _Finder:
             names = sorted(glob.iglob(str(path), recursive=True))
             if not names:
                 yield _fail(text, "no file is called so")
-            searched, copies = set[pathlib.Path](), list[str]()
-            for name in map(pathlib.Path, names):
-                if not searched.isdisjoint(name.parents):
-                    continue  # '**' names what is in a folder as well as the folder
-                if name.is_dir():
-                    searched.add(name)
-                    yield from self._find_in_folder(name)
-                else:
-                    yield from self._find_in_file(str(name), name, copies)
-            _tell_aside(copies, _COPIES, text)
+            yield from self._find_by_pattern(text, list(map(pathlib.Path, names)))
         elif text == "-":
             yield _fail(text, "the standard input is not read: name a file, or give its bytes to network.predict")
         else:
             yield _fail(text, "there is no such file")
+
+    def _find_by_pattern(self, pattern: str, found: Sequence[pathlib.Path]) -> Iterator[Load]:
+        searched, copies = set[pathlib.Path](), list[str]()
+        for path in found:
+            # '**' names what is in a folder as well as the folder, and a link may name another one's.
+            real = path.resolve()
+            if not searched.isdisjoint((real, *real.parents)):
+                continue
+            if path.is_dir():
+                searched.add(real)
+                yield from self._find_in_folder(path)
+            else:
+                yield from self._find_in_file(str(path), path, copies)
+        _tell_aside(copies, _COPIES, pattern)
+        if copies and len(copies) == len(found):
+            yield _fail(pattern, "nothing but what ferjax made of other pictures: name one to have it answered")
 
     def _find_in_folder(self, folder: pathlib.Path) -> Iterator[Load]:
         failures: list[OSError] = []
@@ -149,7 +156,9 @@ class _Finder:
         for name in tree.lost:
             yield _fail(str(folder / name), "a link to what is not there")
         for error in failures:
-            yield _fail(str(error.filename or folder), f"a folder that cannot be read ({error.strerror})")
+            place = str(error.filename or folder)
+            what = "folder" if os.path.isdir(place) else "file"
+            yield _fail(place, f"a {what} that cannot be read ({error.strerror})")
         _tell_aside(others, "what is neither an image nor a video", str(folder))
         _tell_aside(list(filter(_has_picture_name, tree.junk)), _HIDDEN, str(folder))
         _tell_aside(copies, _COPIES, str(folder))

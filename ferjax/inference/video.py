@@ -84,7 +84,10 @@ def read_frames(source: pathlib.Path | int) -> Iterator[Frame]:
 
 def read_comment(path: pathlib.Path) -> str:
     """Return the comment that a video file carries, empty where it has none or cannot be read."""
-    av = import_av()
+    try:
+        av = import_av()
+    except UserError:
+        return ""
     with contextlib.suppress(OSError, ValueError, av.FFmpegError), av.open(str(path)) as container:
         return str(container.metadata.get("comment", ""))
     return ""

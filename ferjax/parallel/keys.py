@@ -17,15 +17,17 @@ KEYS: Keys = MappingProxyType(
         "cpu_devices": Key(
             1,
             Range(1, 64, whole=True),
-            "in how many devices the CPU is divided, at most one a processor: each computes a part of a batch's rows, "
-            "which is faster for small networks, and slower for large ones, whose optimizer every device computes",
+            "in how many devices the commands train and search divide the CPU, at most one a processor: each computes "
+            "a part of a batch's rows, which is faster for small networks, and slower for large ones, whose optimizer "
+            "every device computes",
             "free",
         ),
         "seeds": Key(
             "auto",
             Choice(("auto", "together", "in_turn")),
             "how train.seeds share the devices: 'together' trains all at once, 'in_turn' never two at once "
-            "on a device, 'auto' is 'in_turn' on CPU and else 'together'",
+            "on a device, 'auto' is 'in_turn' on CPU and else 'together'; on a CPU whose devices the seeds do not "
+            "fill evenly, 'auto' gives each seed all of them in its turn",
             "free",
         ),
         "steps_per_dispatch": Key(

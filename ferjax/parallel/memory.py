@@ -104,9 +104,9 @@ def check_state(parameters: PyTree, state: PyTree) -> None:
     free = find_free()
     asked = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     if free is not None and asked > free:
-        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameters))
+        number = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameters))
         raise UserError(
-            f"The network's {count:,} parameters need {asked / 1e9:.3g} GB of memory with all that training keeps of "
+            f"The network's {number:,} parameters need {asked / 1e9:.3g} GB of memory with all that training keeps of "
             f"them, and {free / 1e9:.3g} GB are free: lower model.width or model.hidden."
         )
 

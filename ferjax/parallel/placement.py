@@ -157,8 +157,8 @@ def plan_seeds(seeds: Sequence[int], how: str, devices: int) -> list[list[int]]:
     """Divide the seeds into lists: those of one list train side by side, one list after the other.
 
     `how` is 'together' (all at once, several a device if need be), 'in_turn' (never more than one a device) or 'auto':
-    in turn on CPU, where several on a device are no faster than one after the other, and else together. Where some
-    devices of a CPU would have no seed in the last turn, each seed has all of them, since they share the processors.
+    in turn on CPU, where several on a device are no faster than one after the other, and else together. Where
+    more seeds than a CPU has devices would leave some without one in the last turn, each seed has all of them.
     """
     found = find_devices(devices, local=True)
     in_turn = how == "in_turn" or (how == "auto" and found[0].platform == "cpu")

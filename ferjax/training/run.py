@@ -246,7 +246,8 @@ def _train_together(
         for seed_run in loop.runs:
             if is_main():
                 config = choose_seed(setting.parts.config, seed_run.seed)
-                record_start(setting.parts, seed_run.workdir, config, setting.facts, seed_run.step)
+                layout = setting.compiled.layout
+                record_start(setting.parts, layout, seed_run.workdir, config, setting.facts, seed_run.step)
         interrupt.defer()
         loop.train()
         reports = loop.evaluate_best(setting.rows, setting.splits, setting.split)

@@ -76,9 +76,11 @@ def list_parameters(parts: Parts) -> str:
     return f"{table}\n"
 
 
-def record_start(parts: Parts, workdir: Workdir, config: ConfigDict, facts: DataFacts, step: int) -> None:
+def record_start(
+    parts: Parts, layout: Layout, workdir: Workdir, config: ConfigDict, facts: DataFacts, step: int
+) -> None:
     """Write into the folder with what a run starts at `step`; warn where its last digits may become others."""
-    begun = describe_start(step, parts.train_dtype)
+    begun = describe_start(step, parts.train_dtype, 1 if layout.mode == "seeds" else layout.devices)
     if others := workdir.compare_start(begun):
         logger.warning(
             "%s was trained so far with another %s: what it computes may differ in the last digits.",

@@ -18,7 +18,7 @@ def run(recorder: Recorder) -> None:
     if shutil.which("nvidia-smi"):
         smi = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=20).stdout
     kind, count = jax.devices()[0].device_kind, jax.device_count()
-    recorder.note("device", kind=kind, count=count, start=versions.describe_start(0, "float32"), nvidia_smi=smi)
+    recorder.note("device", kind=kind, count=count, start=versions.describe_start(0, "float32", 1), nvidia_smi=smi)
     for dtype, precision in (("bfloat16", "default"), ("float32", "default"), ("float32", "highest")):
         with recorder.attempt("product", dtype=dtype, precision=precision):
             _time_product(recorder, dtype, precision)

@@ -33,7 +33,7 @@ class Turns:
         print(f"  {name}: ready after {seconds:.1f} s, {steps} steps a turn", flush=True)
 
     def take_round(self, number: int) -> None:
-        """Return each contender a turn."""
+        """Give each contender a turn."""
         order = list(self._runners)
         # No contender always begins a round: by then the machine may have cooled, or another program may have begun.
         first = number % max(1, len(order))

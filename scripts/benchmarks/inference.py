@@ -106,15 +106,9 @@ def watch_memory(network: Network, folder: pathlib.Path, minutes: int) -> Iterat
             f"{memory_mb[0]:,.0f} and {memory_mb[-1]:,.0f} MB, {most}",
         )
         yield f"speed of minute {minutes} over that of minute 1", f"{took_s[0] / took_s[-1]:.2f}"
-        yield (
-            "speed of the last quarter over that of the first",
-            f"{_sum_quarter(took_s, 0) / _sum_quarter(took_s, 3):.2f}",
-        )
-
-
-def _sum_quarter(values: list[float], number: int) -> float:
-    quarter = max(1, len(values) // 4)
-    return sum(values[number * quarter : (number + 1) * quarter])
+        quarter = max(1, len(took_s) // 4)
+        ratio = sum(took_s[:quarter]) / sum(took_s[-quarter:])
+        yield "speed of the last quarter over that of the first", f"{ratio:.2f}"
 
 
 def time_start(network: str, folder: pathlib.Path) -> Iterator[tuple[str, str]]:

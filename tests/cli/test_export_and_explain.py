@@ -47,7 +47,7 @@ def test_export_replaces_no_file_of_another_kind(finished_run, tmp_path, capsys,
     # A run's own folder has a config.json too.
     out = shutil.copytree(finished_run, tmp_path / "run") if name == "config.json" else tmp_path
     if name == "README.md":
-        (out / name).write_text("# My project\n")
+        (out / name).write_text("---\nlibrary_name: transformers\n---\n# My project\n")
     before = (out / name).read_bytes()
     assert export([str(finished_run), "-o", str(out), "-f", "safetensors"]) == 1
     assert capsys.readouterr().err.startswith(f"ferjax: {out / name} is not of an earlier export, and would be")

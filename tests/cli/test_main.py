@@ -77,7 +77,7 @@ def test_a_run_divides_the_cpu_as_its_config_says(quickstart, tmp_path):
     assert code == 0
     assert "2 devices (cpu), each batch's rows spread over them (mesh)." in errors
     (begun,) = json.loads((tmp_path / "run" / "versions.json").read_text())
-    assert begun["numbers_depend_on"]["devices of the CPU"] == "2"
+    assert begun["numbers_depend_on"]["devices of a batch"] == "2"
 
 
 @pytest.mark.slow

@@ -93,6 +93,20 @@ def test_faces_of_several_pictures_fill_batches_of_one_shape(network, finder, mo
     assert together["source"].tolist() == [name for i in range(9) for name in [str(i)] * (3, 1, 1)[i % 3]]
 
 
+@pytest.mark.parametrize(("faces", "size"), [(1, 1), (3, 1), (4, 8)])
+def test_a_single_picture_does_not_wait_and_many_faces_of_it_are_one_batch(network, finder, monkeypatch, faces, size):
+    sizes = []
+    monkeypatch.setattr(
+        type(network),
+        "__call__",
+        lambda self, images, **options: (
+            sizes.append(options["batch_size"]) or np.full((len(images), 7), 1 / 7, np.float32)
+        ),
+    )
+    network.predict(draw(*[(40 * number, 20) for number in range(faces)]), detector=finder)
+    assert sizes == [size]
+
+
 def test_an_endless_source_is_answered_as_it_comes(network, finder):
     taken = []
 
@@ -128,9 +142,9 @@ def test_boxes_of_the_caller_are_cut_as_they_are(network):
 @pytest.mark.parametrize(
     ("pictures", "boxes", "said"),
     [
-        (2, [], "boxes has only 1 entries, and there are more pictures"),
-        (2, [[]], "boxes has only 1 entries, and there are more pictures"),
-        (2, [[], [], []], "boxes has 3 entries for 2 pictures: give one for each"),
+        (2, [], "boxes has 0 lists of boxes, and there are more pictures: give one for each"),
+        (2, [[]], "boxes has 1 list of boxes, and there are more pictures"),
+        (2, [[], [], []], "boxes has 3 lists of boxes for 2 pictures: give one for each"),
         (1, {"other": []}, "boxes has none of 0"),
         (1, np.zeros((1, 3)), r"boxes is array\(\[\[0., 0., 0.\]\]\): give \[n, 4\]"),
         (2, [[], [(1, 2, 3)]], r"boxes\[1\] is \[\(1, 2, 3\)\]: give \[n, 4\]"),

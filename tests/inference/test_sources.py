@@ -166,14 +166,27 @@ def test_a_glob_searches_the_folders_that_it_names_and_names_nothing_twice(folde
     assert sorted(names("**")) == ["a.JPG", "b.png", "broken.png", "deep/er/c.png", "empty.jpg"]
 
 
+def test_links_among_the_folders_of_a_glob_name_nothing_twice(folder):
+    (folder / "again").symlink_to(folder / "deep")
+    assert [picture.source.removeprefix(f"{folder}/") for picture in read(f"{folder}/[ad][ge]*")] == ["again/er/c.png"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_a_real_folder_that_cannot_be_read_is_a_row(folder):
-    (folder / "deep").chmod(0)
+@pytest.mark.parametrize(("mode", "told"), [(0, ["deep"]), (0o644, ["deep/er"])])
+def test_a_real_folder_that_cannot_be_read_is_a_row(folder, mode, told):
+    (folder / "deep").chmod(mode)
     try:
-        found = read(folder)
+        found = {picture.source.removeprefix(f"{folder}/"): picture.reason for picture in read(folder)}
     finally:
         (folder / "deep").chmod(0o700)
-    assert found[-1].source == str(folder / "deep")
+    assert list(found) == ["a.JPG", "b.png", "broken.png", "empty.jpg", *told]
+
+
+def test_what_cannot_be_looked_at_costs_no_other_file(folder):
+    (folder / "c_itself.png").symlink_to("c_itself.png")  # looking at it raises OSError
+    found = {picture.source.removeprefix(f"{folder}/"): picture.reason for picture in read(folder)}
+    assert set(found) == {"a.JPG", "b.png", "broken.png", "deep/er/c.png", "empty.jpg", "c_itself.png"}
+    assert "that cannot be read" in found["c_itself.png"]
 
 
 def test_a_folder_that_cannot_be_read_costs_only_itself(folder, monkeypatch):
@@ -212,6 +225,8 @@ def test_hidden_pictures_and_what_ferjax_made_are_left_aside_with_a_word(folder,
     assert not read(folder / ".b.png")[0].reason
     assert len(read(f"{folder}/*.jpg")) == 1
     assert "copy.jpg" in caplog.messages[-1]
+    (told,) = read(f"{folder}/co*.jpg")
+    assert told.reason == "nothing but what ferjax made of other pictures: name one to have it answered"
 
 
 def test_an_endless_iterator_is_taken_one_by_one():

@@ -112,8 +112,9 @@ def decompress(file: BufferedIOBase, kind: str) -> BufferedIOBase:
 class FolderTree(Tree):
     """Files of a folder, and in `stats` what the system says of each, by which the cache knows of changes.
 
-    `lost` are the names of links to what is not there, and `junk` those of the files that are left out. A folder in it
-    that cannot be read raises OSError, or goes to `on_error`, and the others are searched.
+    `lost` are the names of links to what is not there, and `junk` those of the files that are left out. For a folder in
+    it that cannot be read, and a file that cannot be looked at, OSError is raised, or given to `on_error`, and the
+    others are found.
     """
 
     def __init__(self, root: pathlib.Path, on_error: Callable[[OSError], None] | None = None) -> None:
@@ -122,9 +123,15 @@ class FolderTree(Tree):
         entries = dict(_walk(str(root), "", set(), on_error))
         self.junk = sorted(name for name in entries if is_junk(name))
         found = {name: entry for name, entry in entries.items() if not is_junk(name)}
-        self.lost = sorted(name for name, entry in found.items() if not entry.is_file())
-        self.stats = {name: entry.stat() for name, entry in found.items() if entry.is_file()}
-        self.names = sorted(self.stats)
+        self.stats: dict[str, os.stat_result] = {}
+        self.lost: list[str] = []
+        for name in sorted(found):
+            with _passing_on(on_error):
+                if found[name].is_file():
+                    self.stats[name] = found[name].stat()
+                else:
+                    self.lost.append(name)
+        self.names = list(self.stats)
 
     def head(self, name: str) -> bytes:
         with open(self.root / name, "rb") as file:
@@ -143,17 +150,29 @@ def _walk(
     folder: str, prefix: str, seen: set[tuple[int, int]], on_error: Callable[[OSError], None] | None
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Find every file under a folder, and links to nothing; links are followed, and no folder is searched twice."""
-    try:
+    entries: list[os.DirEntry[str]] = []
+    with _passing_on(on_error):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    yield from _walk(entry.path, prefix + entry.name + "/", seen, on_error)
-                elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
-                    yield prefix + entry.name, entry
+        with os.scandir(folder) as found:
+            entries = list(found)
+    for entry in entries:
+        is_folder = False
+        with _passing_on(on_error):
+            is_folder = entry.is_dir()
+            if not is_folder and (entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))):
+                yield prefix + entry.name, entry
+        if is_folder:
+            yield from _walk(entry.path, prefix + entry.name + "/", seen, on_error)
+
+
+@contextlib.contextmanager
+def _passing_on(on_error: Callable[[OSError], None] | None) -> Iterator[None]:
+    """Give an OSError of the block to `on_error`, and raise it where there is none."""
+    try:
+        yield
     except OSError as error:
         if on_error is None:
             raise

@@ -1,1 +1,1 @@
-"""A network in use beside other packages for facial expressions, each in an environment of its own."""
+"""A network in use beside other packages for facial expressions, each in a process of its own."""

@@ -1,4 +1,4 @@
-"""A network in use beside other packages for facial expressions, each in a process and an environment of its own.
+"""A network in use beside other packages for facial expressions, each in a process of its own.
 
     bash scripts/benchmark_inference.sh --peers [NAME...] [--rounds 5] [--network RUN]
 
