@@ -56,8 +56,13 @@ class Format:
 
 def prepare(network: Network) -> Network:
     """Return the network in float32, and without the names of folders that only this machine has."""
-    module = network.module.clone(dtype=jnp.dtype("float32"))
-    return dataclasses.replace(network.without_folders(), module=module)
+    loaded, single = network.without_folders(), jnp.dtype("float32")
+    if loaded.module.dtype == single:
+        return loaded
+    # A file that ferjax loads again computes by its config.
+    return dataclasses.replace(
+        loaded, module=loaded.module.clone(dtype=single), config={**loaded.config, "model.dtype": single.name}
+    )
 
 
 @dataclasses.dataclass(frozen=True)

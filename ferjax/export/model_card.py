@@ -132,6 +132,10 @@ def _tell_data(measured: Measured) -> str:
     return "\n".join(lines)
 
 
+def _keeps_last(measured: Measured) -> bool:
+    return bool(measured.config.get("eval.epoch") == "last")
+
+
 def _name_labels(measured: Measured) -> str:
     """Say whose labels the network learnt: the key's value only where the data set reads that key."""
     data_set = DATASETS.get(measured.data_set)
@@ -142,9 +146,13 @@ def _tell_scores(measured: Measured, exported: Exported) -> str:
     found, views = cast(Mapping[str, Any], measured.report), str(measured.config["eval.views"])
     lines = [f"Measured on the {found['split']} split, which has {found['n']:,} images."]
     if found["split"] == "validation":
+        chosen = (
+            "the settings, if any were searched for"
+            if _keeps_last(measured)
+            else "the epoch, and the settings in a search"
+        )
         lines.append(
-            "**The validation split also chose the epoch (and, in a search, the settings): the scores are a little too "
-            "good.** There was no test split."
+            f"**The validation split also chose {chosen}: the scores are a little too good.** There was no test split."
         )
     if views != exported.views:
         lines.append(
@@ -290,9 +298,11 @@ def _tell_training(measured: Measured) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in last.get("packages", {}).items())
     keys = ("train.epochs", "train.batch_size", "optim.name", "optim.learning_rate", "loss.name", "train.seed")
     settings = ", ".join(f"`{key}={config[key]}`" for key in keys if key in config)
+    best = f"The epoch with the best `{config['train.best_metric']}` on validation was kept."
+    kept = "The last epoch was kept." if _keeps_last(measured) else best
+    begun = last.get("started", "at an unknown time")
     return (
-        f"{settings}; every key is in the metadata of model.safetensors. The epoch with the best "
-        f"`{config['train.best_metric']}` on validation was kept. Begun {last.get('started', 'at an unknown time')} on "
+        f"{settings}; every key is in the metadata of model.safetensors. {kept} Begun {begun} on "
         f"{', '.join(last.get('devices', [])) or 'unknown devices'} with {packages or 'unknown packages'}; commit "
         f"{last.get('git_commit') or 'unknown'}."
     )

@@ -3,6 +3,7 @@
 import builtins
 import dataclasses
 import json
+import shutil
 import sys
 
 import jax
@@ -89,6 +90,16 @@ def test_bfloat16_is_exported_in_float32(network):
     assert prepare(half).module.dtype == jnp.float32
     images = jnp.zeros((1, 48, 48, 1), jnp.uint8)
     assert jax.eval_shape(Exported(prepare(half)).predict, images).dtype == jnp.float32
+
+
+def test_the_weights_of_a_run_in_bfloat16_are_loaded_as_they_were_exported(reported_run, network, images, tmp_path):
+    run = shutil.copytree(reported_run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["model"]["dtype"] = "bfloat16"
+    (run / "config.json").write_text(json.dumps(config))
+    assert ferjax.load(run).module.dtype == jnp.bfloat16
+    export(run, tmp_path / "out", ["safetensors"])
+    close(ferjax.load(tmp_path / "out")(images), network(images), 1e-6)
 
 
 @pytest.mark.parametrize("name", ["onnx", "safetensors"])

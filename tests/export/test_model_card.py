@@ -154,6 +154,13 @@ def test_scores_of_validation_and_of_other_views_are_called_so(run, network):
         (run / name).write_text(json.dumps(found))
     card = write(run, network)
     assert "**The validation split also chose the epoch" in card
+    assert "The epoch with the best `" in card
+    config = json.loads((run / "config.json").read_text())
+    config["eval"]["epoch"] = "last"
+    (run / "config.json").write_text(json.dumps(config))
+    card = write(run, network)
+    assert "**The validation split also chose the settings, if any were searched for: the scores are" in card
+    assert "The last epoch was kept." in card
     assert "the test-time views 'mirror' of each image; the files here look at each image with the views 'none'" in card
 
 
