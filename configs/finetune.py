@@ -2,9 +2,10 @@
 
 ferjax train --config finetune --config.data.path=FOLDER --workdir=DIR
 
-FOLDER holds a folder of images, of any size, for each of 2 to 20 classes; folders called train, val and test above them
-are its splits. The first block stays as it is, and later ones learn the faster the nearer they are to the new classes
-(discriminative learning rates, Howard & Ruder 2018, arXiv 1801.06146). A thousand images take a few minutes.
+FOLDER holds a folder of images, of any size and each a crop of one face, for each of 2 to 20 classes; folders called
+train, val and test above them are its splits. The first block stays as it is, and later ones learn the faster the
+nearer they are to the new classes (discriminative learning rates, Howard & Ruder 2018, arXiv 1801.06146). A thousand
+images take a few minutes.
 """
 
 from ml_collections import ConfigDict

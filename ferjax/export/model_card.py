@@ -21,6 +21,8 @@ from ferjax.networks.weights import own_network
 from ferjax.report import standard_error
 
 NO_LICENCE = "not-chosen"
+# With fewer, a temperature and a threshold are mostly chance.
+_FEW_IMAGES = 200
 # So many classes that share a place are named; of more it is enough how many they are.
 _MOST_NAMED = 3
 
@@ -252,12 +254,18 @@ def _join(names: Sequence[str]) -> str:
 
 def _tell_calibration(measured: Measured) -> str:
     fit, split = measured.calibration, measured.report["split"]
+    unsure = "No confidence was found below which most answers were wrong."
+    if fit["unsure_below"] > 0:
+        unsure = (
+            f"Answers with a confidence below {fit['unsure_below']:.2f} were wrong at least every second time: take "
+            "them as unsure."
+        )
+    few = " So few images tell little of how sure the answers should be." if fit["n"] < _FEW_IMAGES else ""
     return (
         f"The files here divide the logits by a temperature of {fit['temperature']:.3f} (Guo et al. 2017), fitted to "
         f"the {fit['n']:,} images of {fit['split']}. Expected calibration error, 15 bins: {fit['error_before']:.1%} "
         f"without it and {fit['error_after']:.1%} with it on {fit['split']}, each fifth of the images scaled by what "
-        f"the others gave; {measured.error_before:.1%} and {measured.error_after:.1%} on all of {split}. Answers with "
-        f"a confidence below {fit['unsure_below']:.2f} were wrong at least every second time: take them as unsure."
+        f"the others gave; {measured.error_before:.1%} and {measured.error_after:.1%} on all of {split}. {unsure}{few}"
     )
 
 

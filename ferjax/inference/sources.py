@@ -6,6 +6,7 @@ import glob
 import logging
 import os
 import pathlib
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ from ferjax.inference.marks import read_file_mark, read_mark
 from ferjax.inference.pictures import Picture, read_data_address, to_pixels
 
 # An iterable holds sources too.
-Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | int | Iterable[Any]
+Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | bytearray | int | Iterable[Any]
 
 # A picture that is still to be decoded: what that gives, in a thread of its own.
 Load: TypeAlias = Callable[[], Picture]
@@ -34,6 +35,7 @@ _HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 _SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
 _HEAD_BYTES = 16
 _NARROWEST = 8  # pixels
+_DEEPER = 2  # iterables within an iterable, whose whole numbers are no cameras
 
 _HIDDEN = "hidden pictures and backups, each of which is answered where it is named itself,"
 _COPIES = "what ferjax made of other pictures, each of which is answered where it is named itself,"
@@ -53,11 +55,12 @@ class Counts:
 def find_pictures(source: Source, *, stride: int = 1, counts: Counts | None = None) -> Iterator[Load]:
     """Yield a function for each picture of a source, which decodes it; what cannot be read is a Picture with a reason.
 
-    `source` may be an array of one image, [h, w] or [h, w, c], or of several, [n, h, w] or [n, h, w, c]; an image of
-    Pillow; the bytes of an image file; a path of an image, a video or a folder of these, which is searched with its
-    folders; a glob such as 'photos/**/*.jpg'; an address that holds the image itself ('data:image/png;base64,...'); the
-    number of a camera; or an iterable of any of these. Of a video, or of an image file with several pictures, every
-    `stride`-th frame counts. Pictures without a name are called by their numbers, from 0.
+    `source` may be an array (of NumPy, of jax, or what has `__array__`) of one image, [h, w] or [h, w, c], or of
+    several, [n, h, w] or [n, h, w, c]; an image of Pillow; the bytes of an image file; a path of an image, a video or a
+    folder of these, which is searched with its folders; a glob such as 'photos/**/*.jpg'; an address that holds the
+    image itself ('data:image/png;base64,...'); the number of a camera; or an iterable of any of these. Of a video, or
+    of an image file with several pictures, every `stride`-th frame counts. Pictures without a name are called by their
+    numbers, from 0. What an iterable holds that is none of these is a Picture with a reason too.
     """
     yield from _Finder(stride, counts or Counts()).find(source)
 
@@ -68,20 +71,24 @@ class _Finder:
     def __init__(self, stride: int, counts: Counts) -> None:
         self.stride, self.counts, self.unnamed = stride, counts, 0
 
-    def find(self, source: Source) -> Iterator[Load]:
-        if isinstance(source, np.ndarray):
-            yield from self._find_in_array(source)
-        elif isinstance(source, Image.Image):
+    def find(self, source: Any, depth: int = 0) -> Iterator[Load]:
+        """Yield the pictures of a source, which lies in `depth` iterables."""
+        if isinstance(source, Image.Image):
             yield _load_image(self._name(str(getattr(source, "filename", ""))), source)
-        elif isinstance(source, bytes):
-            yield _load_file(self._name(""), source)
-        elif isinstance(source, int) and not isinstance(source, bool):
+        elif isinstance(source, bytes | bytearray | memoryview):
+            yield _load_file(self._name(""), bytes(source))
+        elif isinstance(source, int) and not isinstance(source, bool) and depth < _DEEPER:
             yield from self._find_frames(f"camera {source}", source)
         elif isinstance(source, str | os.PathLike):
             yield from self._find_in_path(os.fspath(source))
-        elif isinstance(source, Iterable):
+        elif hasattr(source, "__array__"):  # NumPy's, jax's, and what other libraries have
+            yield from self._find_in_array(np.asarray(source))
+        elif isinstance(source, Iterable) and not (depth and _holds_numbers(source)):
             for part in source:
-                yield from self.find(part)
+                yield from self.find(part, depth + 1)
+        elif depth:
+            what = "a list of numbers" if isinstance(source, Iterable) else f"{reprlib.repr(source)} in an iterable"
+            yield _fail(self._name(""), f"{what} is no picture: give an array, an image or a path")
         else:
             raise TypeError(f"{source!r} is no source of pictures: give an array, an image, a path or an iterable.")
 
@@ -217,6 +224,10 @@ class _Finder:
         self.counts.frames[name] += 1
         self.counts.skipped[name] += not taken
         return taken
+
+
+def _holds_numbers(source: Iterable[Any]) -> bool:
+    return isinstance(source, list | tuple) and bool(source) and isinstance(source[0], int | float)
 
 
 def _tell_aside(names: Sequence[str], what: str, place: str) -> None:

@@ -46,7 +46,8 @@ def create_cosine(*, peak: float, total_steps: int, steps_per_epoch: float, warm
     warmup_steps = count_steps(warmup_epochs * steps_per_epoch)
     if warmup_steps >= total_steps:
         raise ValueError(
-            f"optim.warmup_epochs takes {warmup_steps} steps of {total_steps}, and a cosine needs some after it."
+            f"optim.warmup_epochs takes {warmup_steps} steps of {total_steps}, and a cosine needs some after it: lower "
+            "it, to 0 if need be, or raise train.epochs."
         )
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, total_steps)
 

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -155,6 +156,25 @@ def test_globs_iterators_and_what_is_not_there(folder):
         (f"{folder}/links/gone.jpg", "a link to what is not there")
     ]
     assert read(folder / "nothing")[0].reason == "a folder without any image or video"
+
+
+def test_arrays_of_jax_and_bytes_of_any_kind_are_pictures():
+    (picture,) = read(jnp.asarray(LEVELS))
+    np.testing.assert_array_equal(picture.pixels, LEVELS)
+    assert len(read([jnp.asarray(LEVELS), jnp.zeros((3, 9, 9, 3))])) == 4
+    data = to_bytes(Image.fromarray(LEVELS))
+    for kind in (bytearray, memoryview):
+        np.testing.assert_array_equal(read(kind(data))[0].pixels, LEVELS)
+
+
+def test_what_is_no_picture_costs_no_other_of_an_iterator_and_numbers_within_are_no_cameras():
+    found = read([LEVELS, None, LEVELS.tolist(), [[200, 201], [202, 203]], object, LEVELS])
+    assert [picture.pixels is not None for picture in found] == [True, *[False] * (1 + 12 + 2 + 1), True]
+    assert found[1].reason == "None in an iterable is no picture: give an array, an image or a path"
+    assert {picture.reason for picture in found[2:16]} == {
+        "a list of numbers is no picture: give an array, an image or a path"
+    }
+    assert "camera" in read([97])[0].reason
 
 
 def test_a_glob_searches_the_folders_that_it_names_and_names_nothing_twice(folder):
