@@ -73,6 +73,8 @@ class Network:
         """
         if views not in VIEWS:
             raise ValueError(f"views={views!r} is not one of {', '.join(VIEWS)}.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}: give a whole number from 1 up.")
         with arithmetic.fixed():
             answers = self._classify(self.fit(images), views, batch_size)
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *answers])

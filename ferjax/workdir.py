@@ -247,13 +247,19 @@ class Workdir:
 
         A start that is refused before it has written anything leaves no new folder behind (on Windows it may).
         """
+        lock = self.folder / LOCK_FILE
+        had_lock = os.path.lexists(lock)
         made = [folder for folder in (self.folder, *self.folder.parents) if not os.path.exists(folder)]
         with self._take():
             try:
                 remove_remains(self.folder, self.figures)
                 yield
             except BaseException:
-                self._remove_empty(made)
+                if made:
+                    self._remove_empty(made)
+                elif not had_lock and not self.config.exists():
+                    with contextlib.suppress(OSError):
+                        lock.unlink()
                 raise
 
     @contextlib.contextmanager

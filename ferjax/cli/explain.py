@@ -22,10 +22,13 @@ from PIL.PngImagePlugin import PngInfo
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path
 from ferjax.cli.predict import EXPLANATIONS
+from ferjax.documents.words import to_line
 from ferjax.errors import UserError
+from ferjax.files import replacing
 
 if TYPE_CHECKING:
     from ferjax.inference.faces import Faces
+    from ferjax.inference.marks import Places
     from ferjax.network import Network
 
 
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explain(found: argparse.Namespace) -> int:
     from ferjax.inference.answers import describe_place
     from ferjax.inference.faces import create_tasks, cut_out
+    from ferjax.inference.marks import Places
     from ferjax.inference.sources import find_pictures
     from ferjax.network import load
 
@@ -60,7 +64,7 @@ def _explain(found: argparse.Namespace) -> int:
     network = load(found.network)
     if found.target is not None and found.target not in network.classes:
         raise FlagMistake(f"--target={found.target} is not one of {', '.join(network.classes)}.")
-    unreadable, written = 0, set[pathlib.Path]()
+    unreadable, places = 0, Places()
     for path in found.images:
         loads = find_pictures(path)
         for task in create_tasks(loads, detect=not found.crops, boxes=None, detector=None):
@@ -72,16 +76,16 @@ def _explain(found: argparse.Namespace) -> int:
                 place = describe_place(faces.picture)
                 print(f"{place}  no face was found; with --crops the whole picture is taken for one")
             else:
-                _explain_faces(found, network, faces, written)
+                _explain_faces(found, network, faces, places)
     return endings.UNREADABLE if unreadable else 0
 
 
-def _explain_faces(found: argparse.Namespace, network: "Network", faces: "Faces", written: set[pathlib.Path]) -> None:
-    """Write a map for each face of a picture, over none of `written` and no file of the user's; print the answers."""
+def _explain_faces(found: argparse.Namespace, network: "Network", faces: "Faces", places: "Places") -> None:
+    """Write a map for each face of a picture, over no other and no file of the user's; print the answers."""
     from ferjax.explain import EXPLANATIONS, explain, overlay
     from ferjax.inference import crops
     from ferjax.inference.answers import describe_place
-    from ferjax.inference.marks import PNG_KEY, choose_path, create_mark
+    from ferjax.inference.marks import PNG_KEY, create_mark, has_array
     from ferjax.inference.pictures import to_rgb
 
     assert faces.inputs is not None
@@ -93,17 +97,18 @@ def _explain_faces(found: argparse.Namespace, network: "Network", faces: "Faces"
         raise UserError(f"{found.network} cannot be explained by --method={found.method}: {error}.") from error
     source = faces.picture.source
     folder = found.output or pathlib.Path(source).parent
-    texts = PngInfo()
-    texts.add_text(PNG_KEY, create_mark(source))
     folder.mkdir(parents=True, exist_ok=True)
     for number, (values, row, place) in enumerate(zip(maps, probabilities, faces.places, strict=True)):
         name = found.target or network.classes[int(row.argmax())]
         frame = "" if faces.picture.frame is None else f"_frame{faces.picture.frame}"
         stem = f"{pathlib.PurePath(source).stem}{frame}{f'_{number}' if number else ''}_{found.method}"
-        file = choose_path(folder / f"{stem}.png", source, written, beside=(".npy",) if found.arrays else ())
-        written.add(file)
+        file = places.choose(folder / f"{stem}.png", source, array=".npy" if found.arrays else "")
+        texts = PngInfo()
+        texts.add_text(PNG_KEY, create_mark(source, with_array=found.arrays or has_array(file)))
         seen = crops.cut(to_rgb(faces.picture.pixels), place)
-        Image.fromarray(overlay(seen, values, signed=EXPLANATIONS[found.method].signed)).save(file, pnginfo=texts)
+        with replacing(file) as beside:
+            Image.fromarray(overlay(seen, values, signed=EXPLANATIONS[found.method].signed)).save(beside, pnginfo=texts)
         if found.arrays:
-            np.save(file.with_suffix(".npy"), values)
-        print(f"{describe_place(faces.picture)}  {name} {row[network.classes.index(name)]:.1%}  {file}")
+            with replacing(file.with_suffix(".npy")) as beside:
+                np.save(beside, values)
+        print(f"{describe_place(faces.picture)}  {name} {row[network.classes.index(name)]:.1%}  {to_line(str(file))}")

@@ -246,7 +246,7 @@ def _report(results: "Results", counts: "Counts", seconds: float, found: argpars
             frames = counts.frames[name]
             _say(f"{to_line(name)}: {frames:,} frames, {skipped:,} of them skipped by --stride={found.stride}.")
     for path in results.written:
-        _say(f"wrote    {path}")
+        _say(f"wrote    {to_line(str(path))}")
     if results.left:
         some = ", ".join(
             f"{path} ({count(files, 'file')})" if path.is_dir() else str(path) for path, files in results.left

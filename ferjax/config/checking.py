@@ -22,8 +22,19 @@ def check_overrides(keys: Iterable[str]) -> None:
     """Raise KeyMistake, with the nearest known key if one is near, for one that ferjax does not read."""
     for key in keys:
         if key not in KEYS and key not in MOVED:
-            known = suggest(key, KEYS, "'ferjax configs --keys' lists all.")
+            known = _suggest(key)
             raise KeyMistake(f"there is no config key {key}; {known}")
+
+
+def _suggest(key: str) -> str:
+    """Name a key that is near: of the same group where that is right, whose name would else count as alike."""
+    group, _, name = key.partition(".")
+    own = [each.partition(".")[2] for each in KEYS if each.startswith(f"{group}.")]
+    return (
+        suggest(name, own, "'ferjax configs --keys' lists all.", prefix=f"{group}.")
+        if own
+        else suggest(key, KEYS, "'ferjax configs --keys' lists all.")
+    )
 
 
 def check(config: ConfigDict) -> ConfigDict:

@@ -10,7 +10,7 @@ from PIL import Image
 from ferjax.files import replacing
 from ferjax.inference.answers import Answer
 from ferjax.inference.drawing import draw_faces
-from ferjax.inference.marks import choose_path, create_mark
+from ferjax.inference.marks import Places, create_mark
 from ferjax.inference.video import VideoWriter
 
 _QUALITY = 92
@@ -24,10 +24,14 @@ class Copies:
 
     def __init__(self, folder: pathlib.Path, classes: Sequence[str], *, explained: bool = False) -> None:
         self.folder, self._classes, self._explained = folder, classes, explained
-        self.written: set[pathlib.Path] = set()
+        self._places = Places()
         self._video: VideoWriter | None = None
         self._source = ""
         self._begun = contextlib.ExitStack()  # the video's file, which gets its name when it is complete
+
+    @property
+    def written(self) -> set[pathlib.Path]:
+        return self._places.written
 
     def add(self, answer: Answer) -> None:
         """Draw a picture that could be read."""
@@ -57,6 +61,4 @@ class Copies:
     def _choose_path(self, source: str, ending: str, suffix: str) -> pathlib.Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         stem = re.sub(r"[^\w.-]+", "_", pathlib.PurePath(source).stem) or "picture"
-        path = choose_path(self.folder / f"{stem}{ending}{suffix}", source, self.written)
-        self.written.add(path)
-        return path
+        return self._places.choose(self.folder / f"{stem}{ending}{suffix}", source)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ferjax.inference.answers import Answer
-from ferjax.inference.marks import PNG_KEY, choose_path, create_mark
+from ferjax.inference.marks import PNG_KEY, Places, create_mark
 
 ENDING = "_expressions.png"
 
@@ -35,14 +35,14 @@ class Curves:
         from ferjax.figures.expressions import FaceCurve, draw_expressions
         from ferjax.figures.style import forgiving, save
 
-        paths: list[pathlib.Path] = []
+        paths, places = list[pathlib.Path](), Places()
         for source in dict.fromkeys(source for source, _ in self._times):
             curves = [
                 FaceCurve(f"face {track}", np.array(times), self._get_values(source, track))
                 for (name, track), times in self._times.items()
                 if name == source
             ]
-            path = choose_path(folder / f"{pathlib.PurePath(source).stem}{ENDING}", source, paths)
+            path = places.choose(folder / f"{pathlib.PurePath(source).stem}{ENDING}", source)
             # A file name that is not UTF-8 shows its bytes as escapes.
             title = pathlib.PurePath(source).name.encode("utf-8", "backslashreplace").decode()
             with forgiving(path.name):

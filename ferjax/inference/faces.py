@@ -19,6 +19,7 @@ from ferjax.inference.sources import Load
 Boxes: TypeAlias = np.ndarray | Mapping[str, Any] | Iterable[Any]
 
 
+_NO_MORE = object()
 # A box given by the caller may have at most so many times the longer side of its picture.
 _MOST_SIDES = 4
 
@@ -121,6 +122,8 @@ def _keep(boxes: np.ndarray) -> np.ndarray:
 
 def _pair(loads: Iterable[Load], boxes: Boxes) -> Iterator[tuple[Load, Find]]:
     """Pair every picture with its boxes."""
+    if hasattr(boxes, "__array__"):  # of jax or pandas
+        boxes = np.asarray(boxes)
     if isinstance(boxes, list | tuple) and boxes and all(map(_is_box, boxes)):
         boxes = np.array(boxes)
     if isinstance(boxes, Mapping):
@@ -149,8 +152,8 @@ def _pair_in_turn(loads: Iterable[Load], boxes: Iterable[Any]) -> Iterator[tuple
     each = iter([[]] if isinstance(boxes, Sized) and len(boxes) == 0 else boxes)
     number = 0
     for number, load in enumerate(loads, start=1):
-        given = next(each, None)
-        if given is None:
+        given = next(each, _NO_MORE)
+        if given is _NO_MORE:
             have = len(boxes) if isinstance(boxes, Sized) else number - 1
             raise UserError(
                 f"boxes has {words.count(have, 'list')} of boxes, and there are more pictures: give one for each."
@@ -174,7 +177,7 @@ def _find_given(given: Any, name: str) -> Find:
     """Return what finds the boxes of the caller; `name` is what he knows them by."""
     try:
         boxes = np.asarray(given, np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         boxes = np.zeros(1)
     if boxes.size == 0:
         boxes = np.zeros((0, 4))
@@ -190,10 +193,11 @@ def _find_given(given: Any, name: str) -> Find:
 
 def _check_within(boxes: Float[np.ndarray, "n 4"], width: int, height: int) -> None:
     """Raise _BadBox for a box that shows nothing of the picture, or far more than it."""
-    bad = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+    bad = ~np.isfinite(boxes).all(axis=1) | (np.round(boxes[:, 2:]) < 1).any(axis=1)
     if bad.any():
-        raise _BadBox(f"the box {boxes[bad][0].tolist()} given for it is none: its width and height must be over 0")
-    first, last = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+        raise _BadBox(f"the box {boxes[bad][0].tolist()} given for it is none: its width and height must be 1 or more")
+    with np.errstate(over="ignore"):
+        first, last = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     outside = (first >= (width, height)).any(axis=1) | (last <= 0).any(axis=1)
     too_large = (boxes[:, 2:] > _MOST_SIDES * max(width, height)).any(axis=1)
     if (wrong := outside | too_large).any():

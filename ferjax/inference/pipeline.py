@@ -75,6 +75,8 @@ def stream(
     """
     if options.stride < 1:
         raise UserError(f"stride={options.stride}: give a whole number from 1 up.")
+    if options.batch_size is not None and options.batch_size < 1:
+        raise UserError(f"batch_size={options.batch_size}: give a whole number from 1 up.")
     loads = find_pictures(source, stride=options.stride, counts=counts)
     tasks = create_tasks(loads, detect=options.detect, boxes=options.boxes, detector=options.detector)
     sizes = (options.batch_size,) if options.batch_size else _choose_batch_sizes(source)

@@ -129,6 +129,8 @@ class Results(contextlib.AbstractContextManager["Results"]):
             return sys.stdout.buffer
         path = self._wanted.folder / f"{FILE_STEM}.{name}"
         self.written.append(path)
+        if path.is_symlink():  # what it names is another's
+            path.unlink()
         return self._files.enter_context(open(path, "wb"))
 
     def _write_layout(self, layout: str) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import re
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,6 +147,8 @@ def test_boxes_of_the_caller_are_cut_as_they_are(network):
         (2, [[]], "boxes has 1 list of boxes, and there are more pictures"),
         (2, [[], [], []], "boxes has 3 lists of boxes for 2 pictures: give one for each"),
         (1, {"other": []}, "boxes has none of 0"),
+        (1, [[(10**400, 0, 5, 5)]], r"boxes\[0\] is .*: give"),
+        (2, [None, None], r"boxes\[0\] is None: give"),
         (1, np.zeros((1, 3)), r"boxes is array\(\[\[0., 0., 0.\]\]\): give \[n, 4\]"),
         (2, [[], [(1, 2, 3)]], r"boxes\[1\] is \[\(1, 2, 3\)\]: give \[n, 4\]"),
         (1, {"0": "face"}, r"boxes\['0'\] is 'face': give"),
@@ -163,9 +166,14 @@ def test_boxes_of_another_form_or_number_are_refused(network, pictures, boxes, s
         ((-40, 0, 30, 30), r"the box \[-40.0, 0.0, 30.0, 30.0\] given for it does not fit its 160x90 pixels"),
         ((0, 5000, 30, 30), "does not fit"),
         ((0, 0, 1e9, 1e9), "does not fit"),
-        ((1, 1, -4, 4), r"the box \[1.0, 1.0, -4.0, 4.0\] given for it is none: its width and height must be over 0"),
-        ((1, 1, 0, 4), "must be over 0"),
+        (
+            (1, 1, -4, 4),
+            r"the box \[1.0, 1.0, -4.0, 4.0\] given for it is none: its width and height must be 1 or more",
+        ),
+        ((1, 1, 0, 4), "must be 1 or more"),
         ((1, np.nan, 4, 4), "is none"),
+        ((1, 1, 0.1, 4), "must be 1 or more"),
+        ((1e308, 1e308, 1e308, 1e308), "does not fit"),
     ],
 )
 def test_a_bad_box_costs_only_its_picture(network, box, said):
@@ -173,6 +181,19 @@ def test_a_bad_box_costs_only_its_picture(network, box, said):
     frame = find(network, [draw((10, 20))] * 3, boxes=[good, [*good, box], good])
     assert frame["status"].tolist() == ["ok", "unreadable", "ok"]
     assert re.search(said, frame["reason"][1])
+
+
+def test_boxes_may_be_an_array_of_another_library(network):
+    assert find(network, draw((10, 20)), boxes=jnp.array([[10, 20, 30, 30]]))["x"].tolist() == [10]
+    assert find(network, draw((10, 20)), boxes=pd.DataFrame([[10, 20, 30, 30]]))["x"].tolist() == [10]
+
+
+def test_a_batch_of_nothing_is_refused(network):
+    for size in (0, -1):
+        with pytest.raises(UserError, match=f"batch_size={size}: give a whole number"):
+            find(network, draw((10, 20)), batch_size=size)
+        with pytest.raises(ValueError, match=f"batch_size={size}"):
+            network(draw(), batch_size=size)
 
 
 def test_an_endless_row_of_boxes_is_no_mistake(network):
