@@ -275,3 +275,10 @@ def test_a_folder_that_may_not_be_looked_into_is_a_sentence(tmp_path, monkeypatc
         Workdir(tmp_path / "a" / "b").lock(),
     ):
         pass
+
+
+def test_a_refused_start_leaves_a_folder_that_was_there_as_it_was(tmp_path):
+    (tmp_path / "note.txt").touch()
+    with pytest.raises(UserError, match="no such data"), Workdir(tmp_path).lock():
+        raise UserError("no such data")
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]

@@ -27,14 +27,12 @@ def check_overrides(keys: Iterable[str]) -> None:
 
 
 def _suggest(key: str) -> str:
-    """Name a key that is near: of the same group where that is right, whose name would else count as alike."""
+    """Name a near key of the same group, whose name would else count as alike, or one of this name in another."""
     group, _, name = key.partition(".")
-    own = [each.partition(".")[2] for each in KEYS if each.startswith(f"{group}.")]
-    return (
-        suggest(name, own, "'ferjax configs --keys' lists all.", prefix=f"{group}.")
-        if own
-        else suggest(key, KEYS, "'ferjax configs --keys' lists all.")
-    )
+    elsewhere = [each for each in KEYS if each.endswith(f".{name}")]
+    otherwise = f"did you mean {elsewhere[0]}?" if elsewhere else "'ferjax configs --keys' lists all."
+    own = [each.removeprefix(f"{group}.") for each in KEYS if each.startswith(f"{group}.")]
+    return suggest(name, own, otherwise, prefix=f"{group}.") if own else suggest(key, KEYS, otherwise)
 
 
 def check(config: ConfigDict) -> ConfigDict:

@@ -154,6 +154,15 @@ def test_no_picture_of_the_user_is_written_over_and_a_second_run_is_the_first_ag
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_answers_replace_a_link_and_not_what_it_names(run, pictures, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "faces.csv").symlink_to("../precious.txt")
+    assert run(pictures, "-o", tmp_path / "out")[0] == 0
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+    assert not (tmp_path / "out" / "faces.csv").is_symlink()
+
+
 def test_what_an_earlier_run_left_is_told(run, pictures, tmp_path):
     run(pictures, "-o", tmp_path / "out", "-f", "md,csv", "--draw")
     code, _, err = run(pictures / "b.png", "-o", tmp_path / "out", "-f", "csv", "--draw")

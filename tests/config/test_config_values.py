@@ -76,6 +76,8 @@ def test_a_text_of_another_kind_is_one_sentence(key, text, kind):
         ("optim.learning_rat", "optim.learning_rate"),
         ("scaling", "input.scaling"),
         ("loss.gama", "loss.gamma"),
+        ("optim.batch_size", "train.batch_size"),
+        ("trian.batch_size", "train.batch_size"),
     ],
 )
 def test_an_unknown_key_names_the_nearest(key, nearest):
@@ -85,7 +87,7 @@ def test_an_unknown_key_names_the_nearest(key, nearest):
         assert f"did you mean {nearest}?" in str(told.value)
 
 
-@pytest.mark.parametrize("key", ["", "zzz", "head"])
+@pytest.mark.parametrize("key", ["", "zzz", "head", "optim.lr"])
 def test_a_key_that_is_like_none_is_not_taken_for_one(key):
     with pytest.raises(KeyMistake, match=rf"there is no config key {key}; 'ferjax configs --keys' lists all\."):
         parse_value(key, "1")
