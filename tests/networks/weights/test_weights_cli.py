@@ -14,6 +14,9 @@ from ferjax.networks import weights as pretrained
 from ferjax.networks.sources import File
 from ferjax.networks.weights import Weights, converted
 
+# Orbax's threads complain of the damaged files behind their test, at times within the next one.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture
 def folder(vgg11_file, tmp_path, capsys):
