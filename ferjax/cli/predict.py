@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferjax.cli import endings
 from ferjax.cli.flags import FlagMistake, Parser, file_path, whole_number
-from ferjax.documents.words import count, to_line
+from ferjax.documents.words import count, list_first, to_line
 from ferjax.errors import UserError
 from ferjax.interrupt import Interrupt
 
@@ -266,7 +266,7 @@ def _report_unused(fusion: "Fusion") -> None:
     unused = list(dict.fromkeys(place[0] for place in rows if place not in fusion.used))
     if not unused:
         return
-    some = ", ".join(map(to_line, unused[:4])) + (f" and {len(unused) - 4:,} more" if len(unused) > 4 else "")
+    some = list_first(map(to_line, unused))
     if not fusion.used:
         raise UserError(
             f"{path} votes on none of these faces, and the answers are the network's alone: its column source has "

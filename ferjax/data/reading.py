@@ -38,7 +38,7 @@ from ferjax.data.readers.csv_header import (
 from ferjax.data.readers.pieces import choose_csvs, find_usage
 from ferjax.data.readers.tfds import read_prepared
 from ferjax.data.rows import Rows
-from ferjax.documents.words import count
+from ferjax.documents.words import count, list_first
 from ferjax.errors import UserError
 
 ON_BAD_ROW = ("error", "skip")
@@ -257,7 +257,7 @@ def _choose(tree: Tree, form: Form) -> _Found:
         return _find_prepared(tree, described[0])
     raise UserError(
         f"{tree.label} holds neither a csv with the columns {', '.join(name_columns(form))} nor images "
-        f"(but {_list(list(heads))}): download the data set again"
+        f"(but {list_first(list(heads))}): download the data set again"
     )
 
 
@@ -270,13 +270,8 @@ def _note_others(taken: list[str], others: list[str], images: int) -> tuple[str,
     if images:
         others = [*others, count(images, "image")]
     said = taken[0] if len(taken) == 1 else f"{', '.join(taken)} together"
-    return (f"took {said}, not {_list(others)}",) if others else (f"took {said}",)
+    return (f"took {said}, not {list_first(others)}",) if others else (f"took {said}",)
 
 
 def _note_ignored(names: list[str]) -> tuple[str, ...]:
-    return (f"left aside what is no image: {_list(sorted(names))}",) if names else ()
-
-
-def _list(names: list[str]) -> str:
-    shown = ", ".join(names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+    return (f"left aside what is no image: {list_first(sorted(names))}",) if names else ()

@@ -18,6 +18,13 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def list_first(names: Iterable[str], most: int = 4) -> str:
+    """Return the first few of some names with a count of the rest: 'a, b, c, d and 1,996 more'; nothing for none."""
+    texts = list(names)
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
+
+
 def size(number: int) -> str:
     """Return a number of bytes in the unit that suits it: '1 byte', '641 bytes', '5.2 kB', '33.10 MB'."""
     if number < 1000:

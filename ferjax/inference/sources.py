@@ -17,7 +17,7 @@ from PIL import Image
 from ferjax import paths
 from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
 from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image, to_plain
-from ferjax.documents.words import to_line
+from ferjax.documents.words import list_first, to_line
 from ferjax.errors import UserError
 from ferjax.inference import video
 from ferjax.inference.marks import read_file_mark, read_mark
@@ -233,8 +233,7 @@ def _holds_numbers(source: Iterable[Any]) -> bool:
 def _tell_aside(names: Sequence[str], what: str, place: str) -> None:
     """Log the first of the files that a search leaves aside."""
     if names:
-        some = ", ".join(map(to_line, names[:4])) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
-        logger.info("Left aside %s in %s: %s", what, to_line(place), some)
+        logger.info("Left aside %s in %s: %s", what, to_line(place), list_first(map(to_line, names)))
 
 
 def _learn_heic() -> None:

@@ -10,6 +10,7 @@ import flax.traverse_util
 import numpy as np
 from jaxtyping import PyTree
 
+from ferjax.documents.words import list_first
 from ferjax.keys import Anything, Key, Keys
 
 FROZEN = "frozen"
@@ -63,9 +64,8 @@ class Groups:
         """Find the group of every parameter; raises ValueError that names the parameters that no pattern matches."""
         found = {name: next((rule for rule in self.rules if re.fullmatch(rule.pattern, name)), None) for name in names}
         if uncovered := [name for name, rule in found.items() if rule is None]:
-            more = f" and {len(uncovered) - 3} more" if len(uncovered) > 3 else ""
             raise ValueError(
-                f"optim.groups has no pattern for {', '.join(uncovered[:3])}{more}: patterns are matched with whole "
+                f"optim.groups has no pattern for {list_first(uncovered, 3)}: patterns are matched with whole "
                 "names, so end the list with ('.*', 1.0)."
             )
         return {name: rule for name, rule in found.items() if rule is not None}

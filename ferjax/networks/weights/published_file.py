@@ -8,16 +8,17 @@ import numpy as np
 
 from ferjax import networks
 from ferjax.data.cache import hash_file
+from ferjax.documents.words import list_first
 from ferjax.errors import UserError
 from ferjax.networks.sources import Form, Place, Source
 from ferjax.networks.weights.formats import open_tensors
 from ferjax.networks.weights.tensors import Tensor
 from ferjax.networks.weights.variables import (
+    LISTED,
     Weights,
     check_finite,
     create_trees,
     join_words,
-    list_first,
     list_problems,
 )
 
@@ -109,7 +110,7 @@ def _choose_layout(path: pathlib.Path, form: Form, tensors: Mapping[str, Tensor]
         wanted = model or join_words(name for name, entry in networks.NETWORKS.items() if entry.published)
         raise UserError(
             f"{path} does not hold the weights of {wanted} in a known layout: its tensors are "
-            f"{list_first(_describe(name, tensor.shape) for name, tensor in tensors.items())}; name another file."
+            f"{list_first((_describe(name, tensor.shape) for name, tensor in tensors.items()), LISTED)}; name another file."
         )
     return min(candidates, key=lambda layout: sum(map(len, _find_problems(tensors, layout.source).values())))
 

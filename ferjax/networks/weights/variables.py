@@ -9,6 +9,7 @@ import flax.traverse_util
 import numpy as np
 from jaxtyping import Float32, PyTree
 
+from ferjax.documents.words import list_first
 from ferjax.errors import UserError
 from ferjax.networks.sources import Place
 
@@ -59,14 +60,7 @@ def check_finite(values: Float32[np.ndarray, "..."], name: str, path: pathlib.Pa
 
 def list_problems(problems: Mapping[str, Iterable[str]]) -> str:
     """Return, for each kind of problem that there is, its name with the first items and a count of the rest."""
-    return "; ".join(f"{what} {text}" for what, items in problems.items() if (text := list_first(items)))
-
-
-def list_first(items: Iterable[str]) -> str:
-    """Return the first few of some items with a count of the rest, or nothing for none."""
-    texts = list(items)
-    more = f" and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
-    return ", ".join(texts[:LISTED]) + more
+    return "; ".join(f"{what} {text}" for what, items in problems.items() if (text := list_first(items, LISTED)))
 
 
 def join_words(words: Iterable[str]) -> str:
