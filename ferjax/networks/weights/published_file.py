@@ -108,9 +108,10 @@ def _choose_layout(path: pathlib.Path, form: Form, tensors: Mapping[str, Tensor]
     candidates = [layout for layout in _list_layouts(form) if layout.model == model]
     if not candidates:
         wanted = model or join_words(name for name, entry in networks.NETWORKS.items() if entry.published)
+        told = list_first((_describe(name, tensor.shape) for name, tensor in tensors.items()), LISTED)
         raise UserError(
-            f"{path} does not hold the weights of {wanted} in a known layout: its tensors are "
-            f"{list_first((_describe(name, tensor.shape) for name, tensor in tensors.items()), LISTED)}; name another file."
+            f"{path} does not hold the weights of {wanted} in a known layout: its tensors are {told}; name another "
+            "file."
         )
     return min(candidates, key=lambda layout: sum(map(len, _find_problems(tensors, layout.source).values())))
 
