@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import re
 
 import flax.linen as nn
@@ -202,11 +203,15 @@ def test_a_run_logs_the_same_lines_however_many_steps_it_dispatches(tmp_path, ev
     changed = {"train.epochs": 2, "optim.eps": 1.0, "optim.learning_rate": 0.5, "augment.rotation_deg": 0.0}
     changed |= {"augment.shift_fraction": 0.0, "augment.zoom_fraction": 0.0}
     run.run(shrink(**changed, **{"parallel.devices": 1}), tmp_path / "single")
+    (begun,) = json.loads((tmp_path / "single" / "versions.json").read_text())
+    assert begun["numbers_depend_on"]["devices of a batch"] == "1"
     # The step compiles before the second; then each one's figures are fetched while the next one computes.
     assert events[:7] == [1, "fetch", 1, 1, "fetch", 1, "fetch"]
     events.clear()
     # Collectives of virtual devices deadlock where too many wait, so here none begins before the last one ended.
     run.run(shrink(**changed, **{"parallel.steps_per_dispatch": 3, "parallel.devices": 2}), tmp_path / "many")
+    (begun,) = json.loads((tmp_path / "many" / "versions.json").read_text())
+    assert begun["numbers_depend_on"]["devices of a batch"] == "2"
     assert events == [3, "fetch", 2, "fetch"] * 2
     many, single = (read_metrics(tmp_path / folder) for folder in ("many", "single"))
     assert [line["step"] for line in many] == [2, 4, 5, 5, 6, 8, 10, 10, 10]

@@ -112,6 +112,13 @@ def test_each_picture_of_a_folder_keeps_its_own_map_and_no_file_of_the_user_is_w
     ]
 
 
+def test_a_name_with_a_line_break_stays_on_one_line(finished_run, faces, tmp_path, capsys):
+    Image.fromarray(faces[0].images[0, ..., 0]).save(tmp_path / "two\nlines.png")
+    assert explain([str(tmp_path), "--network", str(finished_run), "--crops"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("two\\nlines_grad_cam.png")
+
+
 @pytest.mark.parametrize(("flag", "sentence"), [("--method=lime", "is not one of grad_cam"), ("--target=joy", "angry")])
 def test_what_cannot_be_explained_exits_2(finished_run, tmp_path, capsys, flag, sentence):
     assert explain([str(tmp_path / "x.png"), "--network", str(finished_run), flag]) == 2

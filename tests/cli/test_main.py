@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ferjax import machine, runtime
-from ferjax.cli import train
+from ferjax.cli import search, train
 from ferjax.training.places import list_places
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -68,6 +68,25 @@ def start_and_signal(arguments, metrics, lines, signum):
     process.send_signal(signum)
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
+
+
+class _DividedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("command", "flags"), [(train, []), (search, ["--space", "optim.learning_rate=1e-3,1e-4"])])
+def test_commands_that_train_divide_the_cpu_before_they_look_for_devices(command, flags, tmp_path, monkeypatch):
+    def divide(parts):
+        raise _DividedError(parts)
+
+    monkeypatch.setattr(runtime, "keep_compiled", lambda: None)
+    monkeypatch.setattr(runtime, "keep_memory", lambda: None)
+    monkeypatch.setattr(runtime, "find_devices", lambda: pytest.fail("it looked already"))
+    monkeypatch.setattr(runtime, "divide_cpu", divide)
+    with pytest.raises(_DividedError, match="3"):
+        command.main(
+            ["--config=quickstart", f"--workdir={tmp_path / 'run'}", "--config.parallel.cpu_devices=3", *flags]
+        )
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Where what ferjax makes of a picture goes: never over another file."""
 
 import os
+import sys
 
 from PIL import Image
 
@@ -77,3 +78,9 @@ def test_what_is_no_picture_has_no_mark(tmp_path):
         if name != "none.png":
             (tmp_path / name).write_text("made by ferjax of picture")
         assert read_file_mark(tmp_path / name) is None
+
+
+def test_without_pyav_a_video_has_no_mark(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").touch()
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert read_file_mark(tmp_path / "a.mp4") is None
