@@ -17,6 +17,7 @@ from ferjax.losses import LossFn
 from ferjax.networks.base import Context
 from ferjax.optim import Optimizer
 from ferjax.optim.groups import Named, join
+from ferjax.optim.shares import Shares
 from ferjax.randomness import stream_key
 from ferjax.scores import SCORES, Sums
 from ferjax.scores.confusion import count_answers
@@ -38,19 +39,20 @@ def make_train_step(
     augment: Augment,
     preprocess: Callable[[Array], Array],
 ) -> Callable[..., tuple[TrainState, Sums, Diagnostics]]:
-    """Bind the parts; the result is `train_step(state, batch, *, axis_name=None, epoch=0)`.
+    """Bind the parts; the result is `train_step(state, batch, *, axis_name=None, epoch=0, shares=None)`.
 
     It returns (state, sums, diagnostics).
     """
 
     def train_step(
-        state: TrainState, batch: Batch, *, axis_name: str | None = None, epoch: int = 0
+        state: TrainState, batch: Batch, *, axis_name: str | None = None, epoch: int = 0, shares: Shares | None = None
     ) -> tuple[TrainState, Sums, Diagnostics]:
         """Take one update.
 
         Under a mapped axis `axis_name` gradients, sums, batch statistics and random draws are those of all shards.
         `epoch`, a Python number, says which groups of parameters are frozen. The gradient of frozen parameters is not
-        computed, and layers whose parameters are all frozen compute as at inference.
+        computed, and layers whose parameters are all frozen compute as at inference. With `shares` the devices divide
+        what each of them would compute of the update.
         """
         dropout_key = stream_key(state.seed, "dropout", state.step)
         total = functools.partial(_sum_over, axis_name=axis_name)
@@ -72,7 +74,7 @@ def make_train_step(
 
         gradients, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(trained)
         gradients, sums = total((gradients, sums))
-        updates, opt_state = optimizer.find_updates(gradients, state.opt_state, trained)
+        updates, opt_state = optimizer.find_updates(gradients, state.opt_state, trained, shares)
         rate = learning_rate(state, optimizer)
         updates = jax.tree.map(lambda update: update * rate, updates)
         last = {"params": join(optax.apply_updates(trained, updates), frozen), "batch_stats": batch_stats}

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from ferjax import optim
 from ferjax.data import Rows
 from ferjax.errors import UserError
 from ferjax.networks.base import Context
 from ferjax.networks.layers.dropout import Dropout
+from ferjax.optim.groups import join
 from ferjax.parallel import Dispatch, create_layout, place, plan_seeds
 from ferjax.training import run
 from ferjax.training.build import Task
@@ -261,3 +263,30 @@ def test_dropout_on_one_device_is_flax_s_and_the_same_on_many():
     )
     np.testing.assert_array_equal(jax.jit(shards)(x), expected)
     np.testing.assert_array_equal(Dropout(0.4).apply({}, x, Context()), x)
+
+
+@pytest.mark.parametrize("mode", ["mesh", "pmap"])
+def test_devices_of_a_cpu_divide_muon_s_products_and_get_the_directions_of_one(mode):
+    shapes = {"conv/kernel": (3, 3, 32, 128), "odd/kernel": (200, 129), "small/kernel": (8, 8), "wide/kernel": (128, 300)}
+    rng = np.random.default_rng(0)
+    gradients = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    optimizer = optim.create(name="muon", learning_rate=1.0, epochs=1, steps_per_epoch=1.0)
+    state = optimizer.init(join(gradients))
+    layout = create_layout(mode, 4)
+    find = functools.partial(optimizer.find_updates, shares=layout.shares)
+    divided = jax.jit(layout.map_shards(find) if layout.by_hand else find).lower(gradients, state, gradients).compile()
+    expected, _ = jax.jit(optimizer.find_updates)(gradients, state, gradients)
+    for name, direction in divided(gradients, state, gradients)[0].items():
+        np.testing.assert_allclose(direction, expected[name], atol=1e-5)
+    products = re.findall(r"f32\[(\d+),(\d+)\]\S* (?:dot|fusion|custom-call)\(", divided.as_text())
+    assert ("32", "128") in products  # a fourth of the rows of the 128x128 matrices
+    assert ("129", "129") in products
+
+
+def test_devices_divide_an_optimizer_s_work_only_where_they_have_the_same_state_and_are_near(monkeypatch):
+    assert create_layout("mesh", 1).shares is None
+    assert create_layout("mesh", 2, seeds=2).shares is None
+    near = create_layout("mesh", 2)
+    assert near.shares is not None
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert near.shares is None

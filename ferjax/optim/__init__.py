@@ -77,7 +77,7 @@ def create(*, epochs: int, steps_per_epoch: float, **options: Any) -> Optimizer:
     if values["weight_decay"]:
         parts.append(optax.add_decayed_weights(values["weight_decay"], mask=kernel_mask))
     parsed = groups.parse(values["groups"])
-    init, find_updates = make_grouped(parsed, optax.chain(*parts), values["clip_norm"])
+    init, find_updates = make_grouped(parsed, optax.with_extra_args_support(optax.chain(*parts)), values["clip_norm"])
     score = SCORES[values["plateau_metric"]]
     init_plateau, update_plateau = make_plateau(
         higher_is_better=score.higher_is_better,

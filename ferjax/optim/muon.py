@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal, and Adam for what is no matrix."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from ferjax.keys import Key, Keys, Range
 from ferjax.optim import adam
 from ferjax.optim.groups import Named
+from ferjax.optim.shares import Shares
 
 KEYS: Keys = {
     **adam.KEYS,
@@ -39,25 +40,35 @@ def create(
     return optax.partition({"muon": muon, "adam": adam.create(b1=b1, b2=b2, eps=eps)}, _choose)
 
 
-def orthogonalize(matrix: Float[Array, "r c"], iterations: int) -> Float[Array, "r c"]:
+def orthogonalize(matrix: Float[Array, "r c"], iterations: int, shares: Shares | None = None) -> Float[Array, "r c"]:
     """Bring the singular values of a matrix near 1 by Newton-Schulz iterations, X <- (a + b X X^T + c (X X^T)^2) X.
 
     All of them are computed on the smaller of X X^T and X^T X, on which their product is a polynomial: X itself is
     multiplied twice and not twice in each iteration, which takes a third of the time for a kernel of nine times as many
-    rows as columns. In float32 the two differ by 1e-4 of the largest number.
+    rows as columns. In float32 the two differ by 1e-4 of the largest number. With `shares`, on each of the devices,
+    every product is divided by its rows; the numbers differ by rounding only.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (jnp.linalg.norm(wide) + _EPSILON)
-    gram = wide @ wide.T
-    one = jnp.eye(len(gram), dtype=gram.dtype)
-    total = one
+    cut, join = (shares.cut, shares.join) if shares and shares.divide(len(wide)) else (_keep, _keep)
+    # What ends in _rows is this device's part. All these matrices are polynomials of one, so that their order in a
+    # product may be chosen: the part always comes first, and only the second factor has to be whole.
+    gram_rows = cut(wide) @ wide.T
+    one_rows = cut(jnp.eye(len(wide), dtype=wide.dtype))
+    total_rows = one_rows
     for iteration in range(iterations):
-        factor = _A * one + _B * gram + _C * (gram @ gram)
-        total = factor @ total if iteration else factor
+        gram = join(gram_rows)
+        factor_rows = _A * one_rows + _B * gram_rows + _C * (gram_rows @ gram)
+        factor = join(factor_rows)
+        total_rows = total_rows @ factor if iteration else factor_rows
         if iteration < iterations - 1:
-            gram = factor @ gram @ factor
-    result: Float[Array, "r c"] = total @ wide
+            gram_rows = factor_rows @ gram @ factor
+    result: Float[Array, "r c"] = join(total_rows @ wide)
     return result if matrix.shape[0] <= matrix.shape[1] else result.T
+
+
+def _keep(matrix: Array) -> Array:
+    return matrix
 
 
 class _State(NamedTuple):
@@ -66,7 +77,7 @@ class _State(NamedTuple):
     mean: PyTree
 
 
-def _scale_by_muon(momentum: float, iterations: int) -> optax.GradientTransformation:
+def _scale_by_muon(momentum: float, iterations: int) -> optax.GradientTransformationExtraArgs:
     """Make the part for matrices, with Nesterov's momentum.
 
     optax.contrib's `scale_by_muon` computes the same but for the correction of the mean, which Jordan's has not, and
@@ -76,18 +87,24 @@ def _scale_by_muon(momentum: float, iterations: int) -> optax.GradientTransforma
     def init(params: PyTree) -> _State:
         return _State(jax.tree.map(jnp.zeros_like, params))
 
-    def update(gradients: PyTree, state: _State, _: PyTree = None) -> tuple[PyTree, _State]:
+    def update(
+        gradients: PyTree, state: _State, _: PyTree = None, *, shares: Shares | None = None, **__: Any
+    ) -> tuple[PyTree, _State]:
         mean = jax.tree.map(lambda m, g: momentum * m + (1 - momentum) * g, state.mean, gradients)
         ahead = jax.tree.map(lambda m, g: momentum * m + (1 - momentum) * g, mean, gradients)
-        return jax.tree.map(lambda leaf: _direct(leaf, iterations), ahead), _State(mean)
 
-    return optax.GradientTransformation(init, update)
+        def direct(leaves: PyTree) -> PyTree:
+            return jax.tree.map(lambda leaf: _direct(leaf, iterations, shares), leaves)
+
+        return (shares.on_each(direct) if shares else direct)(ahead), _State(mean)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _direct(gradient: Float[Array, "..."], iterations: int) -> Float[Array, "..."]:
+def _direct(gradient: Float[Array, "..."], iterations: int, shares: Shares | None) -> Float[Array, "..."]:
     matrix = gradient.reshape(-1, gradient.shape[-1])
     scale = 0.2 * math.sqrt(max(matrix.shape))
-    return (scale * orthogonalize(matrix, iterations)).reshape(gradient.shape)
+    return (scale * orthogonalize(matrix, iterations, shares)).reshape(gradient.shape)
 
 
 def _choose(params: Named) -> dict[str, str]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float32, Int, PyTree
 from ferjax.optim.averaging import Averaging
 from ferjax.optim.groups import Groups, Named, flatten
 from ferjax.optim.plateau import PlateauState
+from ferjax.optim.shares import Shares
 from ferjax.scores import Sums
 
 
@@ -17,8 +18,9 @@ from ferjax.scores import Sums
 class Optimizer:
     """Pure functions; every piece of state is a pytree that the caller keeps.
 
-    `init(params)` makes the state; `find_updates(gradients, state, params)` returns what to add to parameters per unit
-    of learning rate, and the new state: all by name, and only of those that train in this epoch (`groups.split`).
+    `init(params)` makes the state; `find_updates(gradients, state, params, shares=None)` returns what to add to
+    parameters per unit of learning rate, and the new state: all by name, and only of those that train in this epoch
+    (`groups.split`); with `shares` the devices divide the work.
     `learning_rate(step)` is the scheduled rate before the plateau's scale.
     `update_plateau(state, sums)` is fed once an epoch with validation's sums; `state.scale`, float32 in (0, 1], is what
     the rate of the following epoch is to be multiplied by. `averaging` makes the average of the weights.
@@ -26,7 +28,7 @@ class Optimizer:
 
     groups: Groups
     init: Callable[[PyTree], PyTree]
-    find_updates: Callable[[Named, PyTree, Named], tuple[Named, PyTree]]
+    find_updates: Callable[..., tuple[Named, PyTree]]
     learning_rate: Callable[[int | Int[Array, ""]], Float32[Array, ""]]
     init_plateau: Callable[[], PlateauState]
     update_plateau: Callable[[PlateauState, Sums], PlateauState]
@@ -34,7 +36,7 @@ class Optimizer:
 
 
 def make_grouped(
-    groups: Groups, tx: optax.GradientTransformation, clip_norm: float
+    groups: Groups, tx: optax.GradientTransformationExtraArgs, clip_norm: float
 ) -> tuple[Callable[[PyTree], PyTree], Callable[..., tuple[Named, PyTree]]]:
     """Make `init` and `find_updates` of an Optimizer from a transformation without a learning rate.
 
@@ -50,7 +52,9 @@ def make_grouped(
             for start in groups.starts
         }
 
-    def find_updates(gradients: Named, state: PyTree, params: Named) -> tuple[Named, PyTree]:
+    def find_updates(
+        gradients: Named, state: PyTree, params: Named, shares: Shares | None = None
+    ) -> tuple[Named, PyTree]:
         rules = groups.assign(gradients)
         new_state, updates = dict(state), Named()
         # Optax's Adam raises a float to an integer power, which strict promotion refuses.
@@ -60,7 +64,10 @@ def make_grouped(
             for start in {int(rules[name].start_epoch) for name in gradients}:
                 part, key = [name for name in gradients if rules[name].start_epoch == start], f"from_epoch_{start}"
                 directions, new_state[key] = tx.update(
-                    {name: gradients[name] for name in part}, state[key], {name: params[name] for name in part}
+                    {name: gradients[name] for name in part},
+                    state[key],
+                    {name: params[name] for name in part},
+                    shares=shares,
                 )
                 updates |= {name: -rules[name].multiplier * directions[name] for name in part}
         return updates, new_state

@@ -68,7 +68,7 @@ def make_dispatch(
             index = order[first + (jnp.minimum(position, batch_size - 1) if padded else position)]
             mask = position < batch_size if padded else None
             batch = gather(split, index, mask, num_classes, spread_rows)
-            state, _, diagnostics = train_step(state, batch, epoch=phase, axis_name=axis_name)
+            state, _, diagnostics = train_step(state, batch, epoch=phase, axis_name=axis_name, shares=layout.shares)
             totals = state.window_sums
             # A copy, since the next step overwrites the memory of the state.
             figures = Figures(Window(jnp.copy(totals.loss), totals.correct, totals.count), diagnostics)

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from ferjax.data import Rows
 from ferjax.data.resident import Resident
 from ferjax.errors import UserError
+from ferjax.optim.shares import Shares
 
 AXIS = "shards"
 _EVERYWHERE, _SPLIT = PartitionSpec(), PartitionSpec(AXIS)
@@ -58,6 +59,18 @@ class Layout:
     def stacked(self) -> tuple[int, ...]:
         """The leading axes of a state's arrays."""
         return (self.slots,) if self.mode == "seeds" else ()
+
+    @property
+    def shares(self) -> Shares | None:
+        """How the devices divide what all of them would compute: virtual ones of one CPU do.
+
+        On a GPU the products of an optimizer take less time than the devices need to meet, and so do they where
+        several processes meet over a network.
+        """
+        near = jax.process_count() == 1 and self.mesh.devices.flat[0].platform == "cpu"
+        if self.mode == "seeds" or self.devices == 1 or not near:
+            return None
+        return Shares(AXIS, self.devices, (lambda function: function) if self.by_hand else self.map_shards)
 
     def describe(self, seeds: int) -> str:
         """Describe in a sentence which devices `seeds` seeds train on, and how."""
