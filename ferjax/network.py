@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, PyTree, UInt8
-from PIL import Image
 
 from ferjax import arithmetic, machine, networks, paths
 from ferjax.config import KEYS, nest, upgrade
@@ -20,7 +19,7 @@ from ferjax.errors import UserError
 from ferjax.networks import Classifier, saved
 from ferjax.networks.ready import Folded, Ready, apply
 from ferjax.networks.weights.own_network import EXPORTED_FILE
-from ferjax.preprocess import preprocess
+from ferjax.preprocess import ImageArray, fit_images, preprocess
 from ferjax.training.places import list_places
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 # XLA shares a small network's layers badly among the cores: two batches of 32, each by a thread of its own, take half
 # the time of one of 64. Each thread keeps the values of its batch.
 _MOST_ON_CPU, _MOST_THREADS = 32, 8
-
-ImageArray = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -153,22 +150,7 @@ class Network:
         Images of another size are scaled by Pillow's bilinear filter, and colour becomes gray by its luma, as the
         readers of training images do it. Raises ValueError for an array that holds no images.
         """
-        array = np.asarray(images)
-        if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3)):  # no image is so narrow
-            array = array[None]
-        if array.ndim == 3:
-            array = array[..., None]
-        if array.ndim != 4 or array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
-            raise ValueError(
-                f"images of shape {list(np.shape(images))} are none: give [n, h, w] or [n, h, w, c], c being 1 or 3."
-            )
-        if array.dtype != np.uint8:
-            array = array.astype(np.float32)
-        height, width, channels = self.image_shape
-        if array.shape[1:] == (height, width, channels):
-            return array
-        fitted = [_fit_one(image, height, width, channels) for image in array]
-        return np.stack(fitted) if fitted else np.zeros((0, height, width, channels), array.dtype)
+        return fit_images(images, self.image_shape)
 
     def compute_logits(self, variables: PyTree | Ready, images: Float[Array, "b h w c"]) -> Float32[Array, "b k"]:
         """Return the logits of images that `fit` made, a pure function, to be compiled or differentiated."""
@@ -286,20 +268,6 @@ def _create(
         temperature=float(calibration.get("temperature", 1.0)),
         unsure_below=float(calibration.get("unsure_below", 0.0)),
     )
-
-
-def _fit_one(image: ImageArray, height: int, width: int, channels: int) -> ImageArray:
-    if channels == 1 and image.shape[-1] == 3 and image.dtype == np.uint8:
-        image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    elif channels == 1 and image.shape[-1] == 3:
-        image = (image * np.array([0.299, 0.587, 0.114], np.float32)).sum(-1, keepdims=True, dtype=np.float32)
-    elif image.shape[-1] != channels:
-        image = np.repeat(image, channels, axis=-1)
-    if image.shape[:2] == (height, width):
-        return image
-    planes = [Image.fromarray(np.ascontiguousarray(image[..., i])) for i in range(channels)]
-    scaled = [np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR)) for plane in planes]
-    return np.stack(scaled, axis=-1)
 
 
 def _batches(images: ImageArray, size: int) -> Iterator[tuple[ImageArray, int]]:

@@ -1,13 +1,17 @@
-"""From stored pixel values to a network's input: one function, for training and for everything that predicts."""
+"""From images to a network's input, the same for training and for everything that predicts."""
 
 from types import MappingProxyType
+from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
+from PIL import Image
 
 from ferjax.keys import Choice, Key, Keys
+
+ImageArray: TypeAlias = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
 SCALINGS = ("minmax", "none", "imagenet_caffe", "imagenet_torch")
 
@@ -88,3 +92,41 @@ def _affine(scaling: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
     if len(mean) != channels:
         raise ValueError(f"input.scaling {scaling!r} is for one or three channels, not {channels}.")
     return (1.0 / std).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def fit_images(images: ImageArray, image_shape: tuple[int, int, int]) -> ImageArray:
+    """Return images as [n, height, width, channels] of `image_shape`, values 0..255.
+
+    Images of another size are scaled by Pillow's bilinear filter, and colour becomes gray by its luma, as the readers
+    of training images do it. Raises ValueError for an array that holds no images.
+    """
+    array = np.asarray(images)
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3)):  # no image is so narrow
+        array = array[None]
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
+        raise ValueError(
+            f"images of shape {list(np.shape(images))} are none: give [n, h, w] or [n, h, w, c], c being 1 or 3."
+        )
+    if array.dtype != np.uint8:
+        array = array.astype(np.float32)
+    height, width, channels = image_shape
+    if array.shape[1:] == (height, width, channels):
+        return array
+    fitted = [_fit_one(image, height, width, channels) for image in array]
+    return np.stack(fitted) if fitted else np.zeros((0, height, width, channels), array.dtype)
+
+
+def _fit_one(image: ImageArray, height: int, width: int, channels: int) -> ImageArray:
+    if channels == 1 and image.shape[-1] == 3 and image.dtype == np.uint8:
+        image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    elif channels == 1 and image.shape[-1] == 3:
+        image = (image * np.array(_LUMA_RGB, np.float32)).sum(-1, keepdims=True, dtype=np.float32)
+    elif image.shape[-1] != channels:
+        image = np.repeat(image, channels, axis=-1)
+    if image.shape[:2] == (height, width):
+        return image
+    planes = [Image.fromarray(np.ascontiguousarray(image[..., i])) for i in range(channels)]
+    scaled = [np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR)) for plane in planes]
+    return np.stack(scaled, axis=-1)

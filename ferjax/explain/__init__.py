@@ -16,7 +16,8 @@ from ferjax import arithmetic
 from ferjax.explain import grad_cam, integrated_gradients
 from ferjax.explain.explanation import Explainer, Explanation
 from ferjax.explain.overlay import overlay
-from ferjax.network import ImageArray, Network
+from ferjax.network import Network
+from ferjax.preprocess import ImageArray
 
 EXPLANATIONS: Mapping[str, Explanation] = types.MappingProxyType(
     {

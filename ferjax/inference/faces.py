@@ -12,8 +12,8 @@ from jaxtyping import Float, Float32, UInt8
 from ferjax.documents import words
 from ferjax.errors import UserError
 from ferjax.inference import crops, detectors
+from ferjax.inference.loads import Load
 from ferjax.inference.pictures import Picture, Pixels, to_rgb
-from ferjax.inference.sources import Load
 
 # x, y, width and height in pixels: [n, 4] for every picture, or such arrays or lists by source or for each in turn.
 Boxes: TypeAlias = np.ndarray | Mapping[str, Any] | Iterable[Any]

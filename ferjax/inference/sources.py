@@ -8,7 +8,7 @@ import os
 import pathlib
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,21 +16,26 @@ from PIL import Image
 
 from ferjax import paths
 from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
-from ferjax.data.readers.image_file import NotAnImage, describe_failure, open_image, to_plain
+from ferjax.data.readers.image_file import describe_failure
 from ferjax.documents.words import list_first, to_line
 from ferjax.errors import UserError
 from ferjax.inference import video
+from ferjax.inference.loads import (
+    HEIC_SUFFIXES,
+    Load,
+    fail,
+    learn_heic,
+    load_array,
+    load_file,
+    load_frame,
+    load_image,
+)
 from ferjax.inference.marks import read_file_mark, read_mark
-from ferjax.inference.pictures import Picture, read_data_address, to_pixels
+from ferjax.inference.pictures import read_data_address
 
 # An iterable holds sources too.
 Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | bytearray | int | Iterable[Any]
 
-# A picture that is still to be decoded: what that gives, in a thread of its own.
-Load: TypeAlias = Callable[[], Picture]
-
-# Photographs that need a plugin of Pillow: without it they are unreadable, and not left aside.
-_HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 # Formats that may hold several pictures; a telephone's MPO holds one photograph and its depth or gain map.
 _SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
 _HEAD_BYTES = 16
@@ -74,9 +79,9 @@ class _Finder:
     def find(self, source: Any, depth: int = 0) -> Iterator[Load]:
         """Yield the pictures of a source, which lies in `depth` iterables."""
         if isinstance(source, Image.Image):
-            yield _load_image(self._name(str(getattr(source, "filename", ""))), source)
+            yield load_image(self._name(str(getattr(source, "filename", ""))), source)
         elif isinstance(source, bytes | bytearray | memoryview):
-            yield _load_file(self._name(""), bytes(source))
+            yield load_file(self._name(""), bytes(source))
         elif isinstance(source, int) and not isinstance(source, bool) and depth < _DEEPER:
             yield from self._find_frames(f"camera {source}", source)
         elif isinstance(source, str | os.PathLike):
@@ -88,7 +93,7 @@ class _Finder:
                 yield from self.find(part, depth + 1)
         elif depth:
             what = "a list of numbers" if isinstance(source, Iterable) else f"{reprlib.repr(source)} in an iterable"
-            yield _fail(self._name(""), f"{what} is no picture: give an array, an image or a path")
+            yield fail(self._name(""), f"{what} is no picture: give an array, an image or a path")
         else:
             raise TypeError(f"{source!r} is no source of pictures: give an array, an image, a path or an iterable.")
 
@@ -102,24 +107,24 @@ class _Finder:
         # No image is so narrow: a last side like this is one of channels, though perhaps of a number that no image has.
         one = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] < _NARROWEST)
         for image in array[None] if one or array.ndim not in (3, 4) else array:
-            yield _load_array(self._name(""), image)
+            yield load_array(self._name(""), image)
 
     def _find_in_path(self, text: str) -> Iterator[Load]:
         if not text.strip():
-            yield _fail(repr(text), "an empty name: name a picture, a video or a folder")
+            yield fail(repr(text), "an empty name: name a picture, a video or a folder")
             return
         if text.startswith("data:") and (data := read_data_address(os.fsencode(text))) is not None:
-            yield _load_file(self._name(""), data)
+            yield load_file(self._name(""), data)
             return
         try:
             path = paths.parse(text)
             path.exists()
         except UserError as error:
-            yield _fail(text, str(error).removeprefix(f"{text} is "))
+            yield fail(text, str(error).removeprefix(f"{text} is "))
             return
         except OSError as error:
             shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-            yield _fail(shown, f"no file can be looked for under this name ({error.strerror})")
+            yield fail(shown, f"no file can be looked for under this name ({error.strerror})")
             return
         if path.is_dir():
             yield from self._find_in_folder(path)
@@ -128,12 +133,12 @@ class _Finder:
         elif glob.has_magic(text):
             names = sorted(glob.iglob(str(path), recursive=True))
             if not names:
-                yield _fail(text, "no file is called so")
+                yield fail(text, "no file is called so")
             yield from self._find_by_pattern(text, list(map(pathlib.Path, names)))
         elif text == "-":
-            yield _fail(text, "the standard input is not read: name a file, or give its bytes to network.predict")
+            yield fail(text, "the standard input is not read: name a file, or give its bytes to network.predict")
         else:
-            yield _fail(text, "there is no such file")
+            yield fail(text, "there is no such file")
 
     def _find_by_pattern(self, pattern: str, found: Sequence[pathlib.Path]) -> Iterator[Load]:
         searched, copies = set[pathlib.Path](), list[str]()
@@ -149,7 +154,7 @@ class _Finder:
                 yield from self._find_in_file(str(path), path, copies)
         _tell_aside(copies, _COPIES, pattern)
         if copies and len(copies) == len(found):
-            yield _fail(pattern, "nothing but what ferjax made of other pictures: name one to have it answered")
+            yield fail(pattern, "nothing but what ferjax made of other pictures: name one to have it answered")
 
     def _find_in_folder(self, folder: pathlib.Path) -> Iterator[Load]:
         failures: list[OSError] = []
@@ -161,21 +166,21 @@ class _Finder:
             else:
                 others.append(name)
         for name in tree.lost:
-            yield _fail(str(folder / name), "a link to what is not there")
+            yield fail(str(folder / name), "a link to what is not there")
         for error in failures:
             place = str(error.filename or folder)
             what = "folder" if os.path.isdir(place) else "file"
-            yield _fail(place, f"a {what} that cannot be read ({error.strerror})")
+            yield fail(place, f"a {what} that cannot be read ({error.strerror})")
         _tell_aside(others, "what is neither an image nor a video", str(folder))
         _tell_aside(list(filter(_has_picture_name, tree.junk)), _HIDDEN, str(folder))
         _tell_aside(copies, _COPIES, str(folder))
         if len(others) + len(copies) == len(tree.names) and not tree.lost and not failures:
-            yield _fail(str(folder), "a folder without any image or video" + " of your own" * bool(copies))
+            yield fail(str(folder), "a folder without any image or video" + " of your own" * bool(copies))
 
     def _find_in_file(self, name: str, path: pathlib.Path, copies: list[str] | None = None) -> Iterator[Load]:
         """Yield the pictures of a file; where `copies` is given, what ferjax made of another goes there instead."""
         if path.exists() and not path.is_file():
-            yield _fail(name, "a pipe or a device: save it as a file")
+            yield fail(name, "a pipe or a device: save it as a file")
             return
         if path.suffix.lower() in video.SUFFIXES:
             if copies is not None and read_file_mark(path) is not None:
@@ -190,9 +195,9 @@ class _Finder:
             if image.format in _SEQUENCES and getattr(image, "n_frames", 1) > 1:
                 yield from self._find_in_sequence(name, image)
                 return
-        if path.suffix.lower() in _HEIC_SUFFIXES:
-            _learn_heic()
-        yield _load_file(name, path)
+        if path.suffix.lower() in HEIC_SUFFIXES:
+            learn_heic()
+        yield load_file(name, path)
 
     def _find_in_sequence(self, name: str, image: Image.Image) -> Iterator[Load]:
         time_s = 0.0
@@ -202,12 +207,12 @@ class _Finder:
                 part = image.copy()
             except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
                 self._takes(name, number)
-                yield _fail(name, describe_failure(b"?", error), frame=number, time_s=time_s)
+                yield fail(name, describe_failure(b"?", error), frame=number, time_s=time_s)
                 if image.format != "TIFF":  # its pages are apart; others build on the frame before, or claim too many
                     return
                 continue
             if self._takes(name, number):
-                yield _load_image(name, part, frame=number, time_s=time_s)
+                yield load_image(name, part, frame=number, time_s=time_s)
             time_s += image.info.get("duration", 0) / 1000
 
     def _find_frames(self, name: str, source: pathlib.Path | int) -> Iterator[Load]:
@@ -215,9 +220,9 @@ class _Finder:
             for frame in video.read_frames(source):
                 # A damaged part is told even where it would have been skipped.
                 if self._takes(name, frame.number) or frame.reason:
-                    yield _load_frame(name, frame)
+                    yield load_frame(name, frame)
         except video.NotAVideo as error:
-            yield _fail(name, str(error))
+            yield fail(name, str(error))
 
     def _takes(self, name: str, number: int) -> bool:
         taken = number % self.stride == 0
@@ -236,17 +241,9 @@ def _tell_aside(names: Sequence[str], what: str, place: str) -> None:
         logger.info("Left aside %s in %s: %s", what, to_line(place), list_first(map(to_line, names)))
 
 
-def _learn_heic() -> None:
-    """Have Pillow read HEIC where its plugin is installed."""
-    with contextlib.suppress(ImportError):
-        import pillow_heif  # type: ignore[import-not-found]
-
-        pillow_heif.register_heif_opener()
-
-
 def _has_picture_name(name: str) -> bool:
     suffix = pathlib.PurePath(name).suffix.lower()
-    return suffix in video.SUFFIXES or suffix in _HEIC_SUFFIXES or is_image_name(name)
+    return suffix in video.SUFFIXES or suffix in HEIC_SUFFIXES or is_image_name(name)
 
 
 def _is_picture(path: pathlib.Path) -> bool:
@@ -257,50 +254,3 @@ def _is_picture(path: pathlib.Path) -> bool:
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return kind_of(file.read(_HEAD_BYTES)) == "image"
     return False
-
-
-def _fail(name: str, reason: str, **place: Any) -> Load:
-    return lambda: Picture(name, reason=reason, **place)
-
-
-def _load_array(name: str, array: np.ndarray) -> Load:
-    def load() -> Picture:
-        try:
-            return Picture(name, to_pixels(array))
-        except ValueError as error:
-            return Picture(name, reason=str(error))
-
-    return load
-
-
-def _load_image(name: str, image: Image.Image, **place: Any) -> Load:
-    def load() -> Picture:
-        try:
-            return Picture(name, np.asarray(to_plain(image)), **place)
-        except Exception as error:  # Pillow's decoders raise nearly anything on broken bytes
-            return Picture(name, reason=describe_failure(b"?", error), **place)
-
-    return load
-
-
-def _load_file(name: str, file: bytes | pathlib.Path) -> Load:
-    def load() -> Picture:
-        try:
-            return Picture(name, np.asarray(open_image(file)[0]))
-        except NotAnImage as error:
-            hint = ": pip install pillow-heif" if pathlib.PurePath(name).suffix.lower() in _HEIC_SUFFIXES else ""
-            return Picture(name, reason=f"{error}{hint}")
-        except OSError as error:
-            return Picture(name, reason=f"a file that cannot be read ({error.strerror})")
-
-    return load
-
-
-def _load_frame(name: str, frame: video.Frame) -> Load:
-    def load() -> Picture:
-        place: dict[str, Any] = {"frame": frame.number, "time_s": frame.time_s, "moving": True}
-        if frame.reason:
-            return Picture(name, reason=frame.reason, **place)
-        return Picture(name, frame.to_pixels(), **place)
-
-    return load
