@@ -14,6 +14,9 @@ from ferjax import arithmetic
 
 _PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections", "numpy")
 
+# What versions.json calls the type that model.dtype=auto chose.
+NUMBER_TYPE = "number type of training"
+
 
 def describe_start(step: int, train_dtype: str, devices: int) -> dict[str, Any]:
     """Return what versions.json says of a start at `step`, which trains in `train_dtype`, a batch over `devices`."""
@@ -28,7 +31,7 @@ def describe_start(step: int, train_dtype: str, devices: int) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "numbers_depend_on": {
             **arithmetic.describe(),
-            "number type of training": train_dtype,
+            NUMBER_TYPE: train_dtype,
             "devices of a batch": str(devices),
         },
     }

@@ -267,7 +267,12 @@ def test_dropout_on_one_device_is_flax_s_and_the_same_on_many():
 
 @pytest.mark.parametrize("mode", ["mesh", "pmap"])
 def test_devices_of_a_cpu_divide_muon_s_products_and_get_the_directions_of_one(mode):
-    shapes = {"conv/kernel": (3, 3, 32, 128), "odd/kernel": (200, 129), "small/kernel": (8, 8), "wide/kernel": (128, 300)}
+    shapes = {
+        "conv/kernel": (3, 3, 32, 128),
+        "odd/kernel": (200, 129),
+        "small/kernel": (8, 8),
+        "wide/kernel": (128, 300),
+    }
     rng = np.random.default_rng(0)
     gradients = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     optimizer = optim.create(name="muon", learning_rate=1.0, epochs=1, steps_per_epoch=1.0)

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+from ferjax.documents.words import list_first
 from ferjax.errors import UserError
 from ferjax.study.comparison import Group, compare_settings
 from ferjax.study.folders import create_slugs, find_runs, group_runs, is_finished, name_settings
@@ -11,7 +12,8 @@ from ferjax.study.reference import Reference
 from ferjax.study.runs import Setting
 from ferjax.study.settings import load_setting
 from ferjax.study.summary import Summary, summarize_setting
-from ferjax.workdir import METRICS_FILE
+from ferjax.versions import NUMBER_TYPE
+from ferjax.workdir import METRICS_FILE, Workdir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +92,21 @@ def _remark_on(settings: Sequence[Setting]) -> list[str]:
             for run in setting.runs
             if not (run.folder / METRICS_FILE).exists()
         ]
+        notes += _remark_on_number_types(setting)
         if len(setting.runs) == 1:
             notes.append(f"{setting.name}: one seed, so there is no deviation and no interval")
     return notes
+
+
+def _remark_on_number_types(setting: Setting) -> list[str]:
+    """Say where seeds trained in other number types, as model.dtype=auto makes it on machines of other kinds."""
+    folders: dict[str, list[str]] = {}
+    for run in setting.runs:
+        for start in Workdir(run.folder).read_starts():
+            trained = start.get("numbers_depend_on", {}).get(NUMBER_TYPE)
+            if trained and run.folder.name not in folders.setdefault(trained, []):
+                folders[trained].append(run.folder.name)
+    if len(folders) < 2:
+        return []
+    parts = "; ".join(f"{trained}: {list_first(names)}" for trained, names in folders.items())
+    return [f"{setting.name}: not all seeds trained in one number type ({parts}), so they differ by more than the seed"]

@@ -1,9 +1,12 @@
+import json
+
 import pytest
 from written_runs import write_run
 
 from ferjax.errors import UserError
 from ferjax.study.folders import find_runs
 from ferjax.study.study import load_study
+from ferjax.versions import NUMBER_TYPE
 
 
 def test_a_study_is_found_whatever_its_depth(study_folder):
@@ -94,6 +97,19 @@ def test_free_keys_may_differ_but_a_stop_is_said(tmp_path):
         write_run(tmp_path / "short" / f"seed_{seed}", seed, changes={"train.steps": 7, **path})
     study = load_study([tmp_path])
     assert f"{tmp_path / 'short' / 'seed_1'}: stops after train.steps = 7" in study.notes
+
+
+def test_seeds_that_trained_in_other_number_types_are_said(setting):
+    def start(folder, trained):
+        starts = [{"step": 0}, {"step": 9, "numbers_depend_on": {NUMBER_TYPE: trained}}]
+        (setting / folder / "versions.json").write_text(json.dumps(starts))
+
+    start("seed_0", "float32")
+    assert not any("number type" in note for note in load_study([setting]).notes)
+    start("seed_1", "bfloat16")
+    start("seed_2", "float32")
+    said = "not all seeds trained in one number type (float32: seed_0, seed_2; bfloat16: seed_1)"
+    assert f"optimal: {said}, so they differ by more than the seed" in load_study([setting]).notes
 
 
 def test_a_run_without_metrics_and_a_lone_seed_are_said(setting):
