@@ -1,4 +1,5 @@
 import json
+import multiprocessing.synchronize
 import threading
 import time
 
@@ -23,6 +24,26 @@ def test_a_line_and_an_event_for_each_value(tmp_path):
     ]
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(3, 1.25)]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), ImportError("no sem_open")])
+def test_without_semaphores_there_are_no_events_and_all_else(tmp_path, monkeypatch, caplog, error):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", refuse)
+    writer = MetricsLog(Workdir(tmp_path), 0, 0)
+    writer.write(step=3, epoch=0.5, split="train", loss=1.25)
+    writer.close()
+    assert read(tmp_path / "metrics.jsonl") == [{"step": 3, "epoch": 0.5, "split": "train", "loss": 1.25}]
+    assert "No events for TensorBoard" in caplog.text
+    assert "may you write to /dev/shm?" in caplog.text
+
+
+def test_a_folder_of_events_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "tensorboard").write_text("a file")
+    with pytest.raises(NotADirectoryError):
+        MetricsLog(Workdir(tmp_path), 0, 0)
 
 
 def test_reopening_drops_what_was_computed_past_the_checkpoint(tmp_path):
