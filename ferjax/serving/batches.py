@@ -133,6 +133,10 @@ class Batches:
         return jobs, True
 
     def _classify(self, jobs: Sequence[_Job], views: str) -> None:
+        # From here on a job cannot be cancelled: its answer would have no place, and end this thread.
+        jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+        if not jobs:
+            return
         try:
             probabilities = self._call(np.concatenate([job.inputs for job in jobs]), views)
         except Exception as error:

@@ -101,6 +101,17 @@ def test_a_face_waits_no_longer_than_it_should(network):
     batches.stop()
 
 
+def test_a_cancelled_request_is_left_out_and_those_after_it_are_answered(batches):
+    with contextlib.ExitStack() as stack:
+        submits = [stack.enter_context(batches.expect()) for _ in range(2)]
+        cancelled = submits[0](_face(1), "none")  # waits for the second
+        assert cancelled.cancel()
+        kept = submits[1](_face(2), "none")
+    assert len(kept.result(10).probabilities) == 1
+    (after,) = _submit(batches, (_face(3), "none"))
+    assert len(after.result(10).probabilities) == 1
+
+
 def test_views_have_batches_of_their_own_and_a_failure_is_its_requests_alone(batches, network):
     good, bad, other = _submit(batches, *((_face(9), views) for views in ("none", "broken", "mirror")))
     with pytest.raises(RuntimeError, match="broken"):
