@@ -19,6 +19,7 @@ from ferjax.networks.base import Context
 from ferjax.networks.layers.dropout import Dropout
 from ferjax.optim.groups import join
 from ferjax.parallel import Dispatch, create_layout, place, plan_seeds
+from ferjax.parallel.dispatch import make_dispatch
 from ferjax.training import run
 from ferjax.training.build import Task
 from ferjax.training.loop import Loop
@@ -295,3 +296,18 @@ def test_devices_divide_an_optimizer_s_work_only_where_they_have_the_same_state_
     assert near.shares is not None
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     assert near.shares is None
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_dispatch_tells_its_step_how_the_devices_share_work(devices):
+    _, structure, leaves = create()
+    layout = create_layout("mesh", devices)
+    split, order = place(draw_rows(), np.arange(ROWS), layout), jnp.arange(2 * ROWS, dtype=jnp.int32)
+    state = structure.unflatten(jax.device_put(leaves))
+
+    def step(state, batch, *, shares, **_):
+        raise InterruptedError("no shares" if shares is None else f"shared by {shares.devices}")
+
+    dispatch = make_dispatch(step, layout, num_classes=CLASSES, batch_size=BATCH, log_every_steps=1, at_most=1)
+    with pytest.raises(InterruptedError, match="no shares" if devices == 1 else "shared by 2"):
+        jax.eval_shape(functools.partial(dispatch, 0), state, order, split, jnp.int32(1))
