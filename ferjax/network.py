@@ -19,7 +19,7 @@ from ferjax.errors import UserError
 from ferjax.networks import Classifier, saved
 from ferjax.networks.ready import Folded, Ready, apply
 from ferjax.networks.weights.own_network import EXPORTED_FILE
-from ferjax.preprocess import ImageArray, fit_images, preprocess
+from ferjax.preprocess import GivenImages, ImageArray, fit_images, preprocess
 from ferjax.training.places import list_places
 from ferjax.views import VIEWS, average_views
 from ferjax.workdir import Workdir
@@ -57,12 +57,12 @@ class Network:
     temperature: float = 1.0
     unsure_below: float = 0.0
 
-    def __call__(self, images: ImageArray, *, views: str = "none", batch_size: int = 64) -> Float32[np.ndarray, "n k"]:
+    def __call__(self, images: GivenImages, *, views: str = "none", batch_size: int = 64) -> Float32[np.ndarray, "n k"]:
         """Return the probability of each class, in the order of `classes`, for each of the images.
 
         `images` are [n, h, w], [n, h, w, c] or one image, [h, w] or [h, w, c], of any size, gray (c is 1) or red, green
-        and blue, uint8 or float, in 0..255; they are made gray or colour and scaled as the network's training images
-        were.
+        and blue; they are made gray or colour and scaled as the network's training images were. What is not uint8 is
+        taken as `predict` takes it: floats up to 1 are fractions of white, others 0..255.
         `views` names what is averaged over (ferjax.views.VIEWS). They run in batches of `batch_size`, of one shape, so
         that the network compiles once; a CPU computes several at once, of 32 images at most, in threads, which do not
         follow contexts of jax around the call, such as `jax.default_matmul_precision`. Raises ValueError for images of
@@ -144,11 +144,10 @@ class Network:
         about = {key: value for key, value in self.about.items() if key not in ("path", "data")}
         return dataclasses.replace(self, config=config, about=about)
 
-    def fit(self, images: ImageArray) -> ImageArray:
+    def fit(self, images: GivenImages) -> ImageArray:
         """Return images as [n, h, w, c] of the size and channels that the network was trained on, values 0..255.
 
-        Images of another size are scaled by Pillow's bilinear filter, and colour becomes gray by its luma, as the
-        readers of training images do it. Raises ValueError for an array that holds no images.
+        See `ferjax.preprocess.fit_images`, which says what it takes and raises.
         """
         return fit_images(images, self.image_shape)
 

@@ -6,11 +6,14 @@ from typing import TypeAlias
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, Num, UInt8
 from PIL import Image
 
+from ferjax.data.readers.levels import choose_top, find_highest
 from ferjax.keys import Choice, Key, Keys
 
+# What a user may give, and what `fit_images` makes of it.
+GivenImages: TypeAlias = Bool[np.ndarray, "..."] | Num[np.ndarray, "..."]
 ImageArray: TypeAlias = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
 
 SCALINGS = ("minmax", "none", "imagenet_caffe", "imagenet_torch")
@@ -94,11 +97,13 @@ def _affine(scaling: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
     return (1.0 / std).astype(np.float32), (-mean / std).astype(np.float32)
 
 
-def fit_images(images: ImageArray, image_shape: tuple[int, int, int]) -> ImageArray:
+def fit_images(images: GivenImages, image_shape: tuple[int, int, int]) -> ImageArray:
     """Return images as [n, height, width, channels] of `image_shape`, values 0..255.
 
     Images of another size are scaled by Pillow's bilinear filter, and colour becomes gray by its luma, as the readers
-    of training images do it. Raises ValueError for an array that holds no images.
+    of training images do it. What is not uint8 is scaled by the smallest usual range that holds all of the images
+    (ferjax.data.readers.levels): floats up to 1 are fractions of white. Raises ValueError for an array that holds no
+    images, and for levels outside of 0..65535.
     """
     array = np.asarray(images)
     if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3)):  # no image is so narrow
@@ -110,7 +115,8 @@ def fit_images(images: ImageArray, image_shape: tuple[int, int, int]) -> ImageAr
             f"images of shape {list(np.shape(images))} are none: give [n, h, w] or [n, h, w, c], c being 1 or 3."
         )
     if array.dtype != np.uint8:
-        array = array.astype(np.float32)
+        top = 1 if array.dtype == np.bool_ else choose_top([find_highest(array)], real=array.dtype.kind == "f")
+        array = array.astype(np.float32) * np.float32(255 / top)
     height, width, channels = image_shape
     if array.shape[1:] == (height, width, channels):
         return array

@@ -163,6 +163,22 @@ def test_images_of_any_size_are_scaled_by_pillow(linear, size):
     close(linear(colour), linear(expected))
 
 
+@pytest.mark.parametrize("dtype", [bool, np.float32, np.float64, np.uint16])
+def test_levels_mean_what_they_mean_to_predict(linear, dtype):
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48), dtype=np.uint8)
+    images = np.where(images > 127, 255, 0).astype(np.uint8) if dtype is bool else images
+    given = {bool: images > 127, np.uint16: images.astype(np.uint16) * 257}.get(dtype, images.astype(dtype) / 255)
+    close(linear(given), linear(images))
+    table = linear.predict(given, detect=False)
+    close(table[[f"p_{name}" for name in linear.classes]].to_numpy(), linear(images))
+
+
+@pytest.mark.parametrize("level", [-1.0, np.nan, 70000.0])
+def test_levels_of_no_image_are_refused(linear, level):
+    with pytest.raises(ValueError, match=r"not within 0\.\.65535"):
+        linear(np.full((1, 48, 48), level, np.float32))
+
+
 def test_a_network_of_colour_images_is_fed_colour(linear):
     colour = dataclasses.replace(linear, image_shape=(24, 32, 3))
     images = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), dtype=np.uint8)

@@ -4,6 +4,7 @@
     ferjax export RUN -o FOLDER -f onnx             model.onnx, for onnxruntime, browsers and phones
     ferjax export RUN -o FOLDER -f stablehlo        model.stablehlo, for JAX without ferjax, on CPU, GPU and TPU
     ferjax export RUN -o FOLDER -f safetensors      model.safetensors, config.json and README.md, for model hubs
+    ferjax export -o FOLDER                         ferjax's own network, as model.onnx and model.stablehlo
 
 ONNX and StableHLO take any number of images as uint8, [n, height, width, channels] of the size that the network was
 trained on, and give the calibrated probabilities; scaling and temperature are within. Each file is loaded in its own
@@ -20,15 +21,22 @@ from ferjax.documents.words import size
 from ferjax.views import VIEWS
 
 _NAMES = ("onnx", "stablehlo", "safetensors", "all")
+_WITHOUT_CARD = ("onnx", "stablehlo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, export, print what was written; return the exit code."""
     parser = Parser("ferjax export", f"{__doc__}\n{endings.EXIT_CODES}")
-    parser.add_argument("run", metavar="RUN", type=file_path, help="the folder of a finished run")
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", type=file_path, help="a finished run's folder; else ferjax's own network"
+    )
     parser.add_argument("-o", "--output", type=file_path, required=True, metavar="FOLDER", help="where the files go")
     parser.add_argument(
-        "-f", "--formats", default="all", metavar="NAMES", help=f"one or several, with commas: {', '.join(_NAMES)}"
+        "-f",
+        "--formats",
+        metavar="NAMES",
+        help=f"one or several, with commas: {', '.join(_NAMES)}; all by default, and of ferjax's own network "
+        f"{', '.join(_WITHOUT_CARD)}",
     )
     parser.add_argument(
         "--views",
@@ -58,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(found: argparse.Namespace) -> None:
-    formats = found.formats.split(",")
+    usual = "all" if found.run else ",".join(_WITHOUT_CARD)
+    formats = (found.formats or usual).split(",")
     for name in formats:
         if name not in _NAMES:
             raise FlagMistake(f"--formats={name} is not one of {', '.join(_NAMES)}.")

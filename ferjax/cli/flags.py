@@ -1,16 +1,21 @@
 """The flags of every command: what they share, the config with its overrides, and one sentence for each mistake."""
 
 import argparse
+import itertools
 import os
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ferjax import paths
 from ferjax.documents.words import suggest
 from ferjax.errors import UserError
+
+_SWITCH = "true|false"
+_TRUTHS: Mapping[str, bool] = MappingProxyType({"true": True, "false": False, "1": True, "0": False})
 
 
 class FlagMistake(Exception):  # noqa: N818 - a mistake in what was asked, not in the program
@@ -20,9 +25,9 @@ class FlagMistake(Exception):  # noqa: N818 - a mistake in what was asked, not i
 class Parser(argparse.ArgumentParser):
     """argparse with the conventions of every command here.
 
-    A flag is --name=value or --name value; a switch is --name, --noname, or --name=true or false. A mistake raises
-    FlagMistake with one sentence. `takes_config` adds --config and its overrides, --config.group.key=value;
-    `takes_data` adds --data.key=value, which are keys of the config's group data.
+    A flag is --name=value or --name value; a switch is --name, --noname, or --name=true or false, and takes no word
+    after it, which may be a file. A mistake raises FlagMistake with one sentence. `takes_config` adds --config and its
+    overrides, --config.group.key=value; `takes_data` adds --data.key=value, which are keys of the config's group data.
     """
 
     def __init__(
@@ -46,7 +51,12 @@ class Parser(argparse.ArgumentParser):
     def add_switch(self, name: str, text: str) -> None:
         """Add a flag that is off unless it is given."""
         self._switches.append(name.removeprefix("--"))
-        self.add_argument(name, type=_parse_switch, default=False, metavar="true|false", help=text)
+        self.add_argument(name, type=_parse_switch, default=False, metavar=_SWITCH, help=text)
+
+    def format_help(self) -> str:
+        # argparse would show --name true|false, which is read as a switch and a word after it.
+        shown = re.escape(_SWITCH)
+        return re.sub(rf"(--\w+) {shown}(?:  (?= ))?", rf"\1[={_SWITCH}]", super().format_help())
 
     def error(self, message: str) -> NoReturn:
         raise FlagMistake(f"{message[0].upper()}{message[1:]}; see --help.")
@@ -63,6 +73,10 @@ class Parser(argparse.ArgumentParser):
         for word in words[:flags]:
             if word.startswith("-") and word not in self._option_string_actions and self._is_file(word):
                 raise FlagMistake(f"{word} begins as flags do: name the file as ./{word}, or behind a --.")
+        for word, behind in itertools.pairwise(words[:flags]):
+            is_truth = behind in ("true", "false") and not os.path.lexists(behind)  # 0 and 1 are cameras
+            if is_truth and word.lstrip("-") in self._switches:
+                raise FlagMistake(f"{word} takes no word after it: write {word}={behind}, or {word} alone.")
         given = [*map(self._normalize, words[:flags]), *words[flags:]]
         if "--help" in given or "-h" in given:
             print(self.format_help())
@@ -137,10 +151,9 @@ def file_path(text: str) -> pathlib.Path:
 
 
 def _parse_switch(text: str) -> bool:
-    words = {"true": True, "false": False, "1": True, "0": False}
-    if text.lower() not in words:
+    if text.lower() not in _TRUTHS:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return words[text.lower()]
+    return _TRUTHS[text.lower()]
 
 
 def _take_overrides(arguments: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str | None]]:

@@ -13,6 +13,11 @@ def to_line(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def shorten(text: str, most: int = 200) -> str:
+    """Return a text of at most `most` characters as it is, and the beginning of a longer one."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, which takes an s where there is not exactly one: '1 face', '2,000 faces'."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

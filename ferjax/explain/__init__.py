@@ -17,7 +17,7 @@ from ferjax.explain import grad_cam, integrated_gradients
 from ferjax.explain.explanation import Explainer, Explanation
 from ferjax.explain.overlay import overlay
 from ferjax.network import Network
-from ferjax.preprocess import ImageArray
+from ferjax.preprocess import GivenImages, ImageArray
 
 EXPLANATIONS: Mapping[str, Explanation] = types.MappingProxyType(
     {
@@ -32,7 +32,7 @@ Target: TypeAlias = int | str | Int[np.ndarray, " n"] | None
 
 
 def explain(
-    network: Network, images: ImageArray, method: str = "grad_cam", target: Target = None
+    network: Network, images: GivenImages, method: str = "grad_cam", target: Target = None
 ) -> Float32[np.ndarray, "n h w"]:
     """Return for each image how much each of its pixels speaks for a class, in units of the class's logit.
 

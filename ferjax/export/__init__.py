@@ -18,6 +18,7 @@ from ferjax.export.format import TOLERANCE, Exported, Format, Sample, check, cre
 from ferjax.export.measured import read_measured
 from ferjax.export.model_card import NO_LICENCE, create_card
 from ferjax.network import load
+from ferjax.networks import saved
 
 FORMATS: Mapping[str, Format] = types.MappingProxyType(
     {
@@ -41,7 +42,7 @@ class Written:
 
 
 def export(
-    run: str | pathlib.Path,
+    run: str | pathlib.Path | None,
     folder: str | pathlib.Path,
     formats: Sequence[str] = tuple(FORMATS),
     *,
@@ -53,7 +54,8 @@ def export(
 ) -> list[Written]:
     """Write the network of a run into a folder, in each of the formats; every file is first loaded again and checked.
 
-    `run` is a run's folder; where no format needs a model card, a file by `Network.save` too. `views` names the
+    `run` is a run's folder; where no format needs a model card, a file by `Network.save` too, or None for the network
+    that ferjax brings along. `views` names the
     test-time views that the files average over, `storage` how the ONNX file keeps its numbers (STORAGES), `name` is the
     model's on its card (by default that of the run's folder), `licence` the terms of the weights, as model hubs
     abbreviate them, and `data_licence` those of the images, in words, where they are not the data set's own. Raises
@@ -61,7 +63,7 @@ def export(
     card needs was not measured, and where a format does not give the network's probabilities to 1e-4; then it has
     written nothing of that format.
     """
-    run, folder = paths.parse(run), paths.parse(folder)
+    run, folder = saved.SHIPPED if run is None else paths.parse(run), paths.parse(folder)
     chosen = {each: FORMATS[each] for each in FORMATS if each in formats}
     exported = Exported(prepare(load(run)), views, storage)
     if any(each.needs_card for each in chosen.values()):

@@ -73,6 +73,8 @@ def stream(
     answer before it is smoothed over time; `look` makes the overlays of its faces, and needs the pixels. Raises
     UserError where no detector is installed and for boxes of another form.
     """
+    if not isinstance(options.detect, bool | np.bool_):  # 'no' would count as true
+        raise UserError(f"detect={options.detect!r}: give True or False.")
     if options.stride < 1:
         raise UserError(f"stride={options.stride}: give a whole number from 1 up.")
     if options.batch_size is not None and options.batch_size < 1:

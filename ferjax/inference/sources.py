@@ -17,7 +17,7 @@ from PIL import Image
 from ferjax import paths
 from ferjax.data.readers.archive import FolderTree, is_image_name, kind_of
 from ferjax.data.readers.image_file import describe_failure
-from ferjax.documents.words import list_first, to_line
+from ferjax.documents.words import list_first, shorten, to_line
 from ferjax.errors import UserError
 from ferjax.inference import video
 from ferjax.inference.loads import (
@@ -44,7 +44,6 @@ _DEEPER = 2  # iterables within an iterable, whose whole numbers are no cameras
 
 _HIDDEN = "hidden pictures and backups, each of which is answered where it is named itself,"
 _COPIES = "what ferjax made of other pictures, each of which is answered where it is named itself,"
-_LONGEST_SHOWN = 200  # characters of what is too long to be a file's name
 
 logger = logging.getLogger("ferjax")
 
@@ -123,8 +122,7 @@ class _Finder:
             yield fail(text, str(error).removeprefix(f"{text} is "))
             return
         except OSError as error:
-            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-            yield fail(shown, f"no file can be looked for under this name ({error.strerror})")
+            yield fail(shorten(text), f"no file can be looked for under this name ({error.strerror})")
             return
         if path.is_dir():
             yield from self._find_in_folder(path)

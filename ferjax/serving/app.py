@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ferjax import __version__
+from ferjax.documents.words import shorten
 from ferjax.serving.bodies import Admission, read_chunks
 from ferjax.serving.browser import RUNTIME_FILES, Browser
 from ferjax.serving.docs_page import write_page
@@ -36,7 +37,10 @@ logger = logging.getLogger("ferjax")
 def create_app(
     service: Service, *, limits: Limits, measures: Measures, hosts: Collection[str] | None = None
 ) -> Starlette:
-    """Make the application, which starts the service and stops it again; `hosts` are the names that it answers to."""
+    """Make the application, which starts the service and stops it again; `hosts` are the names that it answers to.
+
+    Its `state.admission` is what ends requests that last too long.
+    """
     admission = Admission(limits)
     browser = Browser(service.network)
     description = describe(service.network, limits)
@@ -44,9 +48,10 @@ def create_app(
 
     async def predict(request: Request) -> Response:
         wishes = parse_wishes(request.query_params.multi_items())
-        with admission.admit() as held, measures.in_progress.track_inprogress():
-            uploads = await read_uploads(request, read_chunks(request, limits, held), limits)
-            return JSONResponse(await service.answer(uploads, wishes))
+        async with admission.admit() as held:
+            with measures.in_progress.track_inprogress():
+                uploads = await read_uploads(request, read_chunks(request, limits, held), limits)
+                return JSONResponse(await service.answer(uploads, wishes))
 
     async def say_health(request: Request) -> Response:
         works = service.batches.works
@@ -102,7 +107,7 @@ def create_app(
         Route("/browser/ort/{name}", send_runtime),
     ]
     names = [route.path for route in routes]
-    return Starlette(
+    app = Starlette(
         routes=[*routes, *for_browser, Mount("/page", StaticFiles(directory=PAGE))],
         middleware=[Middleware(Shield, measures=measures, routes=names, hosts=hosts)],
         exception_handlers={
@@ -113,6 +118,8 @@ def create_app(
         },
         lifespan=live,
     )
+    app.state.admission = admission  # for the server, which ends what is not done in time
+    return app
 
 
 def _describe_network(service: Service) -> dict[str, Any]:
@@ -129,7 +136,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _refuse_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, headers = request.url.path, error.headers
-    sentences = {404: f"There is nothing at {path}.", 405: f"{path} does not take {request.method}."}
+    sentences = {404: f"There is nothing at {shorten(path)}.", 405: f"{shorten(path)} does not take {request.method}."}
     sentence = f"{sentences.get(error.status_code, error.detail)} /openapi.json says what there is."
     return JSONResponse({"error": sentence}, error.status_code, headers)
 

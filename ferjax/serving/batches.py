@@ -76,8 +76,11 @@ class Batches:
     def expect(self) -> Iterator[Submit]:
         """Announce a request whose faces are still to be found; the block gets what submits them.
 
-        It may end without that. All requests are announced by one thread, that of the event loop.
+        It may end without that. All requests are announced by one thread, that of the event loop. Raises Refusal where
+        the thread that classifies is not running, which would let them wait for ever.
         """
+        if not self.works:
+            raise Refusal(503, "The server's network is not running: its log says why, and a new start helps.")
         self._coming += 1
         is_coming = True
 

@@ -1,8 +1,8 @@
-"""The bodies of requests: read while they come, no longer and no more than the limits say."""
+"""How many requests are answered at once, and their bodies: read as they come, no longer than the limits say."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -13,25 +13,41 @@ _RETRY_AFTER_S = 1
 
 
 class Admission:
-    """Counts the requests that are being answered, and the bytes of their bodies."""
+    """Counts the requests that are being answered, and the bytes of their bodies, and ends those that last too long."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.requests = 0
         self.bytes = 0
+        self._deadlines: set[asyncio.Timeout] = set()
 
-    @contextlib.contextmanager
-    def admit(self) -> Iterator["Held"]:
-        """Count a request while it is answered. Raises Refusal where there are too many."""
+    @contextlib.asynccontextmanager
+    async def admit(self) -> AsyncIterator["Held"]:
+        """Count a request while it is answered. Raises Refusal for too many, and where `give_up` ends this one."""
         if self.requests >= self.limits.requests:
             raise _too_many()
-        held = Held(self)
+        held, deadline = Held(self), asyncio.timeout(None)
         self.requests += 1
+        self._deadlines.add(deadline)
         try:
-            yield held
+            async with deadline:
+                yield held
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            sentence = "The server is ending, and this was not done in time: ask again when it is back."
+            raise Refusal(503, sentence) from error
         finally:
+            self._deadlines.remove(deadline)
             self.requests -= 1
             self.bytes -= held.bytes
+
+    def give_up(self) -> int:
+        """End what is being answered, each with a refusal; return how many requests these are."""
+        going = [deadline for deadline in self._deadlines if not deadline.expired()]
+        for deadline in going:
+            deadline.reschedule(asyncio.get_running_loop().time())
+        return len(going)
 
 
 class Held:

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-import concurrent.futures
+import functools
 import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from ferjax.serving.decoding import decode
 from ferjax.serving.limits import Limits
 from ferjax.serving.measures import Measures
 from ferjax.serving.refusal import Refusal
+from ferjax.serving.turns import Turns
 from ferjax.serving.uploads import Upload
 from ferjax.serving.wishes import Wishes
 
@@ -51,7 +52,7 @@ class Service:
         self.network, self._limits, self._measures = network, limits, measures
         self._detector = detectors.create(detector) if detector is None or isinstance(detector, str) else detector
         self.batches = Batches(network, wait_s=wait_s, watch=measures.batches.observe)
-        self._threads = concurrent.futures.ThreadPoolExecutor(machine.count_processors(), "ferjax-pictures")
+        self._turns = Turns(machine.count_processors())
 
     def start(self) -> None:
         """Compile, and begin to work."""
@@ -59,7 +60,7 @@ class Service:
 
     def stop(self) -> None:
         """Finish what has been begun."""
-        self._threads.shutdown()
+        self._turns.stop()
         self.batches.stop()
 
     async def answer(self, uploads: Sequence[Upload], wishes: Wishes) -> dict[str, Any]:
@@ -79,10 +80,9 @@ class Service:
             first = own.stop
             pictures.append(self._describe(one, result, own))
         if wishes.explain != "none":
-            loop = asyncio.get_running_loop()
-            drawing = loop.run_in_executor(self._threads, _draw_all, found, result)
-            for picture, drawn in zip(pictures, await drawing, strict=True):
-                picture["explanations"] = drawn
+            (drawn,) = await self._turns.map(functools.partial(_draw_all, found), [result])
+            for picture, overlays in zip(pictures, drawn, strict=True):
+                picture["explanations"] = overlays
         return {
             "contract": CONTRACT,
             "classes": list(classes),
@@ -92,13 +92,12 @@ class Service:
 
     async def _find_all(self, uploads: Sequence[Upload], wishes: Wishes) -> list[Found]:
         """Decode the pictures and find their faces. Raises Refusal where none of them can be read."""
-        loop = asyncio.get_running_loop()
-        found = await asyncio.gather(*(loop.run_in_executor(self._threads, self._find, one, wishes) for one in uploads))
+        found = await self._turns.map(functools.partial(self._find, wishes=wishes), uploads)
         if all(one.status != 200 for one in found):
             raise Refusal(found[0].status, _describe_unread([one.faces.picture for one in found]))
         return found
 
-    def _find(self, upload: Upload, wishes: Wishes) -> Found:
+    def _find(self, upload: Upload, *, wishes: Wishes) -> Found:
         picture, status = decode(upload, self._limits)
         (task,) = create_tasks([lambda: picture], detect=wishes.detect, boxes=None, detector=self._detector)
         faces = cut_out(task, self.network, keep_pixels=False)

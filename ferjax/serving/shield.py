@@ -30,7 +30,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 )
 
 # A client that is still sending does not read; for so long and so much is taken in before the connection is closed.
-_LINGER_S, _LINGER_BYTES = 2.0, 64_000_000
+LINGER_S, _LINGER_BYTES = 2.0, 64_000_000
 
 
 class Shield:
@@ -102,7 +102,7 @@ async def _linger(receive: Receive) -> None:
     """Take in what a client still sends, for a while."""
     taken, more = 0, True
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_S):
+        async with asyncio.timeout(LINGER_S):
             while more and taken < _LINGER_BYTES:
                 message = await receive()
                 taken += len(message.get("body", b""))

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from ferjax.documents.words import suggest
+from ferjax.documents.words import shorten, suggest
 from ferjax.serving.refusal import Refusal
 from ferjax.views import VIEWS
 
@@ -29,7 +29,7 @@ def parse_wishes(query: Sequence[tuple[str, str]]) -> Wishes:
     for name in given:
         if name not in names:
             known = suggest(name, names, f"there are {', '.join(names)}.")
-            raise Refusal(400, f"There is no option {name!r}; {known}")
+            raise Refusal(400, f"There is no option {shorten(name)!r}; {known}")
     if len(given) < len(query):
         raise Refusal(400, "An option is given twice: give each once.")
     return Wishes(
@@ -42,5 +42,5 @@ def parse_wishes(query: Sequence[tuple[str, str]]) -> Wishes:
 def _choose(given: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:
     value = given.get(name, default)
     if value not in allowed:
-        raise Refusal(400, f"{name}={value!r} is not one of {', '.join(allowed)}.")
+        raise Refusal(400, f"{name}={shorten(value)!r} is not one of {', '.join(allowed)}.")
     return value

@@ -23,6 +23,14 @@ def test_export_prints_the_files_and_by_how_much_they_differ(finished_run, tmp_p
     assert f"  {written}  {size(written.stat().st_size)}\n" in out
 
 
+def test_without_a_run_what_needs_no_card_is_written(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("ferjax.export.export", lambda run, folder, formats, **_: asked.append((run, formats)) or [])
+    assert export(["-o", str(tmp_path)]) == export([str(tmp_path), "-o", str(tmp_path)]) == 0
+    without_card = [name for name, each in FORMATS.items() if not each.needs_card]
+    assert asked == [(None, without_card), (tmp_path, tuple(FORMATS))]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

@@ -49,6 +49,24 @@ def test_a_switch_is_on_or_off_and_the_last_one_wins(arguments, value):
     assert parse(*arguments).keep_all is value
 
 
+def test_a_switch_takes_no_word_after_it_unless_that_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert refuse("--keep_all", "true") == (
+        "--keep_all takes no word after it: write --keep_all=true, or --keep_all alone."
+    )
+    parser = create_parser()
+    parser.add_argument("source", nargs="*")
+    assert parser.parse(["--keep_all", "0"]).source == ["0"]  # a camera
+    (tmp_path / "true").touch()
+    assert parser.parse(["--keep_all", "true"]).source == ["true"]
+
+
+def test_the_help_shows_a_switch_as_it_is_read():
+    shown = create_parser().format_help()
+    assert "[--keep_all[=true|false]]" in shown
+    assert "  --keep_all[=true|false]\n" in shown
+
+
 def test_what_is_called_like_a_switch_without_dashes_is_a_value():
     assert parse("--workdir", "keep_all").workdir == "keep_all"
     assert "'keep_all'" in refuse("keep_all")

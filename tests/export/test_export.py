@@ -120,6 +120,11 @@ def test_a_file_of_a_network_is_exported_too_but_without_a_card(network, images,
     assert [name for name, each in FORMATS.items() if not each.needs_card] == ["onnx", "stablehlo"]
 
 
+def test_without_a_run_it_is_the_network_that_ferjax_brings_along(images, tmp_path):
+    export(None, tmp_path, ["onnx"])
+    close(FORMATS["onnx"].load(tmp_path)(images), ferjax.load()(images), 1e-5)
+
+
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_a_missing_package_is_said(finished_run, tmp_path, monkeypatch, package):
     real = builtins.__import__

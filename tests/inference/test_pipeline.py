@@ -233,5 +233,12 @@ def test_a_stride_of_nothing_is_refused(network):
         find(network, draw(), stride=0)
 
 
+def test_detect_is_true_or_false(network):
+    options = Options()
+    object.__setattr__(options, "detect", "no")  # past the types, which are checked in tests alone
+    with pytest.raises(UserError, match="detect='no': give True or False"):
+        list(stream(network, draw(), options))
+
+
 def test_columns_carry_the_classes_of_the_network():
     assert list_columns(("bored", "curious"))[9:11] == ("p_bored", "p_curious")

@@ -93,6 +93,13 @@ def test_wrong_options_are_refused(ask, one_face, query, word):
     assert word in answer["error"]
 
 
+def test_a_refusal_does_not_repeat_pages_of_what_was_asked(ask, client, one_face):
+    for query in (f"?{'x' * 5000}=1", f"?views={'x' * 5000}"):
+        status, answer = ask(one_face, query)
+        assert (status, len(answer["error"]) < 400) == (400, True)
+    assert len(client.get(f"/{'x' * 5000}").json()["error"]) < 400
+
+
 def test_a_refusal_names_the_files(ask, one_face):
     """Of several files one could not tell which of them was meant."""
     status, answer = ask(files=[("a", ("notes.txt", b"no picture"))])

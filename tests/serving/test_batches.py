@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ferjax.serving.batches import SIZES, Batches
+from ferjax.serving.refusal import Refusal
 
 
 class Counting:
@@ -72,6 +73,13 @@ def test_one_face_waits_for_no_full_batch_and_many_fill_several(batches, network
     (few,) = _submit(batches, (_face(1, 2), "none"))
     few.result(10)
     assert [call[::2] for call in network.calls] == [(1, 1), (1, 1)]
+
+
+def test_no_request_waits_for_a_thread_that_is_not_running(network):
+    batches = Batches(network, wait_s=0.1)
+    with pytest.raises(Refusal, match="network is not running") as refusal, batches.expect():
+        pass
+    assert refusal.value.status == 503
 
 
 def test_a_face_waits_for_those_on_their_way_and_for_no_others(network):

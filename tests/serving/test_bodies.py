@@ -63,16 +63,46 @@ def test_a_slow_upload_is_cut_off(client, app):
 
 def test_too_many_requests_and_too_many_bytes_are_asked_to_wait():
     admission = Admission(LIMITS)
-    with admission.admit() as first, admission.admit(), admission.admit():
-        first.take(LIMITS.waiting_bytes)
-        with pytest.raises(Refusal) as refusal:
-            first.take(1)
-        assert (refusal.value.status, refusal.value.retry_after_s) == (503, 1)
-        with pytest.raises(Refusal), admission.admit():
-            pass
-    assert (admission.requests, admission.bytes) == (0, 0)
-    with admission.admit() as held:
-        held.take(LIMITS.waiting_bytes)
+
+    async def run():
+        async with admission.admit() as first, admission.admit(), admission.admit():
+            first.take(LIMITS.waiting_bytes)
+            with pytest.raises(Refusal) as refusal:
+                first.take(1)
+            assert (refusal.value.status, refusal.value.retry_after_s) == (503, 1)
+            with pytest.raises(Refusal):
+                async with admission.admit():
+                    pass
+        assert (admission.requests, admission.bytes) == (0, 0)
+        async with admission.admit() as held:
+            held.take(LIMITS.waiting_bytes)
+
+    asyncio.run(run())
+
+
+def test_what_is_given_up_is_refused_and_a_time_out_of_its_own_is_not():
+    admission = Admission(LIMITS)
+
+    async def last(seconds):
+        async with admission.admit():
+            await asyncio.sleep(seconds)
+
+    async def time_out():
+        async with admission.admit(), asyncio.timeout(0):
+            await asyncio.sleep(60)
+
+    async def run():
+        short, long = asyncio.ensure_future(last(0)), asyncio.ensure_future(last(60))
+        await short
+        assert admission.give_up() == 1
+        with pytest.raises(Refusal, match="The server is ending, and this was not done in time") as refusal:
+            await long
+        assert refusal.value.status == 503
+        with pytest.raises(TimeoutError):
+            await time_out()
+
+    asyncio.run(run())
+    assert (admission.requests, admission.give_up()) == (0, 0)
 
 
 def test_a_refusal_says_when_to_ask_again(client, app, monkeypatch):

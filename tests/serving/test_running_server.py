@@ -120,6 +120,29 @@ def test_a_signal_lets_what_has_begun_end(whole_run, portrait):
     assert "Traceback" not in "".join(running.log)
 
 
+def test_a_second_ctrl_c_refuses_what_has_begun(whole_run):
+    running = Running(whole_run)
+    with running.connect() as connection:
+        connection.sendall(_head(10_000) + b"x")
+        time.sleep(0.5)
+        for _ in range(2):
+            running.process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        status, answer = _read_answer(connection)
+    assert (status, answer["error"][:21]) == (503, "The server is ending,")
+    assert running.stop() == 0
+    log = "".join(running.log)
+    assert "Refused what was not done in time: 1 request." in log
+    assert "Traceback" not in log
+
+
+def test_what_is_no_request_is_told_so_in_json(server):
+    with server.connect() as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        status, answer = _read_answer(connection)
+    assert (status, answer) == (400, {"error": "This is no request of HTTP that can be read."})
+
+
 def test_slow_and_endless_uploads_end_with_a_sentence_and_silence_with_a_closed_connection(server):
     with server.connect() as silent, server.connect() as slow, server.connect() as endless:
         start_s = time.monotonic()

@@ -1,0 +1,68 @@
+"""Threads that requests share in turns: none of them waits until another one's many pictures are done."""
+
+import asyncio
+import collections
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    work: Callable[[], Any]
+    future: "asyncio.Future[Any]"
+
+
+class Turns:
+    """So many threads, each of which takes a piece of one request, then of the next one that waits.
+
+    All calls come from the thread of one event loop.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = concurrent.futures.ThreadPoolExecutor(threads, "ferjax-pictures")
+        self._free = threads
+        self._requests: collections.deque[collections.deque[_Piece]] = collections.deque()
+
+    async def map(self, function: Callable[[_Item], _Answer], items: Sequence[_Item]) -> list[_Answer]:
+        """Return the function's answer for each of a request's items, in order; what it raises is raised.
+
+        Where this is cancelled, what has not begun never begins.
+        """
+        loop = asyncio.get_running_loop()
+        pieces = collections.deque(_Piece(lambda item=item: function(item), loop.create_future()) for item in items)
+        futures = [piece.future for piece in pieces]
+        if pieces:
+            self._requests.append(pieces)
+            self._begin(loop)
+        return await asyncio.gather(*futures)
+
+    def stop(self) -> None:
+        """Wait for what has been begun."""
+        self._threads.shutdown()
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._free and self._requests:
+            pieces = self._requests.popleft()
+            piece = pieces.popleft()
+            if pieces:
+                self._requests.append(pieces)
+            if not piece.future.cancelled():
+                self._free -= 1
+                working = loop.run_in_executor(self._threads, piece.work)
+                working.add_done_callback(lambda done, piece=piece: self._end(loop, piece, done))
+
+    def _end(self, loop: asyncio.AbstractEventLoop, piece: _Piece, done: "asyncio.Future[Any]") -> None:
+        self._free += 1
+        if done.cancelled():
+            piece.future.cancel()
+        elif (error := done.exception()) is not None:
+            if not piece.future.done():
+                piece.future.set_exception(error)
+        elif not piece.future.done():
+            piece.future.set_result(done.result())
+        self._begin(loop)

@@ -1,0 +1,57 @@
+"""Requests take turns at the threads, whatever each of them holds."""
+
+import asyncio
+import threading
+
+import pytest
+
+from ferjax.serving.turns import Turns
+
+
+@pytest.fixture
+def turns():
+    turns = Turns(1)
+    yield turns
+    turns.stop()
+
+
+def test_answers_are_in_order_and_a_failure_is_raised(turns):
+    async def run():
+        assert await turns.map(lambda item: item * 2, [1, 2, 3]) == [2, 4, 6]
+        assert await turns.map(lambda item: item, []) == []
+        with pytest.raises(ZeroDivisionError):
+            await turns.map(lambda item: 1 // item, [1, 0])
+        assert await turns.map(lambda item: item, [4]) == [4]
+
+    asyncio.run(run())
+
+
+def test_a_small_request_does_not_wait_until_a_large_one_is_done(turns):
+    done = []
+
+    async def run():
+        await asyncio.gather(*(turns.map(done.append, items) for items in ("aaaaaa", "bb", "c")))
+
+    asyncio.run(run())
+    assert "".join(done) == "aabcabaaa"  # one turn of the first was given out before the others came
+
+
+def test_what_a_cancelled_request_has_not_begun_is_left_out(turns):
+    go, begun = threading.Event(), []
+
+    def work(item):
+        begun.append(item)
+        go.wait(10)
+
+    async def run():
+        large = asyncio.ensure_future(turns.map(work, "aaa"))
+        small = asyncio.ensure_future(turns.map(work, "b"))
+        await asyncio.sleep(0)
+        large.cancel()
+        go.set()
+        await small
+        with pytest.raises(asyncio.CancelledError):
+            await large
+
+    asyncio.run(run())
+    assert begun == ["a", "b"]
