@@ -4,6 +4,7 @@ import asyncio
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -34,9 +35,9 @@ class Turns:
         Where this is cancelled, what has not begun never begins.
         """
         loop = asyncio.get_running_loop()
-        pieces = collections.deque(_Piece(lambda item=item: function(item), loop.create_future()) for item in items)
-        futures = [piece.future for piece in pieces]
-        if pieces:
+        futures: list[asyncio.Future[_Answer]] = [loop.create_future() for _ in items]
+        works = (functools.partial(function, item) for item in items)
+        if pieces := collections.deque(map(_Piece, works, futures)):
             self._requests.append(pieces)
             self._begin(loop)
         return await asyncio.gather(*futures)
@@ -54,7 +55,7 @@ class Turns:
             if not piece.future.cancelled():
                 self._free -= 1
                 working = loop.run_in_executor(self._threads, piece.work)
-                working.add_done_callback(lambda done, piece=piece: self._end(loop, piece, done))
+                working.add_done_callback(functools.partial(self._end, loop, piece))
 
     def _end(self, loop: asyncio.AbstractEventLoop, piece: _Piece, done: "asyncio.Future[Any]") -> None:
         self._free += 1
