@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,7 @@ from ferjax.parallel import create_layout, place
 from ferjax.training import run
 from ferjax.training.build import Task, build, describe_task
 from ferjax.training.checkpoint import read_leaves
+from ferjax.training.hooks import base
 from ferjax.training.loop import Loop
 from ferjax.training.places import list_places
 from ferjax.workdir import Workdir
@@ -49,6 +52,13 @@ STILL = {
     if isinstance(key.default, int | float) and type(key.default)(0) in key.legal
 }
 FACES = Task((48, 48, 1), (16,) * 7)
+
+
+def create_idle_loop():
+    """Make what a hook takes for a loop, and whose parts take every call."""
+    # From Python 3.12 on, what a protocol names must be there before it is asked for, as in a mock nothing is.
+    names = {*base.Loop.__annotations__, *(name for name in vars(base.Loop) if not name.startswith("_"))}
+    return SimpleNamespace(**{name: MagicMock() for name in names})
 
 
 def shrink(**changed):

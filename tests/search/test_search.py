@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from ferjax.training.hooks import EpochTold, RunEpoch
 from ferjax.training.loop import Loop
 from ferjax.training.seed_run import SeedRun
 from ferjax.workdir import Workdir
+from tests.tiny import create_idle_loop
 
 SMALL = {
     "data.synthetic_rows": 140,
@@ -85,7 +85,7 @@ def trained(monkeypatch):
                 file.write(json.dumps({"step": epoch, "epoch": float(epoch), "split": "validation", **scores}) + "\n")
             for hook in hooks:
                 told = {seed_run: RunEpoch({}, scores, 1.0, False)}
-                hook.on_epoch(MagicMock(), EpochTold(epoch, epoch, told, {}, 1.0))
+                hook.on_epoch(create_idle_loop(), EpochTold(epoch, epoch, told, {}, 1.0))
         return report.create_report(np.arange(7), np.eye(7, dtype=np.float32)[[3] * 7], config.eval.split)
 
     monkeypatch.setattr(worker.run, "run", run)

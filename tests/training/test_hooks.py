@@ -10,7 +10,7 @@ import pytest
 from ferjax.training import flops
 from ferjax.training.hooks import EarlyStop, EpochTold, Log, NotFinite, RunEpoch, Save, Speed, StepTold, speed
 from ferjax.training.seed_run import SeedRun
-from tests.tiny import create_first_state, create_parts
+from tests.tiny import create_first_state, create_idle_loop, create_parts
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def seed_run():
 
 
 def create_loop(**config):
-    loop = MagicMock()
+    loop = create_idle_loop()
     loop.parts.config.train = SimpleNamespace(**config)
     loop.alone, loop.step = True, 7
     return loop
