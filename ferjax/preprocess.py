@@ -9,12 +9,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Num, UInt8
 from PIL import Image
 
-from ferjax.data.readers.levels import choose_top, find_highest
+from ferjax.data.readers.levels import choose_top, find_highest, is_real
 from ferjax.keys import Choice, Key, Keys
 
 # What a user may give, and what `fit_images` makes of it.
 GivenImages: TypeAlias = Bool[np.ndarray, "..."] | Num[np.ndarray, "..."]
 ImageArray: TypeAlias = UInt8[np.ndarray, "..."] | Float[np.ndarray, "..."]
+
+# No image is so narrow: a last side like this is one of channels, though perhaps of a number that no image has.
+NARROWEST_PX = 8
 
 SCALINGS = ("minmax", "none", "imagenet_caffe", "imagenet_torch")
 
@@ -106,7 +109,7 @@ def fit_images(images: GivenImages, image_shape: tuple[int, int, int]) -> ImageA
     images, and for levels outside of 0..65535.
     """
     array = np.asarray(images)
-    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3)):  # no image is so narrow
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] < NARROWEST_PX):
         array = array[None]
     if array.ndim == 3:
         array = array[..., None]
@@ -115,7 +118,7 @@ def fit_images(images: GivenImages, image_shape: tuple[int, int, int]) -> ImageA
             f"images of shape {list(np.shape(images))} are none: give [n, h, w] or [n, h, w, c], c being 1 or 3."
         )
     if array.dtype != np.uint8:
-        top = 1 if array.dtype == np.bool_ else choose_top([find_highest(array)], real=array.dtype.kind == "f")
+        top = 1 if array.dtype == np.bool_ else choose_top([find_highest(array)], real=is_real(array))
         array = array.astype(np.float32) * np.float32(255 / top)
     height, width, channels = image_shape
     if array.shape[1:] == (height, width, channels):

@@ -173,6 +173,21 @@ def test_levels_mean_what_they_mean_to_predict(linear, dtype):
     close(table[[f"p_{name}" for name in linear.classes]].to_numpy(), linear(images))
 
 
+@pytest.mark.parametrize("deepest", [255, 1023, 4095, 65535])
+def test_deep_levels_mean_the_same_to_both(linear, deepest):
+    images = np.linspace(0, deepest, 48 * 48).reshape(1, 48, 48).astype(np.uint16)
+    table = linear.predict(images, detect=False)
+    close(table[[f"p_{name}" for name in linear.classes]].to_numpy(), linear(images), 0.02)
+    close(linear(images), linear(images.astype(np.float64) * (255 / deepest)), 1e-3)
+
+
+def test_half_precision_of_other_libraries_is_real(linear):
+    images = np.random.default_rng(0).random((2, 48, 48)).astype(jnp.bfloat16)
+    close(linear(images), linear(images.astype(np.float32)))
+    table = linear.predict(images, detect=False)
+    close(table[[f"p_{name}" for name in linear.classes]].to_numpy(), linear(images), 0.02)
+
+
 @pytest.mark.parametrize("level", [-1.0, np.nan, 70000.0])
 def test_levels_of_no_image_are_refused(linear, level):
     with pytest.raises(ValueError, match=r"not within 0\.\.65535"):
@@ -186,7 +201,9 @@ def test_a_network_of_colour_images_is_fed_colour(linear):
     np.testing.assert_array_equal(colour.fit(images[..., :1]), np.repeat(images[..., :1], 3, axis=-1))
 
 
-@pytest.mark.parametrize("shape", [(48,), (2, 48, 48, 2), (2, 48, 48, 4), (2, 0, 48, 1), (1, 2, 48, 48, 1)])
+@pytest.mark.parametrize(
+    "shape", [(48,), (2, 48, 48, 2), (48, 48, 4), (48, 48, 2), (2, 48, 48, 4), (2, 0, 48, 1), (1, 2, 48, 48, 1)]
+)
 def test_an_array_of_no_images_is_refused(linear, shape):
     with pytest.raises(ValueError, match="are none: give"):
         linear(np.zeros(shape, np.uint8))

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the user's mistake (one sentence on stderr), 2 wrong flags
 inputs could not be read and are listed, 129, 130 or 143 interrupted (hang-up, Ctrl-C, TERM) and saved.
 """
 
+import _thread
 import argparse
 import contextlib
 import io
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 EXIT_CODES = __doc__.partition("\n\n")[2]
 
 
+_AFTER_HOOK_S = 0.01
+
+
 def start_logging() -> None:
     """Let ferjax log to stderr what it does, and silence its libraries."""
     _speak_plainly()
@@ -52,7 +56,9 @@ def _show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     Orbax's threads do behind a save that failed, and TensorBoard's writer as the process ends.
     """
     error = unraisable.exc_value
-    if not (isinstance(error, OSError) or (isinstance(error, RuntimeError) and "Event loop is closed" in str(error))):
+    if isinstance(error, KeyboardInterrupt):  # Ctrl-C came within a library's callback, which swallows it
+        threading.Timer(_AFTER_HOOK_S, _thread.interrupt_main).start()  # raised here, it would be lost again
+    elif not (isinstance(error, OSError) or (isinstance(error, RuntimeError) and "Event loop is closed" in str(error))):
         sys.__unraisablehook__(unraisable)
 
 
@@ -165,7 +171,18 @@ def run(
     except KeyboardInterrupt as stopped:
         code = 128 + getattr(stopped, "signum", signal.SIGINT)
         return fail(str(stopped) or interrupted, code)
+    except Exception as error:
+        if not _is_of_interrupt(error):
+            raise
+        return fail(interrupted, 128 + signal.SIGINT)
     return code
+
+
+def _is_of_interrupt(error: BaseException | None) -> bool:
+    """Return whether an error comes from a Ctrl-C, as when it breaks off the import of a library."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _fail_at_file(error: OSError, folder: pathlib.Path, *, goes_on: bool) -> int:

@@ -71,12 +71,13 @@ def _export(found: argparse.Namespace) -> None:
     for name in formats:
         if name not in _NAMES:
             raise FlagMistake(f"--formats={name} is not one of {', '.join(_NAMES)}.")
-    from ferjax.export import FORMATS, export
+    from ferjax.export import FORMATS, export, list_left
 
+    chosen = tuple(FORMATS) if "all" in formats else tuple(formats)
     written = export(
         found.run,
         found.output,
-        tuple(FORMATS) if "all" in formats else formats,
+        chosen,
         views=found.views,
         storage=found.storage,
         name=found.name,
@@ -87,3 +88,5 @@ def _export(found: argparse.Namespace) -> None:
         print(f"{each.format:<12} differs from the network by at most {each.difference:.0e}")
         for path in each.files:
             print(f"  {path}  {size(path.stat().st_size)}")
+    if left := list_left(found.output, chosen):
+        print(f"Left in {found.output} as it was, perhaps of another network: {', '.join(left)}")

@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import ipaddress
 import pathlib
+import signal
 from collections.abc import Sequence
 
 from ferjax.cli import endings
@@ -25,13 +26,17 @@ _LAST_PORT = 65535
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, serve until a signal; return the exit code."""
-    return endings.run(
+    code = endings.run(
         _create_parser(),
         arguments,
         _serve,
         folder=lambda found: pathlib.Path(),
         interrupted="Interrupted before the server was ready.",
     )
+    if code == 0:  # it has ended well by a signal; another one on the way out changes nothing
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    return code
 
 
 def _create_parser() -> Parser:

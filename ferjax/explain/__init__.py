@@ -43,7 +43,7 @@ def explain(
     if method not in EXPLANATIONS:
         raise ValueError(f"method={method!r} is not one of {', '.join(EXPLANATIONS)}.")
     fitted = network.fit(images)
-    targets = choose_targets(network, fitted, target)
+    targets = choose_targets(network, images, target)
     with arithmetic.fixed():
         maps = list(_walk_batches(network, method, fitted, targets))
     return np.concatenate([np.zeros((0, *fitted.shape[1:3]), np.float32), *maps])
@@ -64,15 +64,15 @@ def _walk_batches(
         yield np.asarray(found, np.float32)[: len(batch)]
 
 
-def choose_targets(network: Network, images: ImageArray, target: Target = None) -> Int32[np.ndarray, " n"]:
-    """Return the number of the class to explain for each fitted image. Raises ValueError for an unknown one."""
+def choose_targets(network: Network, images: GivenImages, target: Target = None) -> Int32[np.ndarray, " n"]:
+    """Return the number of the class to explain for each image. Raises ValueError for an unknown one."""
     if target is None:
         return np.asarray(network(images).argmax(axis=1), np.int32)
     if isinstance(target, str):
         if target not in network.classes:
             raise ValueError(f"target={target!r} is not one of {', '.join(network.classes)}.")
         target = network.classes.index(target)
-    targets = np.broadcast_to(np.asarray(target, np.int32), len(images))
+    targets = np.broadcast_to(np.asarray(target, np.int32), len(network.fit(images)))
     if targets.size and not 0 <= targets.min() <= targets.max() < len(network.classes):
         raise ValueError(f"target={target} is no number of a class, 0 to {len(network.classes) - 1}.")
     return targets

@@ -79,6 +79,13 @@ def export(
         return [_write(each, exported, name, folder, sample) for name, each in chosen.items()]
 
 
+def list_left(folder: pathlib.Path, formats: Sequence[str]) -> list[str]:
+    """Return the files in a folder that are called as those of other formats are; they may be of another network."""
+    written = {file for each in formats for file in FORMATS[each].files}
+    others = dict.fromkeys(file for each in FORMATS.values() for file in each.files if file not in written)
+    return [file for file in others if (folder / file).exists()]
+
+
 def _check_free(folder: pathlib.Path, chosen: Format) -> None:
     """Raise UserError where a text that is not of an earlier export, such as a run's config.json, would be replaced."""
     for file in chosen.files:
@@ -102,4 +109,4 @@ def _write(chosen: Format, exported: Exported, name: str, folder: pathlib.Path, 
     return Written(name, tuple(folder / file for file in chosen.files), difference)
 
 
-__all__ = ["FORMATS", "NO_LICENCE", "TOLERANCE", "Exported", "Format", "Written", "export"]
+__all__ = ["FORMATS", "NO_LICENCE", "TOLERANCE", "Exported", "Format", "Written", "export", "list_left"]

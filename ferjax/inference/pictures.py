@@ -38,8 +38,9 @@ class Picture:
 def to_pixels(array: np.ndarray) -> Pixels:
     """Return one image, [h, w] or [h, w, c], as uint8: c may be 1, 3 (red, green, blue) or 4 (with opacity).
 
-    Booleans are black and white; floats up to 1 are fractions of white; other numbers up to 255 are 8 bits, and beyond
-    that 16. Raises ValueError for another shape and for levels that are none of these.
+    Booleans are black and white; floats up to 1 are fractions of white; other numbers are of the smallest usual range
+    that holds them, as in files of more than 8 bits (ferjax.data.readers.levels). Raises ValueError for another shape
+    and for levels that are none of these.
     """
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
@@ -47,8 +48,6 @@ def to_pixels(array: np.ndarray) -> Pixels:
         raise ValueError(f"an array of shape {list(array.shape)} is no image: [h, w] or [h, w, c], c being 1, 3 or 4")
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
-    elif array.dtype == np.uint16:
-        array = (array // 257).astype(np.uint8)
     elif array.dtype != np.uint8:
         array = scale_levels(array)
     if array.shape[-1] == 4 and array.ndim == 3:

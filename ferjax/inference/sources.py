@@ -32,6 +32,7 @@ from ferjax.inference.loads import (
 )
 from ferjax.inference.marks import read_file_mark, read_mark
 from ferjax.inference.pictures import read_data_address
+from ferjax.preprocess import NARROWEST_PX
 
 # An iterable holds sources too.
 Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | bytearray | int | Iterable[Any]
@@ -39,7 +40,6 @@ Source: TypeAlias = np.ndarray | Image.Image | str | os.PathLike[str] | bytes | 
 # Formats that may hold several pictures; a telephone's MPO holds one photograph and its depth or gain map.
 _SEQUENCES = frozenset({"GIF", "WEBP", "TIFF", "PNG", "AVIF"})
 _HEAD_BYTES = 16
-_NARROWEST = 8  # pixels
 _DEEPER = 2  # iterables within an iterable, whose whole numbers are no cameras
 
 _HIDDEN = "hidden pictures and backups, each of which is answered where it is named itself,"
@@ -103,8 +103,7 @@ class _Finder:
         return str(self.unnamed - 1)
 
     def _find_in_array(self, array: np.ndarray) -> Iterator[Load]:
-        # No image is so narrow: a last side like this is one of channels, though perhaps of a number that no image has.
-        one = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] < _NARROWEST)
+        one = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] < NARROWEST_PX)
         for image in array[None] if one or array.ndim not in (3, 4) else array:
             yield load_array(self._name(""), image)
 

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from ferjax import __version__
 from ferjax.documents.words import shorten
-from ferjax.serving.bodies import Admission, read_chunks
+from ferjax.serving.bodies import Admission, read_chunks, while_connected
 from ferjax.serving.browser import RUNTIME_FILES, Browser
 from ferjax.serving.docs_page import write_page
 from ferjax.serving.limits import Limits
@@ -51,7 +51,7 @@ def create_app(
         async with admission.admit() as held:
             with measures.in_progress.track_inprogress():
                 uploads = await read_uploads(request, read_chunks(request, limits, held), limits)
-                return JSONResponse(await service.answer(uploads, wishes))
+                return JSONResponse(await while_connected(request, service.answer(uploads, wishes)))
 
     async def say_health(request: Request) -> Response:
         works = service.batches.works
@@ -62,7 +62,8 @@ def create_app(
         return Response(measures.write(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def describe_api(request: Request) -> Response:
-        return JSONResponse(description)
+        root = request.scope.get("root_path", "")  # where another application mounts this one
+        return JSONResponse({**description, "servers": [{"url": root}]} if root else description)
 
     async def show_docs(request: Request) -> Response:
         return HTMLResponse(docs)

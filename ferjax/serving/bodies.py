@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -10,6 +11,8 @@ from ferjax.serving.limits import Limits
 from ferjax.serving.refusal import Refusal
 
 _RETRY_AFTER_S = 1
+
+_Answer = TypeVar("_Answer")
 
 
 class Admission:
@@ -88,6 +91,25 @@ async def read_chunks(request: Request, limits: Limits, held: Held) -> AsyncGene
             raise _too_large(limits)
         held.take(len(chunk))
         yield chunk
+
+
+async def while_connected(request: Request, answer: Coroutine[Any, Any, _Answer]) -> _Answer:
+    """Await an answer; cancel it, and raise ClientDisconnect, where the client leaves whose body has been read."""
+
+    async def wait_until_left() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            await asyncio.sleep(0)
+
+    working, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(wait_until_left())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 def _too_large(limits: Limits) -> Refusal:

@@ -118,9 +118,23 @@ def _create_protocol(header_s: float) -> type[asyncio.Protocol]:
             super().connection_made(transport)
             self._waiting = self.loop.call_later(header_s, self._close_silent)
 
+        def data_received(self, data: bytes) -> None:
+            if self._awaits_request and self._waiting.cancelled():  # a request after the first one
+                self._waiting = self.loop.call_later(header_s, self._close_silent)
+            super().data_received(data)
+            if not self._awaits_request:
+                self._waiting.cancel()
+
+        @property
+        def _awaits_request(self) -> bool:
+            return self.cycle is None or self.cycle.response_complete
+
         def _close_silent(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
+            if self._awaits_request and not self.transport.is_closing():
                 self.transport.close()
+
+        def _unsupported_upgrade_warning(self) -> None:
+            """Say nothing: uvicorn would advise to install what is of no use here."""
 
         def send_400_response(self, msg: str) -> None:
             body = json.dumps({"error": "This is no request of HTTP that can be read."}).encode()

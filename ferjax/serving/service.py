@@ -4,7 +4,7 @@ import asyncio
 import base64
 import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,7 @@ class Service:
 
     def start(self) -> None:
         """Compile, and begin to work."""
+        self._turns.start()
         self.batches.start()
 
     def stop(self) -> None:
@@ -80,7 +81,7 @@ class Service:
             first = own.stop
             pictures.append(self._describe(one, result, own))
         if wishes.explain != "none":
-            (drawn,) = await self._turns.map(functools.partial(_draw_all, found), [result])
+            drawn = await self._turns.map(_draw_all, list(_divide_maps(found, result)))
             for picture, overlays in zip(pictures, drawn, strict=True):
                 picture["explanations"] = overlays
         return {
@@ -139,9 +140,15 @@ def _describe_unread(pictures: Sequence[Picture]) -> str:
     return f"None of the {len(pictures)} pictures can be read: {'; '.join(told)}."
 
 
-def _draw_all(found: Sequence[Found], result: Result) -> list[list[str]]:
+def _divide_maps(found: Sequence[Found], result: Result) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """Yield the crops of each picture with their maps."""
     maps = iter(() if result.maps is None else result.maps)
-    return [[_draw(crop, next(maps)) for crop in one.crops] for one in found]
+    for one in found:
+        yield [(crop, next(maps)) for crop in one.crops]
+
+
+def _draw_all(faces: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
+    return [_draw(crop, values) for crop, values in faces]
 
 
 def _draw(crop: np.ndarray, values: np.ndarray) -> str:

@@ -78,7 +78,9 @@ class Shield:
         try:
             await app(scope, receive_watched, send_whole)
         finally:
-            route = scope["path"] if scope["path"] in self._routes else "other"
+            mounted_at = scope.get("root_path", "")  # by another application
+            path = scope["path"].removeprefix(mounted_at)
+            route = path if path in self._routes else "other"
             self._measures.requests.labels(route, str(status)).inc()
             self._measures.seconds.labels(route).observe(time.perf_counter() - start_s)
 

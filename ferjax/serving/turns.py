@@ -25,14 +25,14 @@ class Turns:
     """
 
     def __init__(self, threads: int) -> None:
-        self._threads = concurrent.futures.ThreadPoolExecutor(threads, "ferjax-pictures")
-        self._free = threads
+        self._count = self._free = threads
+        self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         self._requests: collections.deque[collections.deque[_Piece]] = collections.deque()
 
     async def map(self, function: Callable[[_Item], _Answer], items: Sequence[_Item]) -> list[_Answer]:
         """Return the function's answer for each of a request's items, in order; what it raises is raised.
 
-        Where this is cancelled, what has not begun never begins.
+        Then, and where this is cancelled, what has not begun never begins.
         """
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[_Answer]] = [loop.create_future() for _ in items]
@@ -40,11 +40,20 @@ class Turns:
         if pieces := collections.deque(map(_Piece, works, futures)):
             self._requests.append(pieces)
             self._begin(loop)
-        return await asyncio.gather(*futures)
+        try:
+            return await asyncio.gather(*futures)
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def start(self) -> None:
+        """Begin to take work."""
+        self._threads = concurrent.futures.ThreadPoolExecutor(self._count, "ferjax-pictures")
 
     def stop(self) -> None:
         """Wait for what has been begun."""
-        self._threads.shutdown()
+        if self._threads is not None:
+            self._threads.shutdown()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._free and self._requests:

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -79,6 +80,22 @@ def test_a_mistake_is_one_sentence_and_its_code(capsys, error, arguments, code, 
 def test_a_command_may_say_what_an_interruption_left(capsys):
     assert end_with(KeyboardInterrupt(), interrupted="What was downloaded is kept.") == 130
     assert capsys.readouterr().err == "ferjax: What was downloaded is kept.\n"
+
+
+def test_an_interruption_that_a_library_swallows_or_turns_into_its_own_error_is_one(capsys):
+    def swallow(_):
+        class Callback:
+            def __del__(self):
+                raise KeyboardInterrupt
+
+        Callback()
+        time.sleep(5)
+
+    assert end(swallow) == 130
+    error = ImportError("Encountered an error while initializing the extension.")
+    error.__cause__ = KeyboardInterrupt()
+    assert end_with(error) == 130
+    assert capsys.readouterr().err == 2 * "ferjax: Interrupted; the same command starts again.\n"
 
 
 def test_what_nobody_foresaw_is_a_traceback():

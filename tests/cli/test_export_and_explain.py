@@ -21,6 +21,11 @@ def test_export_prints_the_files_and_by_how_much_they_differ(finished_run, tmp_p
     assert out.startswith("onnx         differs from the network by at most ")
     written = tmp_path / "out" / "model.onnx"
     assert f"  {written}  {size(written.stat().st_size)}\n" in out
+    assert "Left" not in out
+    (written.parent / "model.stablehlo").touch()
+    assert export([str(finished_run), "-o", str(tmp_path / "out"), "-f", "onnx"]) == 0
+    said = f"Left in {written.parent} as it was, perhaps of another network: model.stablehlo\n"
+    assert capsys.readouterr().out.endswith(said)
 
 
 def test_without_a_run_what_needs_no_card_is_written(tmp_path, monkeypatch):
@@ -28,7 +33,7 @@ def test_without_a_run_what_needs_no_card_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr("ferjax.export.export", lambda run, folder, formats, **_: asked.append((run, formats)) or [])
     assert export(["-o", str(tmp_path)]) == export([str(tmp_path), "-o", str(tmp_path)]) == 0
     without_card = [name for name, each in FORMATS.items() if not each.needs_card]
-    assert asked == [(None, without_card), (tmp_path, tuple(FORMATS))]
+    assert asked == [(None, tuple(without_card)), (tmp_path, tuple(FORMATS))]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`ferjax serve`: its flags, and one sentence for each mistake."""
 
+import signal
 import socket
 
 import pytest
@@ -10,8 +11,9 @@ from ferjax.cli.serve import _list_hosts, main
 
 @pytest.fixture
 def served(monkeypatch):
-    """What would have been served."""
-    told = {}
+    """What would have been served, and the signals that are ignored then."""
+    told = {"ignored": []}
+    monkeypatch.setattr(signal, "signal", lambda number, handler: told["ignored"].append((number, handler)))
     monkeypatch.setattr("ferjax.serving.serve", lambda network, **options: told.update(options, network=network))
     monkeypatch.setattr("ferjax.runtime.keep_compiled", lambda: None)
     return told
@@ -24,6 +26,8 @@ def test_flags_become_limits(served, finished_run):
     limits = served["limits"]
     assert (limits.body_bytes, limits.waiting_bytes, limits.files) == (300_000_000, 300_000_000, 2)
     assert served["hosts"] == ["localhost", "127.0.0.1", "::1", "127.0.0.1"]
+    # A second Ctrl-C as the process ends does not change its exit code.
+    assert served["ignored"] == [(signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, signal.SIG_IGN)]
 
 
 def test_a_server_for_other_machines_answers_to_any_name_unless_some_are_given():

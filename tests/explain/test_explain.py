@@ -12,7 +12,7 @@ import pytest
 import ferjax
 from ferjax.data.datasets.fer2013 import EMOTIONS
 from ferjax.data.datasets.synthetic import draw
-from ferjax.explain import EXPLANATIONS, explain, overlay
+from ferjax.explain import EXPLANATIONS, choose_targets, explain, overlay
 from ferjax.networks.base import INFERENCE, Classifier, Context
 from tests.answers import close
 
@@ -94,6 +94,14 @@ def test_a_map_is_of_its_class_and_its_image_alone(blobs, images, method):
     assert explain(blobs, images[:0], method).shape == (0, 48, 48)
     default = explain(blobs, images, method)
     np.testing.assert_array_equal(default, explain(blobs, images, method, blobs(images).argmax(1)))
+
+
+def test_the_class_is_that_which_the_network_answers(blobs, images):
+    dark = np.asarray(images, np.float32) / np.max(images) / 255  # scaled to 0..255, it goes up to 1
+    own = blobs(dark).argmax(axis=1)
+    np.testing.assert_array_equal(choose_targets(blobs, dark), own)
+    np.testing.assert_array_equal(explain(blobs, dark), explain(blobs, dark, "grad_cam", own))
+    assert choose_targets(blobs, dark[0, :, :, 0], 3).tolist() == [3]  # one image
 
 
 @pytest.mark.parametrize(

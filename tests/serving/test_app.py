@@ -8,11 +8,15 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from ferjax.inference import list_columns
+from ferjax.serving import create
 from ferjax.serving.shield import HEADERS
 from tests.inference.conftest import SquareFinder, draw
-from tests.serving.conftest import encode
+from tests.serving.conftest import LIMITS, encode
 
 
 def test_a_picture_gets_the_rows_that_predict_gives(ask, network):
@@ -271,3 +275,16 @@ def test_photographs_are_turned_upright(ask):
     exif[0x0112] = 6
     _, answer = ask(encode(draw((20, 30)), "JPEG", exif=exif))
     assert (answer["pictures"][0]["width"], answer["pictures"][0]["height"]) == (90, 160)
+
+
+def test_within_another_application_its_routes_are_known_and_it_starts_again(network, one_face):
+    inner = create(network, limits=LIMITS, detector=SquareFinder())
+    outer = Starlette(routes=[Mount("/faces", inner)], lifespan=lambda app: inner.router.lifespan_context(inner))
+    for _ in range(2):
+        with TestClient(outer) as client:
+            assert client.post("/faces/predict", content=one_face).status_code == 200
+            assert client.get("/faces/openapi.json").json()["servers"] == [{"url": "/faces"}]
+            assert 'ferjax_requests_total{route="/predict",status="200"}' in client.get("/faces/metrics").text
+    answer = TestClient(outer).post("/faces/predict", content=one_face)  # without its lifespan
+    assert answer.status_code == 503
+    assert "is not running" in answer.json()["error"]

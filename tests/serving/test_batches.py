@@ -1,6 +1,7 @@
 """Faces of many requests share a batch, and each gets its own answer."""
 
 import contextlib
+import threading
 import time
 
 import numpy as np
@@ -118,6 +119,68 @@ def test_a_cancelled_request_is_left_out_and_those_after_it_are_answered(batches
     assert len(kept.result(10).probabilities) == 1
     (after,) = _submit(batches, (_face(3), "none"))
     assert len(after.result(10).probabilities) == 1
+
+
+def test_a_job_of_many_faces_shares_its_batches_with_the_others(batches, network):
+    batches._watch = lambda _: time.sleep(0.1)
+    many, few = _submit(batches, (_face(1, 100), "none"), (_face(2, 9), "none"))
+    assert len(few.result(10).probabilities) == 9
+    assert sum(call[0] for call in network.calls) <= 48  # and not 109
+    assert len(many.result(10).probabilities) == 100
+    assert sum(call[0] for call in network.calls) == 109
+
+
+def test_views_of_many_faces_and_explanations_take_turns_too(batches, network, monkeypatch):
+    done = []
+
+    def explain(_, inputs, method, targets):
+        done.append(len(inputs))
+        time.sleep(0.1)
+        return np.zeros((len(inputs), 4, 4), np.float32) + inputs[:, :1, :1, 0]
+
+    monkeypatch.setattr("ferjax.explain.explain", explain)
+    faces = np.arange(40, dtype=np.uint8).reshape(-1, 1, 1, 1) + np.zeros((1, 4, 4, 1), np.uint8)
+    many, few = _submit(batches, (faces, "none", "grad_cam"), (_face(2), "mirror"))
+    few.result(10)
+    assert len(done) <= 1
+    np.testing.assert_array_equal(many.result(10).maps[:, 0, 0], np.arange(40))
+    assert done == [16, 16, 8]
+
+
+def test_a_cancelled_job_gets_no_more_batches(batches, network):
+    go, begun = threading.Event(), threading.Event()
+
+    def wait(count):
+        begun.set()
+        go.wait(10)
+
+    batches._watch = wait
+    (many,) = _submit(batches, (_face(1, 200), "none"))
+    assert begun.wait(10)
+    many.cancel()
+    go.set()
+    (after,) = _submit(batches, (_face(3), "none"))
+    after.result(10)
+    assert sum(call[0] for call in network.calls) <= 33
+
+
+def test_jobs_of_a_thread_that_ends_are_refused_and_it_starts_again(network, caplog, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda told: None)
+    batches = Batches(network, wait_s=0.1)
+    batches.start()
+    monkeypatch.setattr(network, "fit", None)
+    monkeypatch.setattr(batches, "_call", lambda *_: exec("raise SystemExit"))
+    one, other = _submit(batches, (_face(1), "none"), (_face(1), "mirror"))
+    for future in (one, other):
+        with pytest.raises(Refusal, match="is not running"):
+            future.result(10)
+    assert not batches.works
+    assert "The network's thread has ended" in caplog.text
+    monkeypatch.undo()
+    batches.start()
+    (again,) = _submit(batches, (_face(1), "none"))
+    again.result(10)
+    batches.stop()
 
 
 def test_views_have_batches_of_their_own_and_a_failure_is_its_requests_alone(batches, network):

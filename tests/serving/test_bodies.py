@@ -4,8 +4,9 @@ import asyncio
 import json
 
 import pytest
+from starlette.requests import ClientDisconnect
 
-from ferjax.serving.bodies import Admission
+from ferjax.serving.bodies import Admission, while_connected
 from ferjax.serving.refusal import Refusal
 from tests.serving.conftest import LIMITS
 
@@ -59,6 +60,29 @@ def test_a_slow_upload_is_cut_off(client, app):
 
     status, _, answer = _ask(app, receive, CHUNKED)
     assert (status, answer["error"][:42]) == (408, "The upload was not complete after 0.3 seco")
+
+
+def test_the_work_for_a_client_that_leaves_is_cancelled():
+    class Request:
+        async def receive(self):
+            await asyncio.sleep(seconds)
+            return {"type": "http.disconnect"}
+
+    ended = []
+
+    async def answer():
+        try:
+            await asyncio.sleep(0.1)
+            return "answer"
+        finally:
+            ended.append(True)
+
+    seconds = 60
+    assert asyncio.run(while_connected(Request(), answer())) == "answer"
+    seconds = 0
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(while_connected(Request(), answer()))
+    assert ended == [True, True]
 
 
 def test_too_many_requests_and_too_many_bytes_are_asked_to_wait():

@@ -160,6 +160,12 @@ def test_slow_and_endless_uploads_end_with_a_sentence_and_silence_with_a_closed_
         silent.sendall(b"POST /predict HTTP/1.1\r\nHost: loc")
         silent.settimeout(30)
         assert silent.recv(10) == b""
+    with server.connect() as later:  # a second request of the same connection
+        later.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert _read_answer(later)[0] == 200
+        later.sendall(b"GET /health HTTP/1.1\r\nHost: loc")
+        later.settimeout(30)
+        assert later.recv(10) == b""
 
 
 async def burst(port, body, count, rounds, query=""):

@@ -11,6 +11,7 @@ from ferjax.serving.turns import Turns
 @pytest.fixture
 def turns():
     turns = Turns(1)
+    turns.start()
     yield turns
     turns.stop()
 
@@ -20,10 +21,13 @@ def test_answers_are_in_order_and_a_failure_is_raised(turns):
         assert await turns.map(lambda item: item * 2, [1, 2, 3]) == [2, 4, 6]
         assert await turns.map(lambda item: item, []) == []
         with pytest.raises(ZeroDivisionError):
-            await turns.map(lambda item: 1 // item, [1, 0])
+            await turns.map(lambda item: done.append(item) or 1 // item, [1, 0, 2, 3])
         assert await turns.map(lambda item: item, [4]) == [4]
 
+    done = []
     asyncio.run(run())
+    assert done[:2] == [1, 0]
+    assert 3 not in done  # nobody would have taken it
 
 
 def test_a_small_request_does_not_wait_until_a_large_one_is_done(turns):

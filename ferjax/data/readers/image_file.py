@@ -87,5 +87,4 @@ def scale_levels(array: np.ndarray) -> np.ndarray:
 
     Raises ValueError where they are not within 0..65535.
     """
-    real = np.issubdtype(array.dtype, np.floating)
-    return levels.to_gray(array, levels.choose_top([levels.find_highest(array)], real=real))
+    return levels.to_gray(array, levels.choose_top([levels.find_highest(array)], real=levels.is_real(array)))

@@ -21,6 +21,11 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
+def is_real(array: np.ndarray) -> bool:
+    """Return whether an array's numbers are floats, of NumPy or of other libraries, as bfloat16 is."""
+    return array.dtype.kind not in "biu"
+
+
 def find_highest(image: Image.Image | np.ndarray) -> float:
     """Return the highest level of a deep image; raises ValueError for levels outside of 0..65535."""
     levels = np.asarray(image).astype(np.float64)
