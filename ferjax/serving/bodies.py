@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -93,23 +93,30 @@ async def read_chunks(request: Request, limits: Limits, held: Held) -> AsyncGene
         yield chunk
 
 
-async def while_connected(request: Request, answer: Coroutine[Any, Any, _Answer]) -> _Answer:
+async def while_connected(request: Request, answer: Awaitable[_Answer]) -> _Answer:
     """Await an answer; cancel it, and raise ClientDisconnect, where the client leaves whose body has been read."""
+    task, waits, has_left = asyncio.current_task(), True, False
+    assert task is not None
 
-    async def wait_until_left() -> None:
+    async def watch() -> None:
+        nonlocal has_left
         while (await request.receive())["type"] != "http.disconnect":
             await asyncio.sleep(0)
-
-    working, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(wait_until_left())
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        for task in (working, leaving):
+        if waits:
+            has_left = True
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        if not has_left:
+            raise
+        task.uncancel()
+        raise ClientDisconnect from None
+    finally:
+        waits = False
+        watching.cancel()
 
 
 def _too_large(limits: Limits) -> Refusal:

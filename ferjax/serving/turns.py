@@ -12,6 +12,10 @@ _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
 
+# A piece lies ready for a thread that has done its own, since the event loop may be busy then.
+_AHEAD = 1
+
+
 @dataclasses.dataclass(frozen=True)
 class _Piece:
     work: Callable[[], Any]
@@ -25,7 +29,7 @@ class Turns:
     """
 
     def __init__(self, threads: int) -> None:
-        self._count = self._free = threads
+        self._count, self._free = threads, threads + _AHEAD
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         self._requests: collections.deque[collections.deque[_Piece]] = collections.deque()
 

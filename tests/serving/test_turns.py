@@ -21,13 +21,13 @@ def test_answers_are_in_order_and_a_failure_is_raised(turns):
         assert await turns.map(lambda item: item * 2, [1, 2, 3]) == [2, 4, 6]
         assert await turns.map(lambda item: item, []) == []
         with pytest.raises(ZeroDivisionError):
-            await turns.map(lambda item: done.append(item) or 1 // item, [1, 0, 2, 3])
+            await turns.map(lambda item: done.append(item) or 1 // item, [1, 0, *range(2, 9)])
         assert await turns.map(lambda item: item, [4]) == [4]
 
     done = []
     asyncio.run(run())
     assert done[:2] == [1, 0]
-    assert 3 not in done  # nobody would have taken it
+    assert 8 not in done  # nobody would have taken it
 
 
 def test_a_small_request_does_not_wait_until_a_large_one_is_done(turns):
@@ -37,7 +37,7 @@ def test_a_small_request_does_not_wait_until_a_large_one_is_done(turns):
         await asyncio.gather(*(turns.map(done.append, items) for items in ("aaaaaa", "bb", "c")))
 
     asyncio.run(run())
-    assert "".join(done) == "aabcabaaa"  # one turn of the first was given out before the others came
+    assert "".join(done) == "aaabcabaa"  # two turns of the first were given out before the others came
 
 
 def test_what_a_cancelled_request_has_not_begun_is_left_out(turns):
@@ -48,7 +48,7 @@ def test_what_a_cancelled_request_has_not_begun_is_left_out(turns):
         go.wait(10)
 
     async def run():
-        large = asyncio.ensure_future(turns.map(work, "aaa"))
+        large = asyncio.ensure_future(turns.map(work, "aaaa"))
         small = asyncio.ensure_future(turns.map(work, "b"))
         await asyncio.sleep(0)
         large.cancel()
@@ -58,4 +58,4 @@ def test_what_a_cancelled_request_has_not_begun_is_left_out(turns):
             await large
 
     asyncio.run(run())
-    assert begun == ["a", "b"]
+    assert begun in (["a", "b"], ["a", "a", "b"])  # the second may have been on its way
