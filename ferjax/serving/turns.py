@@ -29,8 +29,9 @@ class Turns:
     """
 
     def __init__(self, threads: int) -> None:
-        self._count, self._free = threads, threads + _AHEAD
+        self._count = threads
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
+        self._free = 0
         self._requests: collections.deque[collections.deque[_Piece]] = collections.deque()
 
     async def map(self, function: Callable[[_Item], _Answer], items: Sequence[_Item]) -> list[_Answer]:
@@ -53,6 +54,8 @@ class Turns:
     def start(self) -> None:
         """Begin to take work."""
         self._threads = concurrent.futures.ThreadPoolExecutor(self._count, "ferjax-pictures")
+        self._free = self._count + _AHEAD
+        self._requests.clear()
 
     def stop(self) -> None:
         """Wait for what has been begun."""
