@@ -35,5 +35,5 @@ def get_config() -> ConfigDict:
     config.train.epochs = 28
     config.train.early_stop_patience_epochs = 0
     config.eval.epoch = "last"
-    config.eval.views = "mirror_shifts"
+    config.eval.views = "mirror_shifts_zooms"
     return config

@@ -53,6 +53,14 @@ def _crop(row: float, column: float) -> View:
     return view
 
 
+def _shrink(images: Images) -> Images:
+    """Add a 24th of each side around the image, by its nearest edge pixel, and reduce all that to the image's size."""
+    height, width = images.shape[1:3]
+    padded = jnp.pad(images, ((0, 0), (height // 24,) * 2, (width // 24,) * 2, (0, 0)), mode="edge")
+    resized: Images = jax.image.resize(padded, images.shape, "bilinear")
+    return resized
+
+
 def _with_mirror(views: tuple[View, ...]) -> tuple[View, ...]:
     def mirrored(view: View) -> View:
         return lambda images: _mirror(view(images))
@@ -61,6 +69,8 @@ def _with_mirror(views: tuple[View, ...]) -> tuple[View, ...]:
 
 
 _SHIFTS = (_keep, _shift(1, 0), _shift(-1, 0), _shift(0, 1), _shift(0, -1))
+# The image, and what is an eleventh larger and a thirteenth smaller: training's zooms go on both sides too.
+_SHIFTS_ZOOMS = (*_SHIFTS, _crop(0.5, 0.5), _shrink)
 # The centre and the four corners, as in Krizhevsky et al. 2012's ten views.
 _CROPS = (_crop(0.5, 0.5), _crop(0.0, 0.0), _crop(0.0, 1.0), _crop(1.0, 0.0), _crop(1.0, 1.0))
 
@@ -73,6 +83,7 @@ VIEWS: Mapping[str, tuple[View, ...]] = MappingProxyType(
         "crops": _CROPS,
         "mirror_shifts": _with_mirror(_SHIFTS),
         "mirror_crops": _with_mirror(_CROPS),
+        "mirror_shifts_zooms": _with_mirror(_SHIFTS_ZOOMS),
     }
 )
 

@@ -36,7 +36,8 @@ def test_none_is_the_identity_and_how_many_views_there_are():
     images = draw(SHAPES[0])
     assert VIEWS["none"][0](images) is images
     counts = {name: len(views) for name, views in VIEWS.items()}
-    assert counts == {"none": 1, "mirror": 2, "shifts": 5, "crops": 5, "mirror_shifts": 10, "mirror_crops": 10}
+    mirrored = {"mirror_shifts": 10, "mirror_crops": 10, "mirror_shifts_zooms": 14}
+    assert counts == {"none": 1, "mirror": 2, "shifts": 5, "crops": 5, **mirrored}
     for name, views in VIEWS.items():
         seen = [np.asarray(view(images)) for view in views]
         assert len({array.tobytes() for array in seen}) == len(seen), f"two of {name} are the same"
@@ -77,6 +78,14 @@ def test_crops_are_the_centre_and_the_corners_scaled_up():
     for view, (top, left) in zip(VIEWS["crops"], places, strict=True):
         cut = image[:, top : top + 44, left : left + 44]
         np.testing.assert_array_equal(view(image), jax.image.resize(cut, image.shape, "bilinear"))
+
+
+def test_zooms_show_more_and_less_of_the_image():
+    image = draw((1, 48, 48, 1))
+    larger, smaller = VIEWS["mirror_shifts_zooms"][5:7]
+    np.testing.assert_array_equal(larger(image), VIEWS["crops"][0](image))
+    around = np.pad(image, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    np.testing.assert_array_equal(smaller(image), jax.image.resize(around, image.shape, "bilinear"))
 
 
 def test_the_average_is_of_probabilities():

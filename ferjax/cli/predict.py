@@ -37,7 +37,7 @@ FORMATS = ("csv", "json", "jsonl", "parquet", "md", "html")
 LAYOUTS = ("deepface", "fer", "pyfeat")
 DETECTORS = ("libfacedetection", "mtcnn")
 EXPLANATIONS = ("grad_cam", "integrated_gradients")
-VIEWS = ("none", "mirror", "shifts", "crops", "mirror_shifts", "mirror_crops")
+VIEWS = ("none", "mirror", "shifts", "crops", "mirror_shifts", "mirror_crops", "mirror_shifts_zooms")
 
 _INTERRUPTED = "Interrupted: what was found until then is written."
 _LISTED = 20

@@ -79,8 +79,8 @@ EVAL: Keys = MappingProxyType(
             "none",
             Choice(tuple(VIEWS)),
             "which versions of each image the end of the run averages the probabilities of: 'mirror' adds "
-            "the mirrored image, 'shifts' four shifted ones, 'crops' takes five crops; validation looks at "
-            "each image once",
+            "the mirrored image, 'shifts' four shifted ones, 'zooms' a larger and a smaller one, 'crops' takes five "
+            "crops; validation looks at each image once",
             "free",
         ),
     }
