@@ -64,7 +64,8 @@ _WRONG_QUERIES = (
 class Request:
     """What is sent: headers, a query, and the pieces of a body with the seconds before each.
 
-    `ends` is "whole", "gone" for a client that leaves before the body has ended, or "silent" for one that stays.
+    `ends` is "whole", "left" for a client that leaves behind its whole body, "gone" for one that leaves before that has
+    ended, or "silent" for one that stays and sends no more.
     """
 
     headers: Sequence[tuple[bytes, bytes]]
@@ -159,7 +160,7 @@ def draw_request(chance: random.Random, pictures: Mapping[str, bytes]) -> Reques
     pieces = [(0.0, body[at : at + size]) for at in range(0, len(body), size)]
     if chance.random() < 0.01 and pieces:
         pieces[0] = (0.7, pieces[0][1])
-    ends = chance.choice(["whole"] * 12 + ["gone", "silent"])
+    ends = chance.choice(["whole"] * 12 + ["left", "gone", "silent"])
     query = chance.choice(_WRONG_QUERIES if chance.random() < 0.15 else _QUERIES)
     return Request(headers, query, pieces, ends)
 
@@ -203,7 +204,7 @@ async def _check(app: "Starlette", request: Request, what: str) -> int:
     """Send a request; raise Failed unless it is answered, or refused in a sentence."""
     status, body = await _send(app, request, what)
     if status in (0, 499):
-        expect(request.ends == "gone", f"{what}: no answer, and the client was there")
+        expect(request.ends in ("left", "gone"), f"{what}: no answer, and the client was there")
         return status
     try:
         said = json.loads(body)
@@ -244,7 +245,8 @@ class _Client:
 
     def __init__(self, request: Request) -> None:
         self._pieces, self._ends = list(request.pieces), request.ends
-        if not self._pieces and self._ends == "whole":
+        self._sends_all = self._ends in ("whole", "left")
+        if not self._pieces and self._sends_all:
             self._pieces.append((0.0, b""))
 
     async def receive(self) -> dict[str, Any]:
@@ -252,8 +254,8 @@ class _Client:
             wait_s, piece = self._pieces[0]
             await asyncio.sleep(wait_s)
             del self._pieces[0]
-            return {"type": "http.request", "body": piece, "more_body": bool(self._pieces) or self._ends != "whole"}
-        if self._ends == "silent":
+            return {"type": "http.request", "body": piece, "more_body": bool(self._pieces) or not self._sends_all}
+        if self._ends in ("whole", "silent"):
             await asyncio.sleep(_LONGEST_S)
         return {"type": "http.disconnect"}
 
