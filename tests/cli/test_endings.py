@@ -82,7 +82,15 @@ def test_a_command_may_say_what_an_interruption_left(capsys):
     assert capsys.readouterr().err == "ferjax: What was downloaded is kept.\n"
 
 
-def test_an_interruption_that_a_library_swallows_or_turns_into_its_own_error_is_one(capsys):
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as a terminal's program has it: a program in the background, such as these tests, may ignore it."""
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, kept)
+
+
+def test_an_interruption_that_a_library_swallows_or_turns_into_its_own_error_is_one(ctrl_c, capsys):
     def swallow(_):
         class Callback:
             def __del__(self):
