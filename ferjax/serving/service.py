@@ -4,7 +4,7 @@ import asyncio
 import base64
 import functools
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,9 +81,11 @@ class Service:
             first = own.stop
             pictures.append(self._describe(one, result, own))
         if wishes.explain != "none":
-            drawn = await self._turns.map(_draw_all, list(_divide_maps(found, result)))
-            for picture, overlays in zip(pictures, drawn, strict=True):
-                picture["explanations"] = overlays
+            crops_of_all = [crop for one in found for crop in one.crops]
+            maps = () if result.maps is None else result.maps
+            drawn = iter(await self._turns.map(_draw, list(zip(crops_of_all, maps, strict=True))))
+            for picture, one in zip(pictures, found, strict=True):
+                picture["explanations"] = [next(drawn) for _ in one.crops]
         return {
             "contract": CONTRACT,
             "classes": list(classes),
@@ -140,21 +142,11 @@ def _describe_unread(pictures: Sequence[Picture]) -> str:
     return f"None of the {len(pictures)} pictures can be read: {'; '.join(told)}."
 
 
-def _divide_maps(found: Sequence[Found], result: Result) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """Yield the crops of each picture with their maps."""
-    maps = iter(() if result.maps is None else result.maps)
-    for one in found:
-        yield [(crop, next(maps)) for crop in one.crops]
-
-
-def _draw_all(faces: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    return [_draw(crop, values) for crop, values in faces]
-
-
-def _draw(crop: np.ndarray, values: np.ndarray) -> str:
+def _draw(face: tuple[np.ndarray, np.ndarray]) -> str:
     """Lay a map over its face; return that as an address with the picture in it."""
     from ferjax.explain import overlay
 
+    crop, values = face
     file = io.BytesIO()
     image = Image.fromarray(crop)
     image.thumbnail((288, 288))
