@@ -62,7 +62,8 @@ class Network:
 
         `images` are [n, h, w], [n, h, w, c] or one image, [h, w] or [h, w, c], of any size, gray (c is 1) or red, green
         and blue; they are made gray or colour and scaled as the network's training images were. What is not uint8 is
-        taken as `predict` takes it: floats up to 1 are fractions of white, others 0..255.
+        of the smallest usual range that holds all images of the call: floats up to 1 are fractions of white. `predict`
+        does the same, for each picture by itself.
         `views` names what is averaged over (ferjax.views.VIEWS). They run in batches of `batch_size`, of one shape, so
         that the network compiles once; a CPU computes several at once, of 32 images at most, in threads, which do not
         follow contexts of jax around the call, such as `jax.default_matmul_precision`. Raises ValueError for images of

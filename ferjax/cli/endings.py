@@ -57,7 +57,9 @@ def _show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     """
     error = unraisable.exc_value
     if isinstance(error, KeyboardInterrupt):  # Ctrl-C came within a library's callback, which swallows it
-        threading.Timer(_AFTER_HOOK_S, _thread.interrupt_main).start()  # raised here, it would be lost again
+        signum = getattr(error, "signum", signal.SIGINT)
+        # Raised here, it would be lost again.
+        threading.Timer(_AFTER_HOOK_S, _thread.interrupt_main, (signum,)).start()
     elif not (isinstance(error, OSError) or (isinstance(error, RuntimeError) and "Event loop is closed" in str(error))):
         sys.__unraisablehook__(unraisable)
 
@@ -168,21 +170,14 @@ def run(
         return _end_at_closed_pipe()
     except OSError as error:
         return _fail_at_file(error, folder(found), goes_on=goes_on)
-    except KeyboardInterrupt as stopped:
+    except (KeyboardInterrupt, ImportError) as error:
+        # Ctrl-C that breaks off the import of a library is the cause of that one's error.
+        stopped = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+        if not isinstance(stopped, KeyboardInterrupt):
+            raise
         code = 128 + getattr(stopped, "signum", signal.SIGINT)
         return fail(str(stopped) or interrupted, code)
-    except Exception as error:
-        if not _is_of_interrupt(error):
-            raise
-        return fail(interrupted, 128 + signal.SIGINT)
     return code
-
-
-def _is_of_interrupt(error: BaseException | None) -> bool:
-    """Return whether an error comes from a Ctrl-C, as when it breaks off the import of a library."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _fail_at_file(error: OSError, folder: pathlib.Path, *, goes_on: bool) -> int:

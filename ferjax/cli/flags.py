@@ -73,10 +73,12 @@ class Parser(argparse.ArgumentParser):
         for word in words[:flags]:
             if word.startswith("-") and word not in self._option_string_actions and self._is_file(word):
                 raise FlagMistake(f"{word} begins as flags do: name the file as ./{word}, or behind a --.")
+        switches = {f"--{name}" for name in self._switches}
         for word, behind in itertools.pairwise(words[:flags]):
             is_truth = behind in ("true", "false") and not os.path.lexists(behind)  # 0 and 1 are cameras
-            if is_truth and word.lstrip("-") in self._switches:
-                raise FlagMistake(f"{word} takes no word after it: write {word}={behind}, or {word} alone.")
+            switch = self._normalize(word).partition("=")[0]
+            if is_truth and "=" not in word and switch in switches:
+                raise FlagMistake(f"{word} takes no word after it: write {switch}={behind}, or {word} alone.")
         given = [*map(self._normalize, words[:flags]), *words[flags:]]
         if "--help" in given or "-h" in given:
             print(self.format_help())

@@ -26,17 +26,13 @@ _LAST_PORT = 65535
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the flags, serve until a signal; return the exit code."""
-    code = endings.run(
+    return endings.run(
         _create_parser(),
         arguments,
         _serve,
         folder=lambda found: pathlib.Path(),
         interrupted="Interrupted before the server was ready.",
     )
-    if code == 0:  # it has ended well by a signal; another one on the way out changes nothing
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-    return code
 
 
 def _create_parser() -> Parser:
@@ -94,6 +90,9 @@ def _serve(found: argparse.Namespace) -> None:
         detector=found.detector,
         wait_s=found.wait_ms / 1000,
     )
+    # It has ended well by a signal; another one on the process's way out changes nothing.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _list_hosts(host: str, allowed: str | None) -> list[str] | None:

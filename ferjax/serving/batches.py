@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
@@ -41,6 +41,10 @@ class Submit(Protocol):
     def __call__(
         self, inputs: np.ndarray, views: str, explain: str = "none"
     ) -> "concurrent.futures.Future[Result]": ...
+
+
+# None is the end; a request without faces is told as one without a job.
+_Queue: TypeAlias = "queue.SimpleQueue[_Job | Literal['none'] | None]"
 
 
 @dataclasses.dataclass(eq=False)
@@ -79,8 +83,7 @@ class Batches:
 
     def __init__(self, network: Classifier, *, wait_s: float, watch: Callable[[int], None] = lambda _: None) -> None:
         self._network, self._wait_s, self._watch = network, wait_s, watch
-        # None is the end; a request without faces is told as one without a job.
-        self._jobs: queue.SimpleQueue[_Job | Literal["none"] | None] = queue.SimpleQueue()
+        self._jobs: _Queue = queue.SimpleQueue()
         self._coming = 0
         self._thread: threading.Thread | None = None
         self.works = False  # whether the thread takes what is submitted
@@ -90,6 +93,7 @@ class Batches:
         height, width, channels = self._network.fit(np.zeros((1, 48, 48), np.uint8)).shape[1:]
         for size in SIZES:
             self._network(np.zeros((size, height, width, channels), np.uint8), views="none", batch_size=size)
+        self._jobs = queue.SimpleQueue()  # an earlier end may lie in the old one
         self.works = True
         self._thread = threading.Thread(target=self._work, name="ferjax-batches", daemon=True)
         self._thread.start()
@@ -181,7 +185,7 @@ class Batches:
 
     def _take_turn(self, going: "collections.deque[_Job]") -> None:
         """Do a batch of the first job's work and of others' that fits with it; put that job behind the others."""
-        for job in [job for job in going if job.is_done]:  # cancelled
+        for job in [job for job in going if job.future.done()]:  # cancelled
             going.remove(job)
         if not going:
             return

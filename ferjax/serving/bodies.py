@@ -38,8 +38,7 @@ class Admission:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            sentence = "The server is ending, and this was not done in time: ask again when it is back."
-            raise Refusal(503, sentence) from error
+            raise is_ending() from error
         finally:
             self._deadlines.remove(deadline)
             self.requests -= 1
@@ -117,6 +116,11 @@ async def while_connected(request: Request, answer: Awaitable[_Answer]) -> _Answ
     finally:
         waits = False
         watching.cancel()
+
+
+def is_ending() -> Refusal:
+    """Make the refusal of what a server that ends has not done."""
+    return Refusal(503, "The server is ending, and this was not done in time: ask again when it is back.")
 
 
 def _too_large(limits: Limits) -> Refusal:

@@ -59,6 +59,10 @@ class Service:
         self._turns.start()
         self.batches.start()
 
+    def drop(self, refusal: Refusal) -> None:
+        """Refuse the pictures that no thread has begun."""
+        self._turns.drop(refusal)
+
     def stop(self) -> None:
         """Finish what has been begun."""
         self._turns.stop()

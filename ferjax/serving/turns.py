@@ -55,10 +55,15 @@ class Turns:
         """Begin to take work."""
         self._threads = concurrent.futures.ThreadPoolExecutor(self._count, "ferjax-pictures")
         self._free = self._count + _AHEAD
+
+    def drop(self, error: Exception) -> None:
+        """Have what has not been begun end with an error."""
+        for piece in (piece for pieces in self._requests for piece in pieces if not piece.future.done()):
+            piece.future.set_exception(error)
         self._requests.clear()
 
     def stop(self) -> None:
-        """Wait for what has been begun."""
+        """Wait for what has been begun; any thread may call this."""
         if self._threads is not None:
             self._threads.shutdown()
 

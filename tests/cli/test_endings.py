@@ -104,6 +104,18 @@ def test_an_interruption_that_a_library_swallows_or_turns_into_its_own_error_is_
     error.__cause__ = KeyboardInterrupt()
     assert end_with(error) == 130
     assert capsys.readouterr().err == 2 * "ferjax: Interrupted; the same command starts again.\n"
+    error.__cause__ = InterruptedRun(signal.SIGTERM, "Saved step 3.")
+    assert end_with(error) == 143
+    assert capsys.readouterr().err == "ferjax: Saved step 3.\n"
+
+
+def test_a_fault_behind_a_ctrl_c_is_a_fault():
+    error = ValueError("the save is broken")
+    error.__context__ = KeyboardInterrupt()
+    with pytest.raises(ValueError, match="the save is broken"):
+        end_with(error)
+    with pytest.raises(ImportError):
+        end_with(ImportError("no module"))
 
 
 def test_what_nobody_foresaw_is_a_traceback():

@@ -54,9 +54,12 @@ def test_a_switch_takes_no_word_after_it_unless_that_is_a_file(tmp_path, monkeyp
     assert refuse("--keep_all", "true") == (
         "--keep_all takes no word after it: write --keep_all=true, or --keep_all alone."
     )
+    assert "write --keep_all=false, or --nokeep_all alone." in refuse("--nokeep_all", "false")
     parser = create_parser()
     parser.add_argument("source", nargs="*")
     assert parser.parse(["--keep_all", "0"]).source == ["0"]  # a camera
+    assert parser.parse(["keep_all", "true"]).source == ["keep_all", "true"]
+    assert parser.parse(["--keep_all=true", "false"]).source == ["false"]
     (tmp_path / "true").touch()
     assert parser.parse(["--keep_all", "true"]).source == ["true"]
 

@@ -30,6 +30,11 @@ def test_flags_become_limits(served, finished_run):
     assert served["ignored"] == [(signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, signal.SIG_IGN)]
 
 
+def test_help_leaves_the_signals_as_they_are(served, capsys):
+    assert main(["--help"]) == 0
+    assert served["ignored"] == []
+
+
 def test_a_server_for_other_machines_answers_to_any_name_unless_some_are_given():
     assert _list_hosts("0.0.0.0", None) is None
     assert _list_hosts("localhost", "a.example, B.example")[-2:] == ["a.example", "b.example"]

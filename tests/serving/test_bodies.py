@@ -8,11 +8,12 @@ from starlette.requests import ClientDisconnect
 
 from ferjax.serving.bodies import Admission, while_connected
 from ferjax.serving.refusal import Refusal
+from ferjax.serving.service import Service
 from tests.serving.conftest import LIMITS
 
 
-def _ask(app, receive, *headers):
-    """Send a request to the application itself; return the status, the headers and the answer."""
+def _send(app, receive, *headers):
+    """Send a request to the application itself; return what it sends."""
     sent = []
 
     async def send(message):
@@ -22,7 +23,13 @@ def _ask(app, receive, *headers):
         **{"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "query_string": b""},
         **{"headers": [(b"host", b"testserver"), *headers], "http_version": "1.1", "scheme": "http", "root_path": ""},
     }
-    asyncio.run(app(scope, receive, send))
+    asyncio.run(asyncio.wait_for(app(scope, receive, send), 20))
+    return sent
+
+
+def _ask(app, receive, *headers):
+    """Send a request; return the status, the headers and the answer."""
+    sent = _send(app, receive, *headers)
     body = b"".join(message.get("body", b"") for message in sent[1:])
     return sent[0]["status"], dict(sent[0]["headers"]), json.loads(body)
 
@@ -83,6 +90,25 @@ def test_the_work_for_a_client_that_leaves_is_cancelled():
     with pytest.raises(ClientDisconnect):
         asyncio.run(while_connected(Request(), answer()))
     assert ended == [True, True]
+
+
+def test_the_application_drops_the_work_for_a_client_that_leaves(client, app, monkeypatch):
+    ended = []
+
+    async def answer(self, uploads, wishes):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(len(uploads))
+
+    monkeypatch.setattr(Service, "answer", answer)
+    messages = [{"type": "http.request", "body": b"picture", "more_body": False}, {"type": "http.disconnect"}]
+
+    async def receive():
+        return messages.pop(0)
+
+    assert _send(app, receive)[0]["status"] == 499
+    assert ended == [1]
 
 
 def test_too_many_requests_and_too_many_bytes_are_asked_to_wait():

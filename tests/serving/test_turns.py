@@ -40,6 +40,29 @@ def test_a_small_request_does_not_wait_until_a_large_one_is_done(turns):
     assert "".join(done) == "aaabcabaa"  # two turns of the first were given out before the others came
 
 
+def test_what_an_end_finds_waiting_gets_its_error_and_a_new_start_begins_anew(turns):
+    go, begun = threading.Event(), []
+
+    def work(item):
+        begun.append(item)
+        go.wait(10)
+
+    async def run():
+        waiting = asyncio.ensure_future(turns.map(work, "abcdef"))
+        await asyncio.sleep(0)
+        turns.drop(RuntimeError("the end"))
+        go.set()
+        with pytest.raises(RuntimeError, match="the end"):
+            await waiting
+        turns.stop()
+        await asyncio.sleep(0.1)
+        turns.start()
+        assert await turns.map(lambda item: item, [1, 2, 3]) == [1, 2, 3]
+
+    asyncio.run(run())
+    assert set(begun) <= {"a", "b"}
+
+
 def test_what_a_cancelled_request_has_not_begun_is_left_out(turns):
     go, begun = threading.Event(), []
 
