@@ -6,16 +6,14 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ferjax import paths
-from ferjax.documents.words import suggest
+from ferjax.documents.words import TRUTHS, suggest
 from ferjax.errors import UserError
 
 _SWITCH = "true|false"
-_TRUTHS: Mapping[str, bool] = MappingProxyType({"true": True, "false": False, "1": True, "0": False})
 
 
 class FlagMistake(Exception):  # noqa: N818 - a mistake in what was asked, not in the program
@@ -73,11 +71,10 @@ class Parser(argparse.ArgumentParser):
         for word in words[:flags]:
             if word.startswith("-") and word not in self._option_string_actions and self._is_file(word):
                 raise FlagMistake(f"{word} begins as flags do: name the file as ./{word}, or behind a --.")
-        switches = {f"--{name}" for name in self._switches}
         for word, behind in itertools.pairwise(words[:flags]):
             is_truth = behind in ("true", "false") and not os.path.lexists(behind)  # 0 and 1 are cameras
             switch = self._normalize(word).partition("=")[0]
-            if is_truth and "=" not in word and switch in switches:
+            if is_truth and "=" not in word and switch in map("--{}".format, self._switches):
                 raise FlagMistake(f"{word} takes no word after it: write {switch}={behind}, or {word} alone.")
         given = [*map(self._normalize, words[:flags]), *words[flags:]]
         if "--help" in given or "-h" in given:
@@ -153,9 +150,9 @@ def file_path(text: str) -> pathlib.Path:
 
 
 def _parse_switch(text: str) -> bool:
-    if text.lower() not in _TRUTHS:
+    if text.lower() not in TRUTHS:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return _TRUTHS[text.lower()]
+    return TRUTHS[text.lower()]
 
 
 def _take_overrides(arguments: Sequence[str], prefix: str) -> tuple[list[str], dict[str, str | None]]:

@@ -2,15 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
-from ferjax.documents.words import shorten, suggest
+from ferjax.documents.words import TRUTHS, shorten, suggest
 from ferjax.serving.refusal import Refusal
 from ferjax.views import VIEWS
 
 # Integrated gradients take up to a thousand passes for a face: too long for a server.
 EXPLAIN = ("none", "grad_cam")
-BOOLEANS: Mapping[str, bool] = MappingProxyType({"true": True, "false": False, "1": True, "0": False})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +31,7 @@ def parse_wishes(query: Sequence[tuple[str, str]]) -> Wishes:
     if len(given) < len(query):
         raise Refusal(400, "An option is given twice: give each once.")
     return Wishes(
-        detect=BOOLEANS[_choose(given, "detect", tuple(BOOLEANS), "true")],
+        detect=TRUTHS[_choose(given, "detect", tuple(TRUTHS), "true")],
         views=_choose(given, "views", tuple(VIEWS), "none"),
         explain=_choose(given, "explain", EXPLAIN, "none"),
     )
