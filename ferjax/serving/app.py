@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from ferjax import __version__
 from ferjax.documents.words import shorten
-from ferjax.serving.bodies import Admission, is_ending, read_chunks, while_connected
+from ferjax.serving.bodies import Admission, read_chunks, refuse_at_end, while_connected
 from ferjax.serving.browser import RUNTIME_FILES, Browser
 from ferjax.serving.docs_page import write_page
 from ferjax.serving.limits import Limits
@@ -92,7 +92,7 @@ def create_app(
     async def live(app: Starlette) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(service.start)
         yield
-        service.drop(is_ending())
+        service.drop(refuse_at_end())
         await anyio.to_thread.run_sync(service.stop)
 
     routes = [

@@ -38,7 +38,7 @@ class Admission:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            raise is_ending() from error
+            raise refuse_at_end() from error
         finally:
             self._deadlines.remove(deadline)
             self.requests -= 1
@@ -118,7 +118,7 @@ async def while_connected(request: Request, answer: Awaitable[_Answer]) -> _Answ
         watching.cancel()
 
 
-def is_ending() -> Refusal:
+def refuse_at_end() -> Refusal:
     """Make the refusal of what a server that ends has not done."""
     return Refusal(503, "The server is ending, and this was not done in time: ask again when it is back.")
 
