@@ -245,7 +245,11 @@ class Batches:
 
 
 def _not_running() -> Refusal:
-    return Refusal(503, "The server's network is not running: its log says why, and a new start helps.")
+    return Refusal(
+        503,
+        "The server's network is not running: start it anew where its log tells of a fault; within another application, "
+        "run this one's lifespan.",
+    )
 
 
 def _settle(job: _Job, answer: Result | BaseException) -> None:

@@ -287,4 +287,4 @@ def test_within_another_application_its_routes_are_known_and_it_starts_again(net
             assert 'ferjax_requests_total{route="/predict",status="200"}' in client.get("/faces/metrics").text
     answer = TestClient(outer).post("/faces/predict", content=one_face)  # without its lifespan
     assert answer.status_code == 503
-    assert "is not running" in answer.json()["error"]
+    assert "within another application, run this one's lifespan" in answer.json()["error"]
