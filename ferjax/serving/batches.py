@@ -247,8 +247,8 @@ class Batches:
 def _not_running() -> Refusal:
     return Refusal(
         503,
-        "The server's network is not running: start it anew where its log tells of a fault; within another application, "
-        "run this one's lifespan.",
+        "The server's network is not running: start it anew where its log tells of a fault; within another "
+        "application, run this one's lifespan.",
     )
 
 
