@@ -16,6 +16,22 @@ def turns():
     turns.stop()
 
 
+class Gate:
+    """Work that says what of it has begun, and waits until it may go on."""
+
+    def __init__(self):
+        self.go, self.begun = threading.Event(), []
+
+    def work(self, item):
+        self.begun.append(item)
+        self.go.wait(10)
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
 def test_answers_are_in_order_and_a_failure_is_raised(turns):
     async def run():
         assert await turns.map(lambda item: item * 2, [1, 2, 3]) == [2, 4, 6]
@@ -40,18 +56,12 @@ def test_a_small_request_does_not_wait_until_a_large_one_is_done(turns):
     assert "".join(done) == "aaabcabaa"  # two turns of the first were given out before the others came
 
 
-def test_what_an_end_finds_waiting_gets_its_error_and_a_new_start_begins_anew(turns):
-    go, begun = threading.Event(), []
-
-    def work(item):
-        begun.append(item)
-        go.wait(10)
-
+def test_what_an_end_finds_waiting_gets_its_error_and_a_new_start_begins_anew(turns, gate):
     async def run():
-        waiting = asyncio.ensure_future(turns.map(work, "abcdef"))
+        waiting = asyncio.ensure_future(turns.map(gate.work, "abcdef"))
         await asyncio.sleep(0)
         turns.drop(RuntimeError("the end"))
-        go.set()
+        gate.go.set()
         with pytest.raises(RuntimeError, match="the end"):
             await waiting
         turns.stop()
@@ -60,25 +70,19 @@ def test_what_an_end_finds_waiting_gets_its_error_and_a_new_start_begins_anew(tu
         assert await turns.map(lambda item: item, [1, 2, 3]) == [1, 2, 3]
 
     asyncio.run(run())
-    assert set(begun) <= {"a", "b"}
+    assert set(gate.begun) <= {"a", "b"}
 
 
-def test_what_a_cancelled_request_has_not_begun_is_left_out(turns):
-    go, begun = threading.Event(), []
-
-    def work(item):
-        begun.append(item)
-        go.wait(10)
-
+def test_what_a_cancelled_request_has_not_begun_is_left_out(turns, gate):
     async def run():
-        large = asyncio.ensure_future(turns.map(work, "aaaa"))
-        small = asyncio.ensure_future(turns.map(work, "b"))
+        large = asyncio.ensure_future(turns.map(gate.work, "aaaa"))
+        small = asyncio.ensure_future(turns.map(gate.work, "b"))
         await asyncio.sleep(0)
         large.cancel()
-        go.set()
+        gate.go.set()
         await small
         with pytest.raises(asyncio.CancelledError):
             await large
 
     asyncio.run(run())
-    assert begun in (["a", "b"], ["a", "a", "b"])  # the second may have been on its way
+    assert gate.begun in (["a", "b"], ["a", "a", "b"])  # the second may have been on its way
