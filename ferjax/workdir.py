@@ -4,11 +4,9 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import logging
-import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
@@ -17,9 +15,7 @@ from ml_collections import ConfigDict
 from ferjax import config, data
 from ferjax.errors import UserError
 from ferjax.files import remove_remains, write_json
-from ferjax.locks import try_take
-
-logger = logging.getLogger("ferjax")
+from ferjax.holding import hold
 
 CONFIG_FILE = "config.json"
 DATA_FILE = "data.json"
@@ -35,7 +31,6 @@ REPORT_FILES = ("report.md", REPORT_FILE, "report.csv")
 FIGURES_FOLDER = "figures"
 CHECKPOINTS_FOLDER = "checkpoints"
 TENSORBOARD_FOLDER = "tensorboard"
-LOCK_FILE = ".lock"
 
 # The figures of one run; a study draws others into a folder of the same name.
 RUN_FIGURES = ("curves.png", "confusion.png", "class_distribution.png", "worst_mistakes.png")
@@ -247,55 +242,9 @@ class Workdir:
 
         A start that is refused before it has written anything leaves no new folder behind (on Windows it may).
         """
-        lock = self.folder / LOCK_FILE
-        had_lock = os.path.lexists(lock)
-        made = [folder for folder in (self.folder, *self.folder.parents) if not os.path.exists(folder)]
-        with self._take():
-            try:
-                remove_remains(self.folder, self.figures)
-                yield
-            except BaseException:
-                if made:
-                    self._remove_empty(made)
-                elif not had_lock and not self.config.exists():
-                    with contextlib.suppress(OSError):
-                        lock.unlink()
-                raise
-
-    @contextlib.contextmanager
-    def _take(self) -> Iterator[None]:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = try_take(self.folder / LOCK_FILE)
-        except NotImplementedError:
-            logger.warning(
-                "The file system of %s knows no locks, so nothing keeps a second process from training there.",
-                self.folder,
-            )
+        with hold(self.folder, is_begun=self.config.exists):
+            remove_remains(self.folder, self.figures)
             yield
-            return
-        except OSError as error:
-            raise UserError(
-                f"--workdir={self.folder} cannot be written ({error.strerror}): name a folder that you own."
-            ) from error
-        if lock is None:
-            raise UserError(f"Another process is training in {self.folder}: wait for it, or use another --workdir.")
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _remove_empty(self, made: Sequence[pathlib.Path]) -> None:
-        """Remove folders that this start made, the innermost first, while they hold nothing but its lock.
-
-        The lock's file goes while it is held. Another start that opened it in the same moment is told that a process
-        trains there, or finds that its file is gone and takes a new one, as the library of the locks does.
-        """
-        with contextlib.suppress(OSError):  # of Windows, which removes no open file, or of a folder that is in use
-            if made and [path.name for path in self.folder.iterdir()] == [LOCK_FILE]:
-                (self.folder / LOCK_FILE).unlink()
-                for folder in made:
-                    folder.rmdir()
 
     def _read(self, path: pathlib.Path) -> Any:
         try:
